@@ -1,0 +1,30 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CONSTRAINTS := constraints.txt
+
+.PHONY: run test microcosm clean
+
+# The embedded suite, from pool to leaderboard.
+run: $(VENV)/installed
+	$(BIN)/bench run --methods tshirt,tokentune,micro-response
+
+# Everything that must hold: style, types and tests.
+test: $(VENV)/installed
+	$(BIN)/ruff check harness plugins tests benchmarks
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+# Train the embedded suite's base model again.
+microcosm: $(VENV)/installed
+	$(BIN)/python -m sftbench_plugins.microcosm.pretrain
+
+# torch first: its plain index page would bring gigabytes of CUDA to a machine that has no GPU.
+$(VENV)/installed: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . --group dev
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,118 @@
+"""What every method may use: rows, a share of the pool, trained response tokens, FLOPs or device-seconds."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench.errors import BudgetError, UsageError
+from sftbench.roles import Allowance
+from sftbench.rooms import Json
+
+Unit = Literal["rows", "share", "tokens", "flops", "device-seconds"]
+_SUFFIXES: dict[str, Unit] = {
+    "": "rows", "row": "rows", "rows": "rows", "%": "share", "tok": "tokens", "token": "tokens", "tokens": "tokens",
+    "flop": "flops", "flops": "flops", "s": "device-seconds", "device-seconds": "device-seconds",
+}  # fmt: skip
+_MULTIPLES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
+_TEXT = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([kmgtp]?)\s*(%|[a-z-]*)\s*(\+selection)?\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """`amount` of `unit`; a share is between 0 and 1. With `with_selection`, choosing is paid from it too.
+
+    Read from text: `200`, `10%`, `50k tokens`, `2e15 flops`, `600s`, `600s+selection`.
+    """
+
+    amount: float
+    unit: Unit
+    with_selection: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Budget:
+        """Raises `UsageError` for text that is no budget, zero, or a share above 100 %."""
+        match = _TEXT.match(text)
+        unit = _SUFFIXES.get(match[3].lower()) if match else None
+        multiple = _MULTIPLES.get(match[2].lower()) if match else None
+        if match is None or unit is None or multiple is None:
+            raise UsageError(f"cannot read the budget '{text}'; examples: 200, 10%, 50k tokens, 2e15 flops, 600s, 600s+selection")
+        amount = float(match[1]) * multiple / (100 if unit == "share" else 1)
+        if amount <= 0 or not math.isfinite(amount):
+            raise UsageError(f"the budget '{text}' is nothing; give at least one row")
+        if unit == "share" and amount > 1:
+            raise UsageError(f"the budget '{text}' is more than the pool; give at most 100%")
+        if unit == "rows" and amount != int(amount):
+            raise UsageError(f"the budget '{text}' is not a whole number of rows")
+        if match[4] and unit in ("rows", "share", "tokens"):
+            raise UsageError(f"'{text}': selection costs no rows or tokens; include it in a budget of flops or seconds")
+        return cls(amount=amount, unit=unit, with_selection=bool(match[4]))
+
+    def __str__(self) -> str:
+        text = {
+            "rows": f"{self.amount:.0f}",
+            "share": f"{self.amount * 100:g}%",
+            "tokens": f"{self.amount:g} tokens",
+            "flops": f"{self.amount:g} flops",
+            "device-seconds": f"{self.amount:g}s",
+        }[self.unit]
+        return text + ("+selection" if self.with_selection else "")
+
+    def identity(self) -> dict[str, Json]:
+        """What enters a step's key."""
+        return {"amount": self.amount, "unit": self.unit, "with_selection": self.with_selection}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RowPrices:
+    """What training on each row of a pool costs: response tokens and FLOPs [n] over all epochs, and FLOPs per second."""
+
+    response_tokens: npt.NDArray[np.int64]
+    training_flops: npt.NDArray[np.float64]
+    flops_per_second: float
+
+
+def allowance(budget: Budget, prices: RowPrices, *, spent_flops: float = 0.0, spent_seconds: float = 0.0) -> Allowance:
+    """What a selector may take, given what choosing has cost so far.
+
+    Raises `UsageError` when the budget exceeds the pool and `BudgetError` when choosing has used it up.
+    """
+    num_rows = len(prices.response_tokens)
+    ones = np.ones(num_rows)
+    if budget.unit in ("rows", "share"):
+        cap = budget.amount if budget.unit == "rows" else math.floor(budget.amount * num_rows + 1e-9)
+        if cap > num_rows:
+            raise UsageError(f"the budget of {cap:.0f} rows is more than the pool, which has {num_rows} rows to choose from")
+        if cap < 1:
+            raise UsageError(f"the budget {budget} of {num_rows} rows is less than one row")
+        return Allowance(cap=float(cap), row_costs=ones, unit="rows")
+    if budget.unit == "tokens":
+        return _capped(budget, budget.amount, prices.response_tokens.astype(np.float64))
+    if budget.unit == "flops":
+        return _capped(budget, budget.amount - spent_flops * budget.with_selection, prices.training_flops)
+    seconds = prices.training_flops / prices.flops_per_second
+    return _capped(budget, budget.amount - spent_seconds * budget.with_selection, seconds)
+
+
+def _capped(budget: Budget, cap: float, costs: npt.NDArray[np.float64]) -> Allowance:
+    unit = budget.unit
+    cheapest = float(costs[costs > 0].min()) if (costs > 0).any() else 1.0
+    if cap < cheapest:
+        raise BudgetError(
+            f"the budget {budget} leaves {max(cap, 0.0):.3g} {unit} for training, and the cheapest row takes {cheapest:.3g}"
+        )
+    if not budget.with_selection and cap > float(costs.sum()) * (1 + 1e-9):
+        raise UsageError(f"the budget {budget} is more than the whole pool, which takes {costs.sum():.4g} {unit}")
+    return Allowance(cap=cap, row_costs=costs, unit=unit)
+
+
+def enforce(ids_as_positions: npt.NDArray[np.int64], given: Allowance) -> None:
+    """Refuse a selection that is over its allowance."""
+    spent = float(given.row_costs[ids_as_positions].sum())
+    if spent > given.cap * (1 + 1e-9):
+        raise BudgetError(f"the selection takes {spent:.6g} {given.unit} and was given {given.cap:.6g}")

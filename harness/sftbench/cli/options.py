@@ -1,0 +1,73 @@
+"""Flags that several verbs share, and how results are printed: table, json, csv or md on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sftbench.settings import RunSettings
+
+FORMATS = ("table", "json", "csv", "md")
+
+
+def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS) -> None:
+    """`-o table|json|csv|md`."""
+    parser.add_argument("-o", "--output", choices=formats, default="table", help="form of the output (default: table)")
+
+
+def add_run_settings(parser: argparse.ArgumentParser) -> None:
+    """One flag per setting of a run, and `-c FILE`."""
+    parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings as YAML; flags win over it")
+    for name, field in RunSettings.model_fields.items():
+        parser.add_argument("--" + name.replace("_", "-"), dest=name, metavar=_metavar(name), help=field.description)
+
+
+def _metavar(name: str) -> str:
+    return {"redo": "never|missing|failed|always", "controls": "standard|all|none", "seeds": "N|LIST"}.get(
+        name, {"limit": "N", "workers": "N", "plant": "SHARE"}.get(name, name.rpartition("_")[2].upper())
+    )
+
+
+def run_flags(options: argparse.Namespace) -> dict[str, Any]:
+    """The run settings that were given as flags."""
+    return {name: getattr(options, name) for name in RunSettings.model_fields if getattr(options, name) is not None}
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, title: str = "") -> None:
+    """Rows with the same keys, in the form asked for."""
+    columns = list(rows[0]) if rows else []
+    if output == "json":
+        print(json.dumps(list(rows), indent=2, ensure_ascii=False))
+    elif output == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        print(text.getvalue(), end="")
+    elif output == "md":
+        print("| " + " | ".join(columns) + " |")
+        print("|" + " --- |" * len(columns))
+        for row in rows:
+            print("| " + " | ".join(str(row[column]).replace("|", "\\|").replace("\n", " ") for column in columns) + " |")
+    else:
+        _print_table(rows, columns, title)
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if row[column] is None else str(row[column])) for column in columns))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -1,0 +1,105 @@
+"""Progress for a person: live bars with rate and remaining time on a terminal, plain lines otherwise. All on stderr."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from sftbench.executors.local import Outcome
+from sftbench.plan import Ref, Step
+from sftbench.record import Record
+from sftbench.reporting import Event
+
+PLAIN_SECONDS = 10.0
+"""Without a terminal, a running step says how far it is no more often than this."""
+QUIET_SECONDS = 2.0
+"""Steps shorter than this get no line of their own without a terminal."""
+
+
+class Watching:
+    """Hears what a run does and shows it."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._tasks: dict[Ref, TaskID] = {}
+        self._started: dict[Ref, float] = {}
+        self._told: dict[Ref, float] = {}
+        self._overall: TaskID | None = None
+        self._num_done = self._num_steps = 0
+
+    def __enter__(self) -> Watching:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def planned(self, num_steps: int, num_known: int) -> None:
+        self._num_steps, self._num_done = num_steps, num_known
+        self._say(f"{num_steps} steps, {num_known} of them in the store already")
+        self._overall = self._progress.add_task("all steps", total=num_steps, completed=num_known, unit="steps", rate="")
+
+    def event(self, step: Step, event: Event) -> None:
+        if event["event"] == "started":
+            self._started[step.ref] = self._told[step.ref] = time.monotonic()
+            if self._live:
+                self._tasks[step.ref] = self._progress.add_task(escape(step.label), total=None, unit="", rate="")
+        elif event["event"] == "progress":
+            self._advance(step, event)
+        elif event["event"] == "log":
+            self._say(event["message"])
+
+    def _advance(self, step: Step, event: Event) -> None:
+        seconds = time.monotonic() - self._started.get(step.ref, time.monotonic())
+        rate = event["done"] / seconds if seconds > 0 else 0.0
+        shown = f"{rate:.3g} {event['unit']}/s" if event["done"] else ""
+        if step.ref in self._tasks:
+            self._progress.update(
+                self._tasks[step.ref], total=event["total"], completed=event["done"], unit=event["unit"], rate=shown
+            )
+        elif not self._live and time.monotonic() - self._told.get(step.ref, 0) > PLAIN_SECONDS:
+            self._told[step.ref] = time.monotonic()
+            left = f", {(event['total'] - event['done']) / rate:.0f} s left" if rate else ""
+            self._say(f"  {step.label}: {event['done']}/{event['total']} {event['unit']}, {shown}{left}")
+
+    def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> None:
+        self._num_done += 1
+        if step.ref in self._tasks:
+            self._progress.remove_task(self._tasks.pop(step.ref))
+        if self._overall is not None:
+            self._progress.update(self._overall, completed=self._num_done)
+        seconds = time.monotonic() - self._started.get(step.ref, time.monotonic())
+        if outcome == "done":
+            if seconds > QUIET_SECONDS:
+                self._say(f"[{self._num_done}/{self._num_steps}] {step.label}: {seconds:.1f} s")
+        else:
+            failure = record.failure if record is not None else None
+            self._say(f"[{self._num_done}/{self._num_steps}] {step.label} FAILED: {failure.message if failure else why}")
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Silent:
+    """Hears everything and says nothing."""
+
+    def planned(self, num_steps: int, num_known: int) -> None: ...
+    def event(self, step: Step, event: Event) -> None: ...
+    def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> Any: ...

@@ -1,0 +1,147 @@
+"""The desk: all that a part gets from outside while it works, metered into the ledger without its help."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench import shelf
+from sftbench.errors import ContractError
+from sftbench.ledger import Meter
+from sftbench.plan import Step, pass_role
+from sftbench.reporting import Reporter
+from sftbench.roles import PassRequest, PassResult, Progress
+from sftbench.rooms import Component, Row, Selection, TrainedModel
+from sftbench.store import Store
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from sftbench.engines.encode import Encoded
+    from sftbench.engines.forward import LanguageModel
+
+
+@dataclass(kw_only=True)
+class WorkingDesk:
+    """The desk of one step. Everything beyond what the step declared is refused: it would not be in the key."""
+
+    step: Step
+    store: Store
+    meter_: Meter
+    reporter: Reporter
+    scratch: Path
+    _models: dict[str, LanguageModel] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int:
+        seed = self.step.identity.get("seed", 0)
+        return seed if isinstance(seed, int) else 0
+
+    def passed(self, request: PassRequest) -> PassResult:
+        return shelf.load_pass(self._parent(pass_role(request), f"the pass {request}"), request.statistic)
+
+    def embedded(self, component: Component) -> npt.NDArray[np.float32]:
+        folder = self._parent(f"embeddings:{component}", f"embeddings of {component}")
+        return shelf.load_arrays(folder / "embeddings.safetensors")["embeddings"]
+
+    def model_path(self, name: str) -> TrainedModel:
+        if name == "trained":
+            if "model" not in self.step.parents:
+                return TrainedModel(path=Path(self.step.where["base"]))
+            return shelf.load_model(self._folder(self.step.parents["model"]))
+        if f"model:{name}" in self.step.parents:
+            return shelf.load_model(self._folder(self.step.parents[f"model:{name}"]))
+        if f"model:{name}" in self.step.where:
+            return TrainedModel(path=Path(self.step.where[f"model:{name}"]))
+        if name == "base" and self.step.room == "model":
+            return TrainedModel(path=Path(self.step.where["base"]))
+        raise self._undeclared(f"the model '{name}'", "needs().language_models or needs().models")
+
+    def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
+        cached = f"{name}:{dtype}"
+        if cached not in self._models:
+            from sftbench.engines.forward import LanguageModel
+
+            model = self.model_path(name)
+            adapter = model.path if model.base_path else None
+            self._models[cached] = LanguageModel.load(
+                model.base_path or model.path, adapter=adapter, dtype=dtype, meter=self.meter_
+            )
+        return self._models[cached]
+
+    def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
+        from sftbench.engines.loading import load_tokenizer
+
+        path = Path(self.step.where["base"]) if name == "base" and "base" in self.step.where else None
+        model = self.model_path(name) if path is None else TrainedModel(path=path)
+        return load_tokenizer(model.base_path or model.path)
+
+    def training_encoding(self, rows: Iterable[Row], *, max_length: int | None = None) -> Iterator[Encoded]:
+        from sftbench.engines.encode import encode_rows
+
+        limit = self._max_length()
+        wanted = limit if max_length is None else min(limit, max_length)
+        return encode_rows(rows, self.tokenizer("base"), template="training", max_length=wanted)
+
+    def response_lengths(self) -> npt.NDArray[np.int64]:
+        return self._lengths()["response_lengths"].astype(np.int64)
+
+    def training_flops(self) -> npt.NDArray[np.float64]:
+        return self._lengths()["training_flops"].astype(np.float64)
+
+    def other_selection(self) -> Selection:
+        return shelf.load_selection(self._parent("other", "another method's selection"))
+
+    def other_cost(self) -> Mapping[str, float]:
+        selecting = self.step.where.get("other_steps", "")
+        records = [self.store.find(*ref.split("/", 1)) for ref in selecting.split() if ref]
+        choosing = sum(record.ledger.flops for record in records if record is not None)
+        positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
+        chosen = [positions[row_id] for row_id in self.other_selection().ids]
+        epochs = self.step.identity.get("epochs", 1)
+        training = float(self.training_flops()[chosen].sum()) * float(epochs if isinstance(epochs, (int, float)) else 1)
+        return {"selecting_flops": choosing, "training_flops": training}
+
+    def meter(self, **amounts: float) -> None:
+        self.meter_(**amounts)
+
+    def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
+        return self.reporter.progress(self.step.label, total, unit)
+
+    def log(self, message: str) -> None:
+        self.reporter.log(f"{self.step.label}: {message}")
+
+    def _lengths(self) -> dict[str, npt.NDArray[np.generic]]:
+        return shelf.load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
+
+    def _pool_ids(self) -> list[str]:
+        ref = self.step.parents["pool"]
+        return shelf.load_pool(self._folder(ref), ref).ids
+
+    def _max_length(self) -> int:
+        limit = self.step.identity.get("max_length")
+        if isinstance(limit, int):
+            return limit
+        lengths = self.step.parents.get("lengths")
+        record = self.store.find(*lengths.split("/", 1)) if lengths else None
+        if record is None or not isinstance(record.identity.get("max_length"), int):
+            raise self._undeclared("the training encoding", "needs().lengths")
+        return int(record.identity["max_length"])  # type: ignore[arg-type]
+
+    def _parent(self, role: str, what: str) -> Path:
+        if role not in self.step.parents:
+            raise self._undeclared(what, "needs()")
+        return self._folder(self.step.parents[role])
+
+    def _folder(self, ref: str) -> Path:
+        return self.store.folder(*ref.split("/", 1))
+
+    def _undeclared(self, what: str, where: str) -> ContractError:
+        part = self.step.identity.get("part", self.step.room)
+        return ContractError(f"{part} asked its desk for {what} without declaring it in {where}")

@@ -1,0 +1,1 @@
+"""Where steps are done: processes of this machine."""

@@ -1,0 +1,188 @@
+"""Do the steps of a plan in processes of this machine, parents before children, each stage in processes of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from sftbench.plan import Ref, Step
+from sftbench.reporting import Event
+
+STAGE_ORDER = ("prepare", "choose", "train", "measure")
+ATTEMPTS = 2
+"""A step whose process dies is tried once more: the cause is often memory that another step held."""
+
+Outcome = Literal["done", "failed", "died"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """How many processes at a time, and what each may use."""
+
+    num_workers: int
+    num_threads: int
+    devices: tuple[str, ...] = ()
+
+
+@dataclass
+class _Worker:
+    """One child process and the step it is doing."""
+
+    number: int
+    stage: str
+    process: subprocess.Popen[str]
+    step: Step | None = None
+
+
+@dataclass
+class LocalExecutor:
+    """Runs steps; `on_event` hears everything, `on_end` each finished step. Nothing here knows what a step does."""
+
+    store: Path
+    slots: Slots
+    logs: Path
+    provenance: Mapping[str, Any]
+    on_event: Callable[[Step, Event], None]
+    on_end: Callable[[Step, Outcome, str], None]
+    redo: frozenset[Ref] = frozenset()
+    _inbox: queue.SimpleQueue[tuple[_Worker, Event | None]] = field(default_factory=queue.SimpleQueue)
+    _workers: dict[int, _Worker] = field(default_factory=dict)
+    _attempts: dict[Ref, int] = field(default_factory=dict)
+
+    def run(self, steps: Mapping[Ref, Step], ended: Mapping[Ref, Outcome]) -> dict[Ref, Outcome]:
+        """Do every step that is not in `ended`; a step with a failed parent is left out. Returns all outcomes."""
+        outcomes = dict(ended)
+        try:
+            while self._hand_out(steps, outcomes):
+                worker, event = self._inbox.get()
+                self._hear(worker, event, outcomes)
+        finally:
+            self._dismiss_all()
+        return outcomes
+
+    def _hand_out(self, steps: Mapping[Ref, Step], outcomes: dict[Ref, Outcome]) -> bool:
+        """Give ready steps to idle processes; False when nothing is running and nothing is ready."""
+        running = {worker.step.ref for worker in self._workers.values() if worker.step is not None}
+        ready = [
+            step
+            for ref, step in steps.items()
+            if ref not in outcomes
+            and ref not in running
+            and all(outcomes.get(parent) == "done" for parent in step.parents.values())
+        ]
+        ready.sort(key=lambda step: STAGE_ORDER.index(step.stage))
+        for number in range(self.slots.num_workers):
+            worker = self._workers.get(number)
+            if ready and (worker is None or worker.step is None):
+                stage = worker.stage if worker else ready[0].stage
+                step = next((each for each in ready if each.stage == stage), ready[0])
+                ready.remove(step)
+                self._give(number, step)
+        return any(worker.step is not None for worker in self._workers.values())
+
+    def _give(self, number: int, step: Step) -> None:
+        worker = self._workers.get(number)
+        if worker is not None and (worker.stage != step.stage or worker.process.poll() is not None):
+            self._dismiss(worker)
+            worker = None
+        if worker is None:
+            worker = self._hire(number, step.stage)
+        worker.step = step
+        self._attempts[step.ref] = self._attempts.get(step.ref, 0) + 1
+        order = {
+            "step": dataclasses.asdict(step),
+            "store": str(self.store),
+            "provenance": dict(self.provenance),
+            "redo": step.ref in self.redo,
+        }
+        try:
+            assert worker.process.stdin is not None
+            worker.process.stdin.write(json.dumps(order) + "\n")
+            worker.process.stdin.flush()
+        except BrokenPipeError:
+            # Its end arrives in the inbox and is dealt with there.
+            return
+        self.on_event(step, {"event": "started"})
+
+    def _hire(self, number: int, stage: str) -> _Worker:
+        self.logs.mkdir(parents=True, exist_ok=True)
+        environment = {**os.environ, **self._limits(number)}
+        with (self.logs / f"worker-{number}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 -- our own module, no shell
+                [sys.executable, "-m", "sftbench.executors.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                encoding="utf-8",
+                env=environment,
+                # Ctrl-C is for the run, which ends its processes itself.
+                start_new_session=True,
+            )
+        worker = _Worker(number=number, stage=stage, process=process)
+        self._workers[number] = worker
+        threading.Thread(target=self._listen, args=(worker,), daemon=True).start()
+        return worker
+
+    def _limits(self, number: int) -> dict[str, str]:
+        threads = str(self.slots.num_threads)
+        limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        if self.slots.devices:
+            limits["CUDA_VISIBLE_DEVICES"] = self.slots.devices[number % len(self.slots.devices)]
+        return limits
+
+    def _listen(self, worker: _Worker) -> None:
+        assert worker.process.stdout is not None
+        for line in worker.process.stdout:
+            self._inbox.put((worker, json.loads(line)))
+        self._inbox.put((worker, None))
+
+    def _hear(self, worker: _Worker, event: Event | None, outcomes: dict[Ref, Outcome]) -> None:
+        step = worker.step
+        if event is None:
+            self._workers.pop(worker.number, None) if self._workers.get(worker.number) is worker else None
+            if step is not None:
+                self._died(worker, step, outcomes)
+        elif event["event"] == "ended" and step is not None:
+            worker.step = None
+            outcomes[step.ref] = event["status"]
+            self.on_end(step, event["status"], "")
+        elif step is not None:
+            self.on_event(step, event)
+
+    def _died(self, worker: _Worker, step: Step, outcomes: dict[Ref, Outcome]) -> None:
+        worker.step = None
+        code = worker.process.wait()
+        cause = f"signal {-code}" if code < 0 else f"exit code {code}"
+        why = f"the process doing '{step.label}' died ({cause}); its log is {self.logs / f'worker-{worker.number}.log'}"
+        if self._attempts[step.ref] < ATTEMPTS:
+            self.on_event(step, {"event": "log", "message": why + "; trying once more"})
+            return
+        outcomes[step.ref] = "died"
+        self.on_end(step, "died", why)
+
+    def _dismiss(self, worker: _Worker) -> None:
+        self._workers.pop(worker.number, None)
+        worker.step = None
+        # Closing stdin ends it; a GPU's memory is free when the process is gone.
+        if worker.process.stdin is not None:
+            worker.process.stdin.close()
+        worker.process.terminate()
+        try:
+            worker.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+
+    def _dismiss_all(self) -> None:
+        for worker in list(self._workers.values()):
+            self._dismiss(worker)

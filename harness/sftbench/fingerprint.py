@@ -1,0 +1,59 @@
+"""Content keys: canonical JSON, and hashes of files and folders. A value without a stable form is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sftbench.errors import EnvironmentProblem, UsageError
+
+
+def canonical(value: object) -> str:
+    """The one JSON text of a value: sorted keys, no spaces, finite numbers only.
+
+    Raises `UsageError` for anything whose text could differ between two runs (objects, sets, NaN).
+    """
+    return json.dumps(_plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _plain(value: object, where: str) -> Any:
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageError(f"{where} is {value}, which has no stable form")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, (list, tuple)):
+        return [_plain(each, f"{where}[{index}]") for index, each in enumerate(value)]
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise UsageError(f"{where} has the key {key!r}; only text can be a key")
+        return {key: _plain(each, f"{where}.{key}") for key, each in value.items()}
+    raise UsageError(f"{where} is a {type(value).__name__}, which has no stable form; use numbers, text, lists, mappings")
+
+
+def key_of(value: object) -> str:
+    """SHA-256 of the canonical JSON, in hexadecimal."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+_MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+
+
+def fingerprint_model(path: Path) -> str:
+    """What identifies a model folder: names and content of weights, configuration and tokenizer files."""
+    files = sorted(each for each in path.iterdir() if each.is_file() and each.suffix in _MODEL_FILES)
+    if not any(each.name == "config.json" for each in files):
+        raise EnvironmentProblem(f"{path} has no config.json: it is not a model folder that transformers can load")
+    return key_of({each.name: hash_file(each) for each in files})

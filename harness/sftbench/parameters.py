@@ -1,0 +1,97 @@
+"""Parameters of parts: declared as documented dataclass fields, parsed from `name[key=value,...]`, checked by pydantic."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, get_type_hints
+
+from sftbench.errors import UsageError, unknown_name
+from sftbench.rooms import Json
+
+T = TypeVar("T")
+_USE = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9_.-]*)\s*(?:\[(.*)\])?\s*$", re.DOTALL)
+
+
+def param(default: T, doc: str) -> T:
+    """A dataclass field with its documentation: `alpha: float = param(5.0, "noise scale")`."""
+    made: Any = field(default=default, metadata={"doc": doc})
+    return made  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartUse:
+    """A part or method by name, with the parameters that were given for it."""
+
+    name: str
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        inside = ",".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
+        return f"{self.name}[{inside}]" if inside else self.name
+
+
+def parse_use(text: str) -> PartUse:
+    """`ifd[variant=super]` as a name and its parameters; values are typed later, by the part's fields."""
+    match = _USE.match(text)
+    if match is None:
+        raise UsageError(f"cannot read '{text}': expected NAME or NAME[param=value,...]")
+    parameters: dict[str, Json] = {}
+    for pair in split_list(match[2] or ""):
+        key, sign, value = pair.partition("=")
+        if not sign:
+            raise UsageError(f"cannot read '{pair}' in '{text}': expected param=value")
+        if key.strip() in parameters:
+            raise UsageError(f"'{key.strip()}' is given twice in '{text}'")
+        parameters[key.strip()] = value.strip()
+    return PartUse(name=match[1], parameters=parameters)
+
+
+def split_list(text: str) -> list[str]:
+    """Split at commas that stand outside brackets: `a,b[x=1,y=2]` has two entries."""
+    entries, depth, start = [], 0, 0
+    for position, letter in enumerate(text + ","):
+        depth += (letter == "[") - (letter == "]")
+        if depth < 0:
+            raise UsageError(f"unbalanced ']' in '{text}'")
+        if letter == "," and depth == 0:
+            entries.append(text[start:position].strip())
+            start = position + 1
+    if depth:
+        raise UsageError(f"unbalanced '[' in '{text}'")
+    return [entry for entry in entries if entry]
+
+
+def fields_of(part_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
+    """The parameters that a part class declares, by name."""
+    if not dataclasses.is_dataclass(part_class):
+        return {}
+    return {each.name: each for each in dataclasses.fields(part_class)}
+
+
+def build(part_class: type[T], parameters: Mapping[str, Json], *, where: str) -> T:
+    """Make the part with checked parameters. Text is converted to each field's type."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = fields_of(part_class)
+    hints = get_type_hints(part_class)
+    values: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if name not in known:
+            raise unknown_name(f"parameter of {where}", name, known)
+        try:
+            values[name] = TypeAdapter(hints[name]).validate_python(None if value in ("none", "None") else value)
+        except ValidationError as problem:
+            reason = problem.errors()[0]["msg"]
+            raise UsageError(f"{where}: parameter {name}={value!r}: {reason}") from None
+    try:
+        return part_class(**values)
+    except (TypeError, ValueError) as problem:
+        raise UsageError(f"{where}: {problem}") from None
+
+
+def full(part: object) -> dict[str, Json]:
+    """Every parameter of a part, given or default, as plain values."""
+    return {name: getattr(part, name) for name in fields_of(type(part))}

@@ -1,0 +1,473 @@
+"""From methods x budgets x seeds to cells and steps. Pure: nothing is read, run or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from sftbench.budget import Budget
+from sftbench.fingerprint import key_of
+from sftbench.methods import ResolvedMethod
+from sftbench.parameters import full
+from sftbench.roles import Needs, PassRequest
+from sftbench.rooms import Json
+
+Ref = str
+"""A step by room and key: `scores/1f3a...`."""
+
+STAGES = {
+    "pool": "prepare", "lengths": "prepare", "calibration": "prepare",
+    "pass": "choose", "embeddings": "choose", "scores": "choose", "selection": "choose", "generated": "choose",
+    "model": "train",
+    "responses": "measure", "evaluation": "measure", "verdicts": "measure",
+}  # fmt: skip
+ENGINE_VERSION = "1"
+"""Bumped when the forward, embedding or generation engine may give other numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One thing to make or load. `identity` decides its key; `where` says where its inputs lie on this machine."""
+
+    room: str
+    label: str
+    identity: Mapping[str, Json]
+    parents: Mapping[str, Ref] = field(default_factory=dict)
+    where: Mapping[str, str] = field(default_factory=dict)
+    given: Mapping[str, Json] = field(default_factory=dict)
+
+    @cached_property
+    def key(self) -> str:
+        return key_of({"room": self.room, "identity": self.identity, "parents": self.parents})
+
+    @property
+    def ref(self) -> Ref:
+        return f"{self.room}/{self.key}"
+
+    @property
+    def stage(self) -> str:
+        return STAGES[self.room]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One method x budget x seed, and the steps that make it."""
+
+    method: str
+    label: str
+    kind: Literal["method", "control"]
+    budget: str
+    seed: int
+    fidelity: str
+    matched_to: str | None
+    selection: Ref
+    model: Ref | None
+    evaluations: Mapping[str, Ref]
+    responses: Ref | None = None
+    verdicts: Ref | None = None
+    baseline: str | None = None
+
+    @property
+    def refs(self) -> list[Ref]:
+        """The steps that end this cell."""
+        ends = [self.selection, self.model, self.responses, *self.evaluations.values(), self.verdicts]
+        return [ref for ref in ends if ref is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """A model on disk and what identifies it."""
+
+    name: str
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was found out about the inputs before planning; the plan itself reads nothing."""
+
+    pool_name: str
+    pool_source: Mapping[str, str]
+    pool_content: Mapping[str, Json]
+    heldout_source: Mapping[str, str] | None
+    heldout_content: Mapping[str, Json] | None
+    base: ModelFacts
+    scoring: ModelFacts
+    embedder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """The settings that decide numbers and are the same for every cell."""
+
+    budgets: tuple[Budget, ...]
+    seeds: tuple[int, ...]
+    plant: float
+    heldout_share: float
+    heldout_at_most: int
+    max_length: int
+    max_new_tokens: int
+    evals: tuple[Any, ...]
+    judge: Any | None
+    baseline: str = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Cells, and every step that they need, parents first."""
+
+    cells: tuple[Cell, ...]
+    steps: Mapping[Ref, Step]
+    pool: Ref
+    heldout: Ref
+    lengths: Ref
+
+    def ancestors(self, ref: Ref) -> set[Ref]:
+        """Every step that this one rests on, without itself."""
+        found: set[Ref] = set()
+        waiting = list(self.steps[ref].parents.values())
+        while waiting:
+            parent = waiting.pop()
+            if parent not in found:
+                found.add(parent)
+                waiting.extend(self.steps[parent].parents.values())
+        return found
+
+    def cost_of_choosing(self, selection: Ref) -> list[Ref]:
+        """The steps whose cost is the cost of this selection: all it rests on, but not reading the pool."""
+        rooms = ("pool", "lengths", "calibration")
+        refs = sorted({selection, *self.ancestors(selection)})
+        return [ref for ref in refs if self.steps[ref].room not in rooms and not self._of_other(selection, ref)]
+
+    def _of_other(self, selection: Ref, ref: Ref) -> bool:
+        """A matched control does not pay for the method it is matched to."""
+        other = self.steps[selection].parents.get("other")
+        return other is not None and (ref == other or ref in self.ancestors(other))
+
+
+class Planner:
+    """Adds steps, each once, and puts cells together from them."""
+
+    def __init__(self, facts: Facts, terms: Terms) -> None:
+        self.facts, self.terms = facts, terms
+        self.steps: dict[Ref, Step] = {}
+        self.pool, self.heldout = self._pools()
+        self.lengths = self._lengths(self.pool)
+
+    def add(self, step: Step) -> Ref:
+        self.steps.setdefault(step.ref, step)
+        return step.ref
+
+    def _pools(self) -> tuple[Ref, Ref]:
+        facts, terms = self.facts, self.terms
+        whole = self.add(
+            Step(room="pool", label=f"read {facts.pool_name}", identity={"make": "read", **facts.pool_content}, where=facts.pool_source)
+        )
+        if facts.heldout_content is None and not terms.heldout_share:
+            pool = heldout = whole
+        elif facts.heldout_content is None:
+            split: dict[str, Json] = {"share": terms.heldout_share, "at_most": terms.heldout_at_most}
+            parents = {"pool": whole}
+            pool = self.add(Step(room="pool", label="split off held-out rows", identity={"make": "candidates", **split}, parents=parents))
+            heldout = self.add(Step(room="pool", label="held-out rows", identity={"make": "heldout", **split}, parents=parents))
+        else:
+            pool = whole
+            heldout = self.add(
+                Step(
+                    room="pool",
+                    label="read held-out rows",
+                    identity={"make": "read", **facts.heldout_content},
+                    where=facts.heldout_source or {},
+                )
+            )
+        if terms.plant:
+            planted: dict[str, Json] = {"make": "planted", "share": terms.plant}
+            pool = self.add(
+                Step(room="pool", label=f"plant defects in {terms.plant:.0%}", identity=planted, parents={"pool": pool})
+            )
+        return pool, heldout
+
+    def _lengths(self, pool: Ref) -> Ref:
+        base = self.facts.base
+        return self.add(
+            Step(
+                room="lengths",
+                label="row lengths",
+                identity={"base": base.fingerprint, "max_length": self.terms.max_length},
+                parents={"pool": pool},
+                where={"base": base.path},
+            )
+        )
+
+    def _calibration(self) -> Ref:
+        base = self.facts.base
+        return self.add(
+            Step(room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path})
+        )
+
+    def forward_pass(self, request: PassRequest, pool: Ref) -> Ref:
+        model = self.facts.scoring if request.model == "scoring" else self.facts.base
+        return self.add(
+            Step(
+                room="pass",
+                label=f"forward pass of {model.name} ({request.view}, {request.template})",
+                identity={
+                    "engine": ENGINE_VERSION,
+                    "view": request.view,
+                    "template": request.template,
+                    "model": model.fingerprint,
+                    "max_length": self.terms.max_length if request.template == "training" else None,
+                },
+                parents={"pool": pool},
+                where={"model": model.path},
+            )
+        )
+
+    def wanted(self, needs: Needs, pool: Ref, seed: int) -> tuple[dict[str, Ref], dict[str, Json], dict[str, str]]:
+        """Parents, identity and places for what a part needs."""
+        parents: dict[str, Ref] = {}
+        identity: dict[str, Json] = {}
+        where: dict[str, str] = {}
+        for request in needs.passes:
+            parents[pass_role(request)] = self.forward_pass(request, pool)
+        for component in needs.embeddings:
+            embeddings: dict[str, Json] = {"engine": ENGINE_VERSION, "component": component, "embedder": self.facts.embedder}
+            label = f"embeddings of {component}"
+            parents[f"embeddings:{component}"] = self.add(
+                Step(room="embeddings", label=label, identity=embeddings, parents={"pool": pool})
+            )
+        for name in needs.language_models:
+            model = self.facts.scoring if name == "scoring" else self.facts.base
+            identity[f"model:{name}"] = model.fingerprint
+            where[f"model:{name}"] = model.path
+        return parents, identity, where
+
+    def part_step(
+        self,
+        room: str,
+        part: Any,
+        *,
+        pool: Ref,
+        seed: int,
+        parents: Mapping[str, Ref],
+        identity: Mapping[str, Json],
+        recipes: Mapping[str, Any],
+        where: Mapping[str, str],
+        given: Mapping[str, Json],
+    ) -> Ref:
+        """A step in which one part works, with all that the part said it needs."""
+        needs: Needs = part.needs()
+        more_parents, more_identity, more_where = self.wanted(needs, pool, seed)
+        for name, resolved in recipes.items():
+            selection = self.selection(resolved, pool=pool, budget=Budget.parse(needs.models[name].budget), seed=seed)
+            more_parents[f"model:{name}"] = self.model(resolved, selection=selection, pool=pool, seed=seed)
+        if not part.deterministic:
+            more_identity["seed"] = seed
+        return self.add(
+            Step(
+                room=room,
+                label=f"{room}: {part.name}" + ("" if part.deterministic else f", seed {seed}"),
+                identity={**part_identity(part), **identity, **more_identity},
+                parents={"pool": pool, **parents, **more_parents},
+                where={**where, **more_where},
+                given=given,
+            )
+        )
+
+    def generated(self, method: ResolvedMethod, *, seed: int) -> Ref:
+        """The pool that a method's generator makes of the run's pool."""
+        return self.part_step(
+            "generated",
+            method.generator,
+            pool=self.pool,
+            seed=seed,
+            parents={},
+            identity={},
+            recipes=method.recipes["generator"],
+            where={"base": self.facts.base.path},
+            given=method.given,
+        )
+
+    def selection(self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None) -> Ref:
+        parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
+        base = self.facts.base
+        if method.scorer is not None:
+            lengths = {"lengths": parents["lengths"]} if method.scorer.needs().lengths else {}
+            parents["scores"] = self.part_step(
+                "scores",
+                method.scorer,
+                pool=pool,
+                seed=seed,
+                parents=lengths,
+                identity={},
+                recipes=method.recipes["scorer"],
+                where={"base": base.path} if lengths else {},
+                given=method.given,
+            )
+        if budget.unit == "device-seconds":
+            parents["calibration"] = self._calibration()
+        if other is not None:
+            parents["other"] = other.selection
+        return self.part_step(
+            "selection",
+            method.selector,
+            pool=pool,
+            seed=seed,
+            parents=parents,
+            identity={"budget": "all" if method.ignores_budget else budget.identity(), "epochs": method.epochs},
+            recipes=method.recipes["selector"],
+            where={"base": base.path},
+            given=method.given,
+        )
+
+    def model(self, method: ResolvedMethod, *, selection: Ref, pool: Ref, seed: int) -> Ref:
+        base = self.facts.base
+        return self.part_step(
+            "model",
+            method.trainer,
+            pool=pool,
+            seed=seed,
+            parents={"selection": selection},
+            identity={"base": base.fingerprint, "max_length": self.terms.max_length},
+            recipes=method.recipes["trainer"],
+            where={"base": base.path},
+            given=method.given,
+        )
+
+    def measured(self, model: Ref | None) -> tuple[dict[str, Ref], Ref]:
+        """Evaluations of a trained model (None: the base), and its responses."""
+        base = self.facts.base
+        parents = {"pool": self.heldout, **({"model": model} if model else {})}
+        shared: dict[str, Json] = {"engine": ENGINE_VERSION, "base": base.fingerprint, "max_length": self.terms.max_length}
+        where = {"base": base.path}
+        responses = self.add(
+            Step(
+                room="responses",
+                label="answer held-out rows",
+                identity={**shared, "max_new_tokens": self.terms.max_new_tokens},
+                parents=parents,
+                where=where,
+            )
+        )
+        evaluations = {}
+        for part in self.terms.evals:
+            mine = {**parents, **({"responses": responses} if part.generates else {})}
+            identity = {**shared, **part_identity(part)}
+            label = f"evaluation: {part.name}"
+            evaluations[part.name] = self.add(
+                Step(room="evaluation", label=label, identity=identity, parents=mine, where=where)
+            )
+        return evaluations, responses
+
+    def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
+        """All steps of one cell but the verdicts, which need the baseline's responses."""
+        pool = self.pool if method.generator is None else self.generated(method, seed=seed)
+        selection = self.selection(method, pool=pool, budget=budget, seed=seed, other=other)
+        model = self.model(method, selection=selection, pool=pool, seed=seed) if method.trains else None
+        evaluations, responses = self.measured(model)
+        return Cell(
+            method=method.name,
+            label=method.label if other is None else f"{method.label}({other.label})",
+            kind="control" if method.control else "method",
+            budget=str(budget),
+            seed=seed,
+            fidelity=method.fidelity,
+            matched_to=other.label if other else None,
+            selection=selection,
+            model=model,
+            evaluations=evaluations,
+            responses=responses if self.terms.judge or any(part.generates for part in self.terms.evals) else None,
+        )
+
+    def verdicts(self, cell: Cell, baseline: Cell) -> Ref | None:
+        """The judge's step for one cell against the baseline of the same budget and seed."""
+        judge = self.terms.judge
+        if judge is None or cell.responses is None or baseline.responses is None:
+            return None
+        return self.add(
+            Step(
+                room="verdicts",
+                label=f"verdicts of {judge.name}",
+                identity=part_identity(judge),
+                parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses},
+            )
+        )
+
+
+def make_plan(facts: Facts, terms: Terms, methods: Sequence[ResolvedMethod]) -> Plan:
+    """Every cell: methods and controls first, then the controls that are matched to each compared method."""
+    planner = Planner(facts, terms)
+    cells: list[Cell] = []
+    for budget in terms.budgets:
+        for seed in terms.seeds:
+            cells += _cells_of_one_seed(planner, methods, budget, seed)
+    return Plan(
+        cells=tuple(_ordered(cells)),
+        steps=parents_first(planner.steps, [ref for cell in cells for ref in cell.refs]),
+        pool=planner.pool,
+        heldout=planner.heldout,
+        lengths=planner.lengths,
+    )
+
+
+def _cells_of_one_seed(
+    planner: Planner, methods: Sequence[ResolvedMethod], budget: Budget, seed: int
+) -> Iterator[Cell]:
+    from dataclasses import replace
+
+    first = seed == planner.terms.seeds[0]
+    plain = [
+        planner.cell(method, budget=budget, seed=seed)
+        for method in methods
+        if not method.matched_to_each and (method.trains or first)
+    ]
+    compared = [cell for cell in plain if cell.kind == "method"]
+    matched = [
+        planner.cell(method, budget=budget, seed=seed, other=cell)
+        for method in methods
+        if method.matched_to_each
+        for cell in compared
+    ]
+    cells = plain + matched
+    baseline = next((cell for cell in plain if cell.method == planner.terms.baseline), None)
+    for cell in cells:
+        verdicts = planner.verdicts(cell, baseline) if baseline and cell is not baseline else None
+        yield replace(cell, verdicts=verdicts, baseline=baseline.label if verdicts and baseline else None)
+
+
+def _ordered(cells: Iterable[Cell]) -> list[Cell]:
+    """The order of methods on the command line must not show: by budget as given, then name, then seed."""
+    budgets: dict[str, int] = {}
+    listed = list(cells)
+    for cell in listed:
+        budgets.setdefault(cell.budget, len(budgets))
+    return sorted(listed, key=lambda cell: (budgets[cell.budget], cell.kind == "control", cell.label, cell.seed))
+
+
+def parents_first(steps: Mapping[Ref, Step], ends: Iterable[Ref]) -> dict[Ref, Step]:
+    """The steps that are needed for `ends`, each after its parents."""
+    ordered: dict[Ref, Step] = {}
+    waiting = [(ref, False) for ref in reversed(list(ends))]
+    while waiting:
+        ref, ready = waiting.pop()
+        if ref in ordered:
+            continue
+        if ready:
+            ordered[ref] = steps[ref]
+        else:
+            waiting.append((ref, True))
+            waiting.extend((parent, False) for parent in steps[ref].parents.values())
+    return ordered
+
+
+def part_identity(part: Any) -> dict[str, Json]:
+    """How a part enters a key: name, version and every parameter, given or default."""
+    return {"part": f"{part.name}@{part.version}", "parameters": full(part)}
+
+
+def pass_role(request: PassRequest) -> str:
+    """The name under which a step finds a pass among its parents (statistics of one pass share it)."""
+    return f"pass:{request.model}:{request.view}:{request.template}"

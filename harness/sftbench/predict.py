@@ -1,0 +1,187 @@
+"""Predict what the missing steps of a plan will take: FLOPs from row lengths, seconds from a short calibration."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sftbench.plan import Ref, Step
+from sftbench.record import Record
+from sftbench.runner import Run, Watcher, carry_out, known_outcomes, local_slots
+
+STARTUP_SECONDS = 8.0
+"""Loading libraries and a model, once for each stage and process."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One row per cell, and the whole in words."""
+
+    cells: list[dict[str, Any]]
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Work:
+    """What a step is expected to take."""
+
+    tokens: float = 0.0
+    seconds: float = 0.0
+    disk_bytes: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """Sizes of the pool, and speeds of this machine."""
+
+    counts: Mapping[str, float]
+    speed: Mapping[str, float]
+    model_bytes: float
+    num_heldout: float
+    max_new_tokens: float
+
+    @property
+    def forward_flops_per_token(self) -> float:
+        return self.counts["training_flops"] / 3 / max(1.0, self.counts["num_tokens"])
+
+
+def predict(run: Run, watcher: Watcher) -> Prediction:
+    """Read the pool, count its tokens, measure the machine, and add up. Those three steps are kept in the store."""
+    calibration = _calibration(run)
+    measured = replace(run, plan=replace(run.plan, steps={**run.plan.steps, calibration.ref: calibration}))
+    carry_out(measured, watcher, only=lambda step: step.stage == "prepare")
+    known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
+    scale = _scale(run, calibration)
+    works = {
+        ref: _Work() if scale is None else _work(run, step, scale) for ref, step in run.plan.steps.items() if ref not in known
+    }
+    return Prediction(cells=_cells(run, known, works), summary=_summary(run, known, works))
+
+
+def _calibration(run: Run) -> Step:
+    base = run.facts.base
+    return Step(room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path})
+
+
+def _record(run: Run, ref: Ref) -> Record | None:
+    record = run.store.find(*ref.split("/", 1))
+    return record if record is not None and record.status == "done" else None
+
+
+def _scale(run: Run, calibration: Step) -> _Scale | None:
+    """None when a preparing step failed; the run itself will say why."""
+    lengths, speed, heldout = (_record(run, ref) for ref in (run.plan.lengths, calibration.ref, run.plan.heldout))
+    if lengths is None or speed is None or heldout is None:
+        return None
+    weights = sum(path.stat().st_size for path in Path(run.facts.base.path).glob("*.safetensors"))
+    return _Scale(
+        counts=_numbers(lengths.payload),
+        speed=_numbers(speed.payload),
+        model_bytes=float(weights),
+        num_heldout=_numbers(heldout.payload)["num_rows"],
+        max_new_tokens=float(run.terms.max_new_tokens),
+    )
+
+
+def _numbers(payload: Mapping[str, Any]) -> dict[str, float]:
+    return {name: float(value) for name, value in payload.items() if isinstance(value, (int, float))}
+
+
+def _work(run: Run, step: Step, scale: _Scale) -> _Work:
+    tokens, responses = scale.counts["num_tokens"], scale.counts["num_response_tokens"]
+    forward = scale.forward_flops_per_token / scale.speed["forward_flops_per_second"]
+    if step.room == "pass":
+        wanted = tokens if step.identity.get("view") == "conditional" else responses
+        return _Work(tokens=wanted, seconds=wanted * forward, disk_bytes=responses * 8)
+    if step.room in ("scores", "selection"):
+        wanted = tokens * _extra_passes(run, step)
+        return _Work(tokens=wanted, seconds=wanted * forward)
+    if step.room == "model":
+        share, epochs = _trained_share(run, step, scale), _epochs(step)
+        flops = scale.counts["training_flops"] * share * epochs
+        seconds = flops / scale.speed["training_flops_per_second"]
+        return _Work(tokens=tokens * share * epochs, seconds=seconds, disk_bytes=scale.model_bytes)
+    if step.room == "responses":
+        wanted = scale.num_heldout * scale.max_new_tokens
+        return _Work(tokens=wanted, seconds=wanted / scale.speed["generated_tokens_per_second"])
+    return _Work()
+
+
+def _extra_passes(run: Run, step: Step) -> float:
+    """Forward passes over the pool that a part makes itself; parts that make some say so in `passes_over_pool`."""
+    name = str(step.identity["part"]).rpartition("@")[0]
+    role = "scorer" if step.room == "scores" else "selector"
+    for method in run.methods:
+        part = getattr(method, role)
+        if part is not None and part.name == name:
+            return float(getattr(part, "passes_over_pool", 0.0))
+    return 0.0
+
+
+def _epochs(step: Step) -> float:
+    parameters = step.identity.get("parameters")
+    epochs = parameters.get("epochs", 1) if isinstance(parameters, Mapping) else 1
+    return float(epochs) if isinstance(epochs, (int, float)) else 1.0
+
+
+def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
+    """Which share of the pool's tokens a training is expected to see."""
+    budget = run.plan.steps[step.parents["selection"]].identity.get("budget")
+    if not isinstance(budget, Mapping):
+        return 1.0
+    amount = float(budget["amount"])
+    whole = {
+        "rows": scale.counts["num_rows"],
+        "share": 1.0,
+        "tokens": scale.counts["num_response_tokens"],
+        "flops": scale.counts["training_flops"] * _epochs(step),
+        "device-seconds": scale.counts["training_flops"] * _epochs(step) / scale.speed["training_flops_per_second"],
+    }[budget["unit"]]
+    return min(1.0, amount / whole)
+
+
+def _cells(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> list[dict[str, Any]]:
+    rows = []
+    for cell in run.plan.cells:
+        refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+        missing = [ref for ref in refs if ref not in known]
+        rows.append(
+            {
+                "method": cell.label,
+                "kind": cell.kind,
+                "budget": cell.budget,
+                "seed": cell.seed,
+                "steps": len(refs),
+                "in store": len(refs) - len(missing),
+                "failed": sum(known.get(ref) == "failed" for ref in refs),
+                "seconds to go": round(sum(works[ref].seconds for ref in missing), 1),
+                "tokens to go": int(sum(works[ref].tokens for ref in missing)),
+            }
+        )
+    return rows
+
+
+def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> str:
+    slots = local_slots(run.settings.workers)
+    stages = Counter(run.plan.steps[ref].stage for ref in works)
+    busy = sum(work.seconds for work in works.values())
+    seconds = busy / slots.num_workers + STARTUP_SECONDS * len(stages)
+    tokens = sum(work.tokens for work in works.values())
+    disk = sum(work.disk_bytes for work in works.values())
+    free = os.statvfs(run.store.root)
+    lines = [
+        f"{len(run.plan.steps)} steps ({len(run.plan.steps) - len(works)} in the store); shared steps are counted once below.",
+        f"To go: {len(works)} steps, about {_time(seconds)} on {slots.num_workers} process(es) of {slots.num_threads} thread(s), "
+        f"{tokens:,.0f} tokens, {disk / 1e9:.2f} GB of disk ({free.f_bavail * free.f_frsize / 1e9:.0f} GB free).",
+    ]
+    return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,158 @@
+"""Steps that belong to no part: pools, row lengths, speed, shared forward passes and embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench import shelf
+from sftbench.planted import planted_rows, planted_tokens
+from sftbench.rooms import Json, Pool, Ragged, Row
+
+if TYPE_CHECKING:
+    from sftbench.desk import WorkingDesk
+    from sftbench.perform import Bench
+    from sftbench.plan import Step
+
+Payload = dict[str, Json]
+
+
+def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """Read a pool, split one, or plant defects in one."""
+    from sftbench.pools import held_out_split, pool_from_rows, read_pool
+
+    make, into = step.identity["make"], bench.work / shelf.POOL_ROWS
+    if make == "read" and "suite" in step.where:
+        suite = bench.plugins.suite(step.where["suite"])
+        rows = suite.rows() if step.where["part"] == "pool" else suite.heldout()
+        made = pool_from_rows(rows, into=into, key=step.ref)
+    elif make == "read":
+        limit = step.identity.get("limit")
+        made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)
+    else:
+        pool = _pool(step, bench)
+        share = float(step.identity["share"])  # type: ignore[arg-type]
+        if make == "planted":
+            made = _made(planted_rows(pool, share=share), pool.form, step, bench)
+        else:
+            candidates, heldout = held_out_split(pool, share, int(step.identity["at_most"]))  # type: ignore[call-overload]
+            made = _made(_at(pool, candidates if make == "candidates" else heldout), pool.form, step, bench)
+    shelf.save_pool_form(made, bench.work)
+    return {"num_rows": len(made), "form": made.form}
+
+
+def _made(rows: Iterator[Row], form: str, step: Step, bench: Bench) -> Pool:
+    from sftbench.pools import pool_of
+
+    return pool_of(rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=form)
+
+
+def _pool(step: Step, bench: Bench) -> Pool:
+    ref = step.parents["pool"]
+    return shelf.load_pool(bench.store.folder(*ref.split("/", 1)), ref)
+
+
+def _at(pool: Pool, positions: npt.NDArray[np.int64]) -> Iterator[Row]:
+    for start in range(0, len(positions), 1024):
+        yield from pool.take([int(each) for each in positions[start : start + 1024]])
+
+
+def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """Per row: response tokens, trained response tokens and training FLOPs of one epoch; and what is planted."""
+    from sftbench.engines.encode import count_response_tokens, encode_rows
+    from sftbench.engines.flops import shape_at, training_flops
+    from sftbench.engines.loading import load_tokenizer
+
+    pool = _pool(step, bench)
+    base = Path(step.where["base"])
+    tokenizer, shape = load_tokenizer(base), shape_at(base)
+    limit = int(step.identity["max_length"])  # type: ignore[call-overload]
+    count = len(pool)
+    response_lengths, training_tokens, total_tokens = (np.zeros(count, dtype=np.int64) for _ in range(3))
+    flops = np.zeros(count)
+    num_planted = num_planted_tokens = position = 0
+    with desk.progress(count, "row") as progress:
+        for batch in pool.batches():
+            encodings = encode_rows(batch, tokenizer, template="training", max_length=limit)
+            for row, alone, encoded in zip(batch, count_response_tokens(batch, tokenizer), encodings, strict=True):
+                response_lengths[position] = alone
+                training_tokens[position] = int(encoded.response.sum())
+                total_tokens[position] = len(encoded.token_ids)
+                flops[position] = training_flops(
+                    shape, [len(encoded.token_ids)], num_scored_tokens=int(training_tokens[position])
+                )
+                num_planted += row.planted is not None
+                num_planted_tokens += int(planted_tokens(row, encoded).sum())
+                position += 1
+            progress.advance(len(batch))
+    arrays = {"response_lengths": response_lengths, "training_tokens": training_tokens, "total_tokens": total_tokens}
+    shelf.save_arrays({**arrays, "training_flops": flops}, bench.work / "lengths.safetensors")
+    return {
+        "num_rows": count,
+        "num_response_tokens": int(training_tokens.sum()),
+        "num_tokens": int(total_tokens.sum()),
+        "num_planted": int(num_planted),
+        "num_planted_tokens": int(num_planted_tokens),
+        "training_flops": float(flops.sum()),
+    }
+
+
+def calibrate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """FLOPs per second of this machine, forward and in training, on a batch like those of a run."""
+    from sftbench.engines.calibrate import measure_speed
+
+    return dict(measure_speed(Path(step.where["base"])))
+
+
+def run_pass(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """One clean forward pass over the pool; negative log-likelihood and entropy per response token, in nats."""
+    from sftbench.engines.encode import encode_rows
+    from sftbench.engines.forward import Entropy, LanguageModel, Nll, Passage
+
+    pool = _pool(step, bench)
+    model = LanguageModel.load(Path(step.where["model"]), meter=bench.meter)
+    template, view = step.identity["template"], step.identity["view"]
+    reasons: dict[int, str] = {}
+    notes: dict[int, str] = {}
+    limit = step.identity.get("max_length")
+    limit = min(limit, model.max_length) if isinstance(limit, int) else model.max_length
+
+    def passages() -> Iterator[Passage]:
+        encoded_rows = encode_rows(pool, model.tokenizer, template=template, max_length=limit)  # type: ignore[arg-type]
+        for index, encoded in enumerate(encoded_rows):
+            if encoded.reason is not None:
+                reasons[index] = encoded.reason
+            elif encoded.kept_share < 1:
+                notes[index] = "response_truncated"
+            if view == "conditional":
+                yield Passage.conditional(encoded)
+            else:
+                yield Passage.response_only(encoded, bos_token_id=model.bos_token_id)
+
+    found: dict[str, list[npt.NDArray[np.float32]]] = {"nll": [], "entropy": []}
+    with desk.progress(len(pool), "row") as progress:
+        for statistics in model.run(passages(), statistics=[Nll(), Entropy()]):
+            for name, values in statistics.items():
+                found[name].append(values)
+            progress.advance()
+    shelf.save_pass({name: Ragged.of(values) for name, values in found.items()}, reasons, notes, bench.work)
+    return {"num_rows": len(pool), "num_without_tokens": len(reasons)}
+
+
+def embed_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """Unit-length embeddings [n, d] of one component of every row."""
+    from sftbench.engines.embed import embed_texts
+
+    pool = _pool(step, bench)
+    component: Any = step.identity["component"]
+    texts = [row.text(component) for row in pool]
+    with desk.progress(len(texts), "text") as progress:
+        embeddings = embed_texts(texts, meter=bench.meter, advance=progress.advance)
+    shelf.save_arrays({"embeddings": embeddings}, bench.work / "embeddings.safetensors")
+    (bench.work / "embedder.json").write_text(json.dumps({"embedder": step.identity["embedder"]}))
+    return {"num_rows": len(texts), "width": int(embeddings.shape[1]) if len(texts) else 0}

@@ -1,0 +1,167 @@
+"""Write what a run found: one small JSON file per cell under `results/NAME/`, made from step records alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sftbench.executors.local import Outcome
+from sftbench.ledger import Ledger
+from sftbench.plan import Cell, Ref
+from sftbench.record import Record
+from sftbench.runner import Run
+from sftbench.store import write_atomically
+
+SCHEMA = 1
+
+
+def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list[dict[str, Any]]]:
+    """Write every cell and `run.json`; cells of an earlier run under this name that are not planned now are removed.
+
+    Returns the folder and the cells as written. A cell whose steps were not all reached is left out.
+    """
+    folder = run.settings.results / run.name
+    written: dict[Path, dict[str, Any]] = {}
+    for cell in run.plan.cells:
+        described = describe(run, cell, outcomes)
+        if described is not None:
+            written[folder / cell_path(cell)] = described
+    for old in folder.glob("*/*/seed-*.json"):
+        if old not in written:
+            old.unlink()
+    for path, content in written.items():
+        write_atomically(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+    about = {
+        "schema": SCHEMA,
+        "name": run.name,
+        "given": dict(run.given),
+        "settings": _settings(run),
+        "num_cells": len(run.plan.cells),
+    }
+    write_atomically(folder / "run.json", json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return folder, list(written.values())
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """All settings, given or default; folders of this machine that decide no number are left out."""
+    full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude={"store", "results", "board", "workers", "redo"}))
+    return {**full, "max_length": run.terms.max_length}
+
+
+def cell_path(cell: Cell) -> Path:
+    """A path that reads as a sentence: `tshirt/10pct/seed-0.json`."""
+    return Path(_slug(cell.label)) / _slug(cell.budget.replace("%", "pct")) / f"seed-{cell.seed}.json"
+
+
+def _slug(label: str) -> str:
+    slug = re.sub(r"[^A-Za-z0-9._-]+", "-", label).strip("-.") or "x"
+    return slug if slug == label else f"{slug}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
+
+
+def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+    """One cell as its record; None while some of its steps have neither ended nor failed."""
+    failure = _failure(run, cell, outcomes)
+    if failure is None and any(outcomes.get(ref) != "done" for ref in cell.refs):
+        return None
+    records = {ref: run.store.find(*ref.split("/", 1)) for ref in cell.refs if outcomes.get(ref) == "done"}
+    selection = records.get(cell.selection)
+    return {
+        "schema": SCHEMA,
+        "method": cell.method,
+        "label": cell.label,
+        "kind": cell.kind,
+        "matched_to": cell.matched_to,
+        "budget": cell.budget,
+        "seed": cell.seed,
+        "base": {"name": run.facts.base.name, "fingerprint": run.facts.base.fingerprint},
+        "pool": _pool(run, cell),
+        "fidelity": cell.fidelity,
+        "status": "failed" if failure else "done",
+        "failure": failure,
+        "selection": _selection(cell, selection) if selection else None,
+        "evaluations": {
+            name: _evaluation(records[ref]) for name, ref in cell.evaluations.items() if records.get(ref) is not None
+        },
+        "verdicts": _verdicts(run, cell, records),
+        "cost": _cost(run, cell, outcomes),
+        "steps": _steps(run, cell),
+    }
+
+
+def _pool(run: Run, cell: Cell) -> dict[str, Any]:
+    lengths = run.store.find(*run.plan.lengths.split("/", 1))
+    counts = lengths.payload if lengths else {}
+    names = ("num_rows", "num_planted", "num_planted_tokens", "num_response_tokens")
+    return {"name": run.facts.pool_name, "key": run.plan.pool, **{name: counts.get(name, 0) for name in names}}
+
+
+def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
+    """What was trained on; the untrained base chose nothing."""
+    if cell.model is None:
+        return None
+    payload = record.payload
+    names = ("num_rows", "num_response_tokens", "num_planted_rows", "num_planted_tokens", "status", "ids_hash")
+    total = payload["num_response_tokens"]
+    trained = payload["num_trained_tokens"]
+    assert isinstance(total, int) and isinstance(trained, int)
+    return {**{name: payload[name] for name in names}, "key": cell.selection, "trained_share": trained / total if total else 0.0}
+
+
+def _evaluation(record: Record | None) -> dict[str, Any]:
+    assert record is not None
+    return {name: record.payload[name] for name in ("ids", "items", "bigger_is_better")}
+
+
+def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dict[str, Any] | None:
+    record = records.get(cell.verdicts) if cell.verdicts else None
+    if record is None:
+        return None
+    judge = run.terms.judge
+    assert judge is not None
+    return {"baseline": cell.baseline, "judge": judge.name, "ids": record.payload["ids"], "preference": record.payload["preference"]}
+
+
+def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
+    """Selecting, training and evaluating apart. A shared step counts in full for each method that needs it."""
+    choosing = run.plan.cost_of_choosing(cell.selection) if cell.model else []
+    measuring = [cell.responses, *cell.evaluations.values(), cell.verdicts]
+    parts = {
+        "selecting": choosing,
+        "training": [cell.model] if cell.model else [],
+        "evaluating": [ref for ref in measuring if ref],
+    }
+    return {name: _sum(run, [ref for ref in refs if outcomes.get(ref) == "done"]) for name, refs in parts.items()}
+
+
+def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
+    import dataclasses
+
+    total = Ledger()
+    for ref in refs:
+        record = run.store.find(*ref.split("/", 1))
+        total = total + record.ledger if record else total
+    return dataclasses.asdict(total)
+
+
+def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
+    """The rooms this cell went through, in order, with what identifies each."""
+    refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+    steps = [run.plan.steps[ref] for ref in run.plan.steps if ref in refs]
+    return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
+
+
+def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+    """The first step of this cell that failed, and why."""
+    refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+    for ref in run.plan.steps:
+        if ref in refs and outcomes.get(ref) in ("failed", "died"):
+            record = run.store.find(*ref.split("/", 1))
+            step = run.plan.steps[ref]
+            if record is not None and record.failure is not None:
+                return {"step": step.label, "error": record.failure.error, "message": record.failure.message}
+            return {"step": step.label, "error": "ProcessDied", "message": "its process died twice; see the log in the store"}
+    return None

