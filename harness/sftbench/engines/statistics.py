@@ -1,0 +1,54 @@
+"""Numbers per scored token that forward passes can be asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+
+class Statistic(Protocol):
+    """One number per scored token, made from a chunk of float32 logits that is thrown away afterwards."""
+
+    @property
+    def name(self) -> str: ...
+
+    def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """`logits` [c, V], `log_normaliser` [c] (log-sum-exp), `targets` int64 [c]; returns [c] or [c, k].
+
+        The logits are shared with other statistics and must not be changed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Nll:
+    """Negative log-likelihood of the token that stands there, in nats."""
+
+    name: str = "nll"
+
+    def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return log_normaliser - logits.gather(1, targets[:, None])[:, 0]
+
+
+@dataclass(frozen=True)
+class Entropy:
+    """Entropy of the predicted distribution, in nats."""
+
+    name: str = "entropy"
+
+    def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        log_shares = logits - log_normaliser[:, None]
+        return -(log_shares.exp() * log_shares.clamp_min(torch.finfo(torch.float32).min)).sum(1)
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Log-probabilities of the `k` likeliest tokens, likeliest first: [c, k], in nats."""
+
+    k: int
+    name: str = "top_k"
+
+    def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return logits.topk(self.k, dim=1).values - log_normaliser[:, None]
