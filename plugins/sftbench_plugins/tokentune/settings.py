@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sftbench import param
+from sftbench_plugins.reference_recipe import WARMUP_BUDGET, WARMUP_EPOCHS, WARMUP_LEARNING_RATE, WARMUP_RANK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +20,12 @@ class Settings:
     reference: Literal["warmup", "scoring", "base"] = param(
         "warmup", "the second model: a warmed-up base, or the run's scoring model; base only with lg=ldp"
     )
-    warmup_budget: str = param("10%", "random slice that the reference is warmed up on, such as 1% or 200")
-    warmup_epochs: float = param(1.0, "epochs of the warm-up")
-    warmup_rank: int = param(64, "LoRA rank of the warm-up; 0 trains all parameters")
-    warmup_learning_rate: float | None = param(None, "learning rate of the warm-up; none leaves it to the trainer")
+    warmup_budget: str = param(WARMUP_BUDGET, "random slice that the reference is warmed up on, such as 1% or 200")
+    warmup_epochs: float = param(WARMUP_EPOCHS, "epochs of the warm-up")
+    warmup_rank: int = param(WARMUP_RANK, "LoRA rank of the warm-up; 0 trains all parameters")
+    warmup_learning_rate: float | None = param(
+        WARMUP_LEARNING_RATE, "learning rate of the warm-up; none leaves it to the trainer"
+    )
 
     utility_share: float = param(0.6, "share of a sample's tokens, densest in learning gain, that its utility counts")
     u_norm: bool = param(True, "divide the gain by the difficulty; off: the gain alone (ablation)")
