@@ -19,8 +19,18 @@ _SUFFIXES: dict[str, Unit] = {
     "": "rows", "row": "rows", "rows": "rows", "%": "share", "tok": "tokens", "token": "tokens", "tokens": "tokens",
     "flop": "flops", "flops": "flops", "s": "device-seconds", "device-seconds": "device-seconds",
 }  # fmt: skip
-_MULTIPLES = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
-_TEXT = re.compile(r"^\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([kmgtp]?)\s*(%|[a-z-]*)\s*(\+selection)?\s*$", re.IGNORECASE)
+_MULTIPLES = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12, "p": 1e15}
+_TEXT = re.compile(
+    r"^\s*(?P<number>\d*\.?\d+(?:e[+-]?\d+)?)\s*(?P<unit>[a-z%][a-z -]*|)(?P<more>\+selection)?\s*$", re.I
+)
+
+
+def _unit(text: str) -> tuple[float, Unit] | None:
+    """`k tokens` is a thousand tokens; `tokens` does not begin with a tera."""
+    if text in _SUFFIXES:
+        return 1.0, _SUFFIXES[text]
+    rest = text[1:].strip()
+    return (_MULTIPLES[text[0]], _SUFFIXES[rest]) if text[:1] in _MULTIPLES and rest in _SUFFIXES else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +48,21 @@ class Budget:
     def parse(cls, text: str) -> Budget:
         """Raises `UsageError` for text that is no budget, zero, or a share above 100 %."""
         match = _TEXT.match(text)
-        unit = _SUFFIXES.get(match[3].lower()) if match else None
-        multiple = _MULTIPLES.get(match[2].lower()) if match else None
-        if match is None or unit is None or multiple is None:
-            raise UsageError(f"cannot read the budget '{text}'; examples: 200, 10%, 50k tokens, 2e15 flops, 600s, 600s+selection")
-        amount = float(match[1]) * multiple / (100 if unit == "share" else 1)
+        scaled = _unit(match["unit"].strip().lower()) if match else None
+        if match is None or scaled is None:
+            examples = "200, 10%, 50k tokens, 2e15 flops, 600s, 600s+selection"
+            raise UsageError(f"cannot read the budget '{text}'; examples: {examples}")
+        multiple, unit = scaled
+        amount = float(match["number"]) * multiple / (100 if unit == "share" else 1)
         if amount <= 0 or not math.isfinite(amount):
             raise UsageError(f"the budget '{text}' is nothing; give at least one row")
         if unit == "share" and amount > 1:
             raise UsageError(f"the budget '{text}' is more than the pool; give at most 100%")
         if unit == "rows" and amount != int(amount):
             raise UsageError(f"the budget '{text}' is not a whole number of rows")
-        if match[4] and unit in ("rows", "share", "tokens"):
+        if match["more"] and unit in ("rows", "share", "tokens"):
             raise UsageError(f"'{text}': selection costs no rows or tokens; include it in a budget of flops or seconds")
-        return cls(amount=amount, unit=unit, with_selection=bool(match[4]))
+        return cls(amount=amount, unit=unit, with_selection=bool(match["more"]))
 
     def __str__(self) -> str:
         text = {
@@ -70,7 +81,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowPrices:
-    """What training on each row of a pool costs: response tokens and FLOPs [n] over all epochs, and FLOPs per second."""
+    """What training on each row costs: response tokens, FLOPs [n] over all epochs, and FLOPs per second."""
 
     response_tokens: npt.NDArray[np.int64]
     training_flops: npt.NDArray[np.float64]
@@ -87,7 +98,9 @@ def allowance(budget: Budget, prices: RowPrices, *, spent_flops: float = 0.0, sp
     if budget.unit in ("rows", "share"):
         cap = budget.amount if budget.unit == "rows" else math.floor(budget.amount * num_rows + 1e-9)
         if cap > num_rows:
-            raise UsageError(f"the budget of {cap:.0f} rows is more than the pool, which has {num_rows} rows to choose from")
+            raise UsageError(
+                f"the budget of {cap:.0f} rows is more than the pool, which has {num_rows} rows to choose from"
+            )
         if cap < 1:
             raise UsageError(f"the budget {budget} of {num_rows} rows is less than one row")
         return Allowance(cap=float(cap), row_costs=ones, unit="rows")
@@ -104,7 +117,7 @@ def _capped(budget: Budget, cap: float, costs: npt.NDArray[np.float64]) -> Allow
     cheapest = float(costs[costs > 0].min()) if (costs > 0).any() else 1.0
     if cap < cheapest:
         raise BudgetError(
-            f"the budget {budget} leaves {max(cap, 0.0):.3g} {unit} for training, and the cheapest row takes {cheapest:.3g}"
+            f"the budget {budget} leaves {max(cap, 0.0):.3g} {unit} for training; the cheapest row takes {cheapest:.3g}"
         )
     if not budget.with_selection and cap > float(costs.sum()) * (1 + 1e-9):
         raise UsageError(f"the budget {budget} is more than the whole pool, which takes {costs.sum():.4g} {unit}")

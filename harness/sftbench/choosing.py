@@ -10,7 +10,7 @@ from sftbench.budget import Budget
 from sftbench.errors import SftbenchError
 from sftbench.methods import resolve
 from sftbench.parameters import parse_use
-from sftbench.plan import Planner, Plan, Ref, Terms, parents_first
+from sftbench.plan import Plan, Planner, Ref, Terms, parents_first
 from sftbench.plugins import Plugins
 from sftbench.rooms import Pool, Scores, Selection
 from sftbench.runner import Run, Watcher, carry_out, default_store
@@ -93,7 +93,11 @@ def _carried_out(
     planner: Planner, ref: Ref, settings: RunSettings, plugins: Plugins, watcher: Watcher, store: Path | None
 ) -> Run:
     plan = Plan(
-        cells=(), steps=parents_first(planner.steps, [ref]), pool=planner.pool, heldout=planner.heldout, lengths=planner.lengths
+        cells=(),
+        steps=parents_first(planner.steps, [ref]),
+        pool=planner.pool,
+        heldout=planner.heldout,
+        lengths=planner.lengths,
     )
     place = Store(store or default_store())
     run = Run(
@@ -105,7 +109,9 @@ def _carried_out(
         record = place.find(*each.split("/", 1))
         if outcomes.get(each) != "done":
             failure = record.failure if record is not None else None
-            error = SftbenchError(f"{step.label}: {failure.message if failure else 'its process died; see the log in the store'}")
+            error = SftbenchError(
+                f"{step.label}: {failure.message if failure else 'its process died; see the log in the store'}"
+            )
             error.exit_code = failure.exit_code if failure else 1
             raise error
     return run

@@ -110,7 +110,9 @@ def _light_import(module_name: str) -> Check:
         return Check(part=module_name, rule=rule, outcome="failed", detail=done.stderr.strip().splitlines()[-1])
     seconds, heavy = done.stdout.splitlines()[-2:] if done.stdout.count("\n") > 1 else (done.stdout.strip(), "")
     if heavy:
-        return Check(part=module_name, rule=rule, outcome="failed", detail=f"imports {heavy}; import it where it is used")
+        return Check(
+            part=module_name, rule=rule, outcome="failed", detail=f"imports {heavy}; import it where it is used"
+        )
     if float(seconds) > LIGHT_SECONDS:
         return Check(part=module_name, rule=rule, outcome="failed", detail=f"takes {float(seconds):.1f} s")
     return Check(part=module_name, rule=rule, outcome="passed")
@@ -126,7 +128,9 @@ def _static(role: str, part_class: type[Any]) -> Iterator[Check]:
     is_frozen = dataclasses.is_dataclass(part_class) and part_class.__dataclass_params__.frozen  # type: ignore[attr-defined]
     yield check("is a frozen dataclass", "" if is_frozen else "declare it with @dataclass(frozen=True, kw_only=True)")
     undocumented = [name for name, field in fields_of(part_class).items() if not field.metadata.get("doc")]
-    problem = "" if part_class.__doc__ and not undocumented else f"no documentation: {', '.join(undocumented) or 'the class'}"
+    problem = (
+        "" if part_class.__doc__ and not undocumented else f"no documentation: {', '.join(undocumented) or 'the class'}"
+    )
     yield check("is documented", problem)
     try:
         part = part_class()
@@ -138,7 +142,9 @@ def _static(role: str, part_class: type[Any]) -> Iterator[Check]:
     yield check("has defaults of a stable form", problem)
 
 
-def _dynamic(plugins: Plugins, parts: Sequence[tuple[str, type[Any]]], methods: Sequence[Any], folder: Path) -> list[Check]:
+def _dynamic(
+    plugins: Plugins, parts: Sequence[tuple[str, type[Any]]], methods: Sequence[Any], folder: Path
+) -> list[Check]:
     """Let every part work, in processes of its own, and compare what came out."""
     material = trial_material(folder)
     trial = Trial(plugins=plugins, material=material, parts=parts, methods=methods)
@@ -150,7 +156,9 @@ def _dynamic(plugins: Plugins, parts: Sequence[tuple[str, type[Any]]], methods: 
         checks += _compared(label, deterministic, first, again, other)
     untouched = trial.material_key() == material.key
     detail = "" if untouched else "the pool or the model folder was changed"
-    checks.append(Check(part="inputs", rule="are left untouched", outcome="passed" if untouched else "failed", detail=detail))
+    checks.append(
+        Check(part="inputs", rule="are left untouched", outcome="passed" if untouched else "failed", detail=detail)
+    )
     return checks
 
 
@@ -166,4 +174,6 @@ def _compared(label: str, deterministic: bool, first: Outputs, again: Outputs, o
     if deterministic:
         same = first.hashes[label] == other.hashes.get(label)
         detail = "" if same else "declared deterministic, but another seed gave another result"
-        yield Check(part=label, rule="is as deterministic as it says", outcome="passed" if same else "failed", detail=detail)
+        yield Check(
+            part=label, rule="is as deterministic as it says", outcome="passed" if same else "failed", detail=detail
+        )

@@ -74,9 +74,13 @@ def _save_tiny_model(folder: Path, texts: Sequence[str]) -> None:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
+    )
     tokenizer.train_from_iterator(texts, trainer)
-    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", model_max_length=256)  # noqa: S106
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", model_max_length=256
+    )
     with torch.random.fork_rng():
         torch.manual_seed(0)
         config = LlamaConfig(
@@ -112,7 +116,7 @@ class Trial:
         store, planner = Store(root), self._planner(seed)
         given = _Given.put(store, planner)
         ends = self._ends(planner, given, seed)
-        steps = {ref: step for ref, step in parents_first(planner.steps, list(ends.values())).items()}
+        steps = parents_first(planner.steps, list(ends.values()))
         executor = LocalExecutor(
             store=store.root, slots=Slots(num_workers=2, num_threads=1), logs=root / "logs", provenance={},
             on_event=lambda step, event: None, on_end=lambda step, outcome, why: None,
@@ -122,7 +126,9 @@ class Trial:
         return _outputs(store, planner, ends, outcomes)
 
     def _planner(self, seed: int) -> Planner:
-        model = ModelFacts(name="tiny", path=str(self.material.model), fingerprint=fingerprint_model(self.material.model))
+        model = ModelFacts(
+            name="tiny", path=str(self.material.model), fingerprint=fingerprint_model(self.material.model)
+        )
         facts = Facts(
             pool_name="check", pool_source={"source": str(self.material.pool)},
             pool_content={"content": hash_file(self.material.pool)}, heldout_source=None, heldout_content=None,
@@ -194,7 +200,9 @@ class _Given:
         with store.making("scores", scores.key) as work:
             shelf.save_scores(Scores(values=values, reasons={3: "empty_response"}), ids, work)
             store.commit(work, Record(key=scores.key, room="scores", identity=scores.identity))
-        chosen = Step(room="selection", label="given selection", identity={"given": "selection"}, parents={"pool": planner.pool})
+        chosen = Step(
+            room="selection", label="given selection", identity={"given": "selection"}, parents={"pool": planner.pool}
+        )
         with store.making("selection", chosen.key) as work:
             shelf.save_selection(Selection(ids=tuple(ids[:10])), work)
             store.commit(work, Record(key=chosen.key, room="selection", identity=chosen.identity))
@@ -225,7 +233,9 @@ def _outputs(store: Store, planner: Planner, ends: dict[str, Ref], outcomes: dic
             record = store.find(*ref.split("/", 1))
             assert record is not None
             folder = store.folder(*ref.split("/", 1))
-            files = {str(path.relative_to(folder)): hash_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+            files = {
+                str(path.relative_to(folder)): hash_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+            }
             files.pop("record.json", None)
             hashes[label] = key_of({"files": files, "payload": dict(record.payload)})
         else:
@@ -245,5 +255,3 @@ def _why(store: Store, planner: Planner, ref: Ref, outcomes: dict[Ref, Any]) -> 
             return f"{planner.steps[each].label}: its process died"
         waiting.extend(planner.steps[each].parents.values())
     return "it was never reached"
-
-

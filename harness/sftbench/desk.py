@@ -104,8 +104,7 @@ class WorkingDesk:
         choosing = sum(record.ledger.flops for record in records if record is not None)
         positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
         chosen = [positions[row_id] for row_id in self.other_selection().ids]
-        epochs = self.step.identity.get("epochs", 1)
-        training = float(self.training_flops()[chosen].sum()) * float(epochs if isinstance(epochs, (int, float)) else 1)
+        training = float(self.training_flops()[chosen].sum()) * self.step.number("epochs")
         return {"selecting_flops": choosing, "training_flops": training}
 
     def meter(self, **amounts: float) -> None:

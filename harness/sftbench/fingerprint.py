@@ -34,7 +34,9 @@ def _plain(value: object, where: str) -> Any:
             if not isinstance(key, str):
                 raise UsageError(f"{where} has the key {key!r}; only text can be a key")
         return {key: _plain(each, f"{where}.{key}") for key, each in value.items()}
-    raise UsageError(f"{where} is a {type(value).__name__}, which has no stable form; use numbers, text, lists, mappings")
+    raise UsageError(
+        f"{where} is a {type(value).__name__}, which has no stable form; use numbers, text, lists, mappings"
+    )
 
 
 def key_of(value: object) -> str:

@@ -110,7 +110,9 @@ def _resolve_recipe(plugins: Plugins, recipe: Recipe, trainer: PartUse) -> Resol
         "trainer", PartUse(name=recipe.trainer.name, parameters={**_shared(trainer, trainer_class), **own})
     )
     if selector.needs().models or made.needs().models:
-        raise UsageError(f"the recipe {recipe.selector} + {recipe.trainer} needs a trained model itself; recipes cannot nest")
+        raise UsageError(
+            f"the recipe {recipe.selector} + {recipe.trainer} needs a trained model itself; recipes cannot nest"
+        )
     empty: dict[str, ResolvedMethod] = {}
     return ResolvedMethod(
         name="recipe",

@@ -1,4 +1,4 @@
-"""Parameters of parts: declared as documented dataclass fields, parsed from `name[key=value,...]`, checked by pydantic."""
+"""Parameters of parts: documented dataclass fields, read from `name[key=value,...]` and checked by pydantic."""
 
 from __future__ import annotations
 

@@ -82,7 +82,9 @@ def _generate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     pool = parent_pool(step, bench)
     part = _part(step, bench, "generator")
     rows = part.generate(pool, desk)
-    made = pool_of(rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=pool.form, source=f"what {part.name} made")
+    made = pool_of(
+        rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=pool.form, source=f"what {part.name} made"
+    )
     shelf.save_pool_form(made, bench.work)
     return {"num_rows": len(made), "form": made.form}
 
@@ -142,7 +144,9 @@ def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[A
         raise SftbenchError(f"selector {name} chose no row: {dict(selection.report)}")
     unknown = [row_id for row_id in selection.ids if row_id not in pool.index_of]
     if unknown:
-        raise ContractError(f"selector {name} chose {len(unknown)} ids that the pool does not have, such as '{unknown[0]}'")
+        raise ContractError(
+            f"selector {name} chose {len(unknown)} ids that the pool does not have, such as '{unknown[0]}'"
+        )
     if len(set(selection.ids)) != len(selection.ids):
         raise ContractError(f"selector {name} chose {len(selection.ids) - len(set(selection.ids))} rows more than once")
     for what, values in (("scores", selection.scores), ("token labels", selection.token_labels)):
@@ -157,7 +161,7 @@ def _allowance(step: Step, bench: Bench) -> Allowance:
     wanted = step.identity["budget"]
     if wanted == "all" or not isinstance(wanted, Mapping):
         return Allowance(cap=float(count), row_costs=np.ones(count), unit="rows")
-    epochs = float(step.identity["epochs"])  # type: ignore[arg-type]
+    epochs = step.number("epochs")
     budget = Budget(amount=float(wanted["amount"]), unit=wanted["unit"], with_selection=bool(wanted["with_selection"]))  # type: ignore[arg-type]
     spent = [bench.store.find(*ref.split("/", 1)) for ref in step.where.get("choosing_steps", "").split()]
     ledgers = [record.ledger for record in spent if record is not None]
@@ -194,7 +198,7 @@ def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     from sftbench.rooms import Responses
 
     heldout = parent_pool(step, bench)
-    limit = int(step.identity["max_new_tokens"])  # type: ignore[call-overload]
+    limit = int(step.number("max_new_tokens"))
     rows = list(heldout)
     with desk.progress(len(rows), "answer") as progress:
         texts = generate_greedy(desk.language_model("trained"), rows, max_new_tokens=limit, advance=progress.advance)
@@ -209,14 +213,17 @@ def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     evaluation = part.evaluate(parent_pool(step, bench), responses, desk)
     for metric, values in evaluation.items.items():
         if len(values) != len(evaluation.ids):
-            raise ContractError(f"evaluator {part.name} gave {len(values)} values of {metric} for {len(evaluation.ids)} items")
+            raise ContractError(
+                f"evaluator {part.name} gave {len(values)} values of {metric} for {len(evaluation.ids)} items"
+            )
     return shelf.evaluation_json(evaluation)
 
 
 def _judge(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "judge")
     both = [
-        shelf.load_responses(bench.store.folder(*step.parents[role].split("/", 1))) for role in ("responses", "baseline")
+        shelf.load_responses(bench.store.folder(*step.parents[role].split("/", 1)))
+        for role in ("responses", "baseline")
     ]
     verdicts = part.judge(parent_pool(step, bench), both[0], both[1], desk)
     finite = verdicts.preference[np.isfinite(verdicts.preference)]

@@ -50,6 +50,13 @@ class Step:
     def stage(self) -> str:
         return STAGES[self.room]
 
+    def number(self, name: str) -> float:
+        """A number of the identity."""
+        value = self.identity[name]
+        if isinstance(value, (int, float)):
+            return float(value)
+        raise TypeError(f"{self.room}: {name} is {value!r}, not a number")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -164,15 +171,29 @@ class Planner:
     def _pools(self) -> tuple[Ref, Ref]:
         facts, terms = self.facts, self.terms
         whole = self.add(
-            Step(room="pool", label=f"read {facts.pool_name}", identity={"make": "read", **facts.pool_content}, where=facts.pool_source)
+            Step(
+                room="pool",
+                label=f"read {facts.pool_name}",
+                identity={"make": "read", **facts.pool_content},
+                where=facts.pool_source,
+            )
         )
         if facts.heldout_content is None and not terms.heldout_share:
             pool = heldout = whole
         elif facts.heldout_content is None:
             split: dict[str, Json] = {"share": terms.heldout_share, "at_most": terms.heldout_at_most}
             parents = {"pool": whole}
-            pool = self.add(Step(room="pool", label="split off held-out rows", identity={"make": "candidates", **split}, parents=parents))
-            heldout = self.add(Step(room="pool", label="held-out rows", identity={"make": "heldout", **split}, parents=parents))
+            pool = self.add(
+                Step(
+                    room="pool",
+                    label="split off held-out rows",
+                    identity={"make": "candidates", **split},
+                    parents=parents,
+                )
+            )
+            heldout = self.add(
+                Step(room="pool", label="held-out rows", identity={"make": "heldout", **split}, parents=parents)
+            )
         else:
             pool = whole
             heldout = self.add(
@@ -205,7 +226,12 @@ class Planner:
     def _calibration(self) -> Ref:
         base = self.facts.base
         return self.add(
-            Step(room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path})
+            Step(
+                room="calibration",
+                label="measure speed",
+                identity={"base": base.fingerprint},
+                where={"base": base.path},
+            )
         )
 
     def forward_pass(self, request: PassRequest, pool: Ref) -> Ref:
@@ -234,7 +260,11 @@ class Planner:
         for request in needs.passes:
             parents[pass_role(request)] = self.forward_pass(request, pool)
         for component in needs.embeddings:
-            embeddings: dict[str, Json] = {"engine": ENGINE_VERSION, "component": component, "embedder": self.facts.embedder}
+            embeddings: dict[str, Json] = {
+                "engine": ENGINE_VERSION,
+                "component": component,
+                "embedder": self.facts.embedder,
+            }
             label = f"embeddings of {component}"
             parents[f"embeddings:{component}"] = self.add(
                 Step(room="embeddings", label=label, identity=embeddings, parents={"pool": pool})
@@ -291,7 +321,9 @@ class Planner:
             given=method.given,
         )
 
-    def selection(self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None) -> Ref:
+    def selection(
+        self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
+    ) -> Ref:
         parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
         base = self.facts.base
         if method.scorer is not None:
@@ -341,7 +373,11 @@ class Planner:
         """Evaluations of a trained model (None: the base), and its responses."""
         base = self.facts.base
         parents = {"pool": self.heldout, **({"model": model} if model else {})}
-        shared: dict[str, Json] = {"engine": ENGINE_VERSION, "base": base.fingerprint, "max_length": self.terms.max_length}
+        shared: dict[str, Json] = {
+            "engine": ENGINE_VERSION,
+            "base": base.fingerprint,
+            "max_length": self.terms.max_length,
+        }
         where = {"base": base.path}
         responses = self.add(
             Step(

@@ -84,7 +84,9 @@ class Plugins:
     def _raise_if_broken(self, name: str) -> None:
         for each in self.broken:
             if name in (each.name, each.name.replace("_", "-")):
-                raise EnvironmentProblem(f"plugin '{each.name}' of {each.distribution} could not be loaded: {each.reason}")
+                raise EnvironmentProblem(
+                    f"plugin '{each.name}' of {each.distribution} could not be loaded: {each.reason}"
+                )
 
 
 def load(extra: Sequence[ModuleType] = ()) -> Plugins:
@@ -175,7 +177,9 @@ def _offers(manager: pluggy.PluginManager, plugin: Any) -> dict[str, list[Any]]:
             if not isinstance(part_class, type) or not isinstance(getattr(part_class, "name", None), str):
                 raise ContractError(f"sftbench_{role}s returned {part_class!r}; it must return classes with a `name`")
             if not all(hasattr(part_class, each) for each in ("name", "version", "deterministic", "needs")):
-                raise ContractError(f"{role} '{part_class.name}' lacks one of name, version, deterministic, needs()")
+                raise ContractError(
+                    f"{role} '{part_class.__name__}' lacks one of name, version, deterministic, needs()"
+                )
     return found
 
 

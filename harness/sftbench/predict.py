@@ -57,14 +57,18 @@ def predict(run: Run, watcher: Watcher) -> Prediction:
     known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
     scale = _scale(run, calibration)
     works = {
-        ref: _Work() if scale is None else _work(run, step, scale) for ref, step in run.plan.steps.items() if ref not in known
+        ref: _Work() if scale is None else _work(run, step, scale)
+        for ref, step in run.plan.steps.items()
+        if ref not in known
     }
     return Prediction(cells=_cells(run, known, works), summary=_summary(run, known, works))
 
 
 def _calibration(run: Run) -> Step:
     base = run.facts.base
-    return Step(room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path})
+    return Step(
+        room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path}
+    )
 
 
 def _record(run: Run, ref: Ref) -> Record | None:
@@ -130,17 +134,17 @@ def _epochs(step: Step) -> float:
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
     """Which share of the pool's tokens a training is expected to see."""
-    budget = run.plan.steps[step.parents["selection"]].identity.get("budget")
-    if not isinstance(budget, Mapping):
+    identity: Any = run.plan.steps[step.parents["selection"]].identity.get("budget")
+    if not isinstance(identity, Mapping):
         return 1.0
-    amount = float(budget["amount"])
+    amount = float(identity["amount"])
     whole = {
         "rows": scale.counts["num_rows"],
         "share": 1.0,
         "tokens": scale.counts["num_response_tokens"],
         "flops": scale.counts["training_flops"] * _epochs(step),
         "device-seconds": scale.counts["training_flops"] * _epochs(step) / scale.speed["training_flops_per_second"],
-    }[budget["unit"]]
+    }[identity["unit"]]
     return min(1.0, amount / whole)
 
 
@@ -174,8 +178,9 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
     disk = sum(work.disk_bytes for work in works.values())
     free = os.statvfs(run.store.root)
     lines = [
-        f"{len(run.plan.steps)} steps ({len(run.plan.steps) - len(works)} in the store); shared steps are counted once below.",
-        f"To go: {len(works)} steps, about {_time(seconds)} on {slots.num_workers} process(es) of {slots.num_threads} thread(s), "
+        f"{len(run.plan.steps)} steps ({len(run.plan.steps) - len(works)} in the store); shared steps count once below.",
+        f"To go: {len(works)} steps, about {_time(seconds)} on {slots.num_workers} process(es) of "
+        f"{slots.num_threads} thread(s), "
         f"{tokens:,.0f} tokens, {disk / 1e9:.2f} GB of disk ({free.f_bavail * free.f_frsize / 1e9:.0f} GB free).",
     ]
     return "\n".join(lines)

@@ -36,11 +36,11 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)
     else:
         pool = _pool(step, bench)
-        share = float(step.identity["share"])  # type: ignore[arg-type]
+        share = step.number("share")
         if make == "planted":
             made = _made(planted_rows(pool, share=share), pool.form, step, bench)
         else:
-            candidates, heldout = held_out_split(pool, share, int(step.identity["at_most"]))  # type: ignore[call-overload]
+            candidates, heldout = held_out_split(pool, share, int(step.number("at_most")))
             made = _made(_at(pool, candidates if make == "candidates" else heldout), pool.form, step, bench)
     shelf.save_pool_form(made, bench.work)
     return {"num_rows": len(made), "form": made.form}
@@ -71,7 +71,7 @@ def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     pool = _pool(step, bench)
     base = Path(step.where["base"])
     tokenizer, shape = load_tokenizer(base), shape_at(base)
-    limit = int(step.identity["max_length"])  # type: ignore[call-overload]
+    limit = int(step.number("max_length"))
     count = len(pool)
     response_lengths, training_tokens, total_tokens = (np.zeros(count, dtype=np.int64) for _ in range(3))
     flops = np.zeros(count)

@@ -52,7 +52,9 @@ class Record:
 
     def to_json(self) -> str:
         """The text of the record file."""
-        return json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        return (
+            json.dumps(dataclasses.asdict(self), indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        )
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Record:
@@ -60,9 +62,13 @@ class Record:
         try:
             values: dict[str, Any] = json.loads(text)
             if values.get("schema") != SCHEMA:
-                raise VerificationError(f"{where}: record of schema {values.get('schema')}, this version reads {SCHEMA}")
+                raise VerificationError(
+                    f"{where}: record of schema {values.get('schema')}, this version reads {SCHEMA}"
+                )
             failure = values.pop("failure")
             ledger = Ledger.of(values.pop("ledger"))
             return cls(**values, ledger=ledger, failure=Failure(**failure) if failure else None)
         except (ValueError, TypeError, KeyError, AttributeError) as problem:
-            raise VerificationError(f"{where}: not a record ({problem}); delete it to have the step done again") from None
+            raise VerificationError(
+                f"{where}: not a record ({problem}); delete it to have the step done again"
+            ) from None

@@ -34,7 +34,9 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
         if old not in written:
             old.unlink()
     for path, content in written.items():
-        write_atomically(path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+        write_atomically(
+            path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        )
     about = {
         "schema": SCHEMA,
         "name": run.name,
@@ -48,7 +50,9 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
 
 def _settings(run: Run) -> dict[str, Any]:
     """All settings, given or default; folders of this machine that decide no number are left out."""
-    full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude={"store", "results", "board", "workers", "redo"}))
+    full: dict[str, Any] = json.loads(
+        run.settings.model_dump_json(exclude={"store", "results", "board", "workers", "redo"})
+    )
     return {**full, "max_length": run.terms.max_length}
 
 
@@ -107,8 +111,13 @@ def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
     names = ("num_rows", "num_response_tokens", "num_planted_rows", "num_planted_tokens", "status", "ids_hash")
     total = payload["num_response_tokens"]
     trained = payload["num_trained_tokens"]
-    assert isinstance(total, int) and isinstance(trained, int)
-    return {**{name: payload[name] for name in names}, "key": cell.selection, "trained_share": trained / total if total else 0.0}
+    assert isinstance(total, int)
+    assert isinstance(trained, int)
+    return {
+        **{name: payload[name] for name in names},
+        "key": cell.selection,
+        "trained_share": trained / total if total else 0.0,
+    }
 
 
 def _evaluation(record: Record | None) -> dict[str, Any]:
@@ -122,7 +131,12 @@ def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dic
         return None
     judge = run.terms.judge
     assert judge is not None
-    return {"baseline": cell.baseline, "judge": judge.name, "ids": record.payload["ids"], "preference": record.payload["preference"]}
+    return {
+        "baseline": cell.baseline,
+        "judge": judge.name,
+        "ids": record.payload["ids"],
+        "preference": record.payload["preference"],
+    }
 
 
 def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
@@ -163,5 +177,9 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
             step = run.plan.steps[ref]
             if record is not None and record.failure is not None:
                 return {"step": step.label, "error": record.failure.error, "message": record.failure.message}
-            return {"step": step.label, "error": "ProcessDied", "message": "its process died twice; see the log in the store"}
+            return {
+                "step": step.label,
+                "error": "ProcessDied",
+                "message": "its process died twice; see the log in the store",
+            }
     return None

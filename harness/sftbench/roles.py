@@ -112,39 +112,51 @@ class Desk(Protocol):
     def scratch(self) -> Path:
         """A folder for this step alone, removed when the step ends."""
         ...
+
     def passed(self, request: PassRequest) -> PassResult:
         """The result of a pass declared in `needs`."""
         ...
+
     def embedded(self, component: Component) -> npt.NDArray[np.float32]:
         """Unit-length embeddings [n, d] of a component declared in `needs`."""
         ...
+
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         """A loaded model: `scoring`, `base`, or a name declared in `needs().models`."""
         ...
+
     def model_path(self, name: str) -> TrainedModel:
         """Where a model lies, for a part that loads it itself (a trainer and its teacher)."""
         ...
+
     def other_selection(self) -> Selection:
         """The selection of the method that this one is matched to (`needs().other_selection`)."""
         ...
+
     def other_cost(self) -> Mapping[str, float]:
         """What that method spends: `selecting_flops`, and `training_flops` for its selection."""
         ...
+
     def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
         """The tokenizer of a model, without its weights."""
         ...
+
     def training_encoding(self, rows: Iterable[Row], *, max_length: int | None = None) -> Iterator[Encoded]:
         """Rows as the trainer will see them: token ids, and which of them are response tokens."""
         ...
+
     def response_lengths(self) -> npt.NDArray[np.int64]:
         """Response tokens [n] of each row of the pool by the base model's tokenizer, untruncated, no end token."""
         ...
+
     def training_flops(self) -> npt.NDArray[np.float64]:
         """FLOPs [n] that one epoch of full fine-tuning on each row of the pool takes."""
         ...
+
     def meter(self, **amounts: float) -> None:
         """Add work done outside the desk's own engines (`tokens_forward=...`, `flops=...`)."""
         ...
+
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]: ...
     def log(self, message: str) -> None: ...
 

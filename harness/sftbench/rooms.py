@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import datasets
     import pyarrow
 
-Json: TypeAlias = "None | bool | int | float | str | Sequence[Json] | Mapping[str, Json]"
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 Component = Literal["instruction", "response", "both"]
 
 MASKED, CROSS_ENTROPY, DISTILLATION = 0, 1, 2

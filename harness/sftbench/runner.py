@@ -25,6 +25,7 @@ from sftbench.store import Store
 from sftbench.survey import survey, window
 
 STANDARD_CONTROLS = ("base", "full", "random", "longest", "random-lengths", "random-tokens")
+YARDSTICKS = ("base", "full", "random")
 ALL_CONTROLS = (*STANDARD_CONTROLS, "random-compute")
 
 
@@ -87,18 +88,25 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
 def _default_name(facts: Facts) -> str:
     if facts.pool_name == facts.base.name:
         return facts.pool_name
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in f"{facts.pool_name}-{facts.base.name}")
+    return "".join(
+        letter if letter.isalnum() or letter in "._-" else "-" for letter in f"{facts.pool_name}-{facts.base.name}"
+    )
 
 
 def _methods(settings: RunSettings, plugins: Plugins, trainer: PartUse) -> list[ResolvedMethod]:
     """The methods asked for, then the controls that are not among them."""
     uses = [parse_use(text) for text in settings.methods]
-    asked = [resolve(plugins, use, trainer) for use in dict.fromkeys(map(str, uses)) for use in [parse_use(use)]]
+    asked = [resolve(plugins, use, trainer) for use in {str(use): use for use in uses}.values()]
     names = {"none": (), "standard": STANDARD_CONTROLS, "all": ALL_CONTROLS}[settings.controls]
     already = {method.label for method in asked}
     controls = [resolve(plugins, PartUse(name=name), trainer) for name in names if name not in already]
-    asked = [method if method.name in ALL_CONTROLS[:3] or method.matched_to_each else replace(method, control=False) for method in asked]
-    return asked + controls
+    return [_compared(method) for method in asked] + controls
+
+
+def _compared(method: ResolvedMethod) -> ResolvedMethod:
+    """A control that was asked for by name and can win is compared like a method, and gets matched controls itself."""
+    is_yardstick = method.name in YARDSTICKS or method.matched_to_each
+    return method if is_yardstick else replace(method, control=False)
 
 
 def default_store() -> Path:
@@ -158,7 +166,10 @@ def _placed(run: Run, step: Step) -> Step:
     """Tell a selection where to find what choosing has cost so far; that is no part of its identity."""
     if step.room != "selection":
         return step
-    where = {**step.where, "choosing_steps": " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref)}
+    where = {
+        **step.where,
+        "choosing_steps": " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref),
+    }
     if "other" in step.parents:
         where["other_steps"] = " ".join(run.plan.cost_of_choosing(step.parents["other"]))
     return replace(step, where=where)
@@ -182,7 +193,17 @@ def _visible_gpus() -> tuple[str, ...]:
 
 def provenance(slots: Slots) -> dict[str, Json]:
     """What the numbers were made with."""
-    packages = ("sftbench", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "numpy", "scikit-learn")
+    packages = (
+        "sftbench",
+        "torch",
+        "transformers",
+        "peft",
+        "accelerate",
+        "datasets",
+        "tokenizers",
+        "numpy",
+        "scikit-learn",
+    )
     return {
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -18,12 +18,20 @@ def write_distribution(name: str, kind: str, into: Path) -> Path:
     Raises `UsageError` for a name that is no distribution name, and for a folder that exists.
     """
     if not _NAME.match(name):
-        raise UsageError(f"'{name}' cannot be a plugin name: use small letters, digits and single hyphens, such as my-{kind}")
+        raise UsageError(
+            f"'{name}' cannot be a plugin name: use small letters, digits and single hyphens, such as my-{kind}"
+        )
     folder = into / name
     if folder.exists():
         raise UsageError(f"{folder} exists already; choose another name or folder")
     module = name.replace("-", "_")
-    words = {"name": name, "module": module, "kind": kind, "class_name": module.title().replace("_", ""), "hook": f"sftbench_{kind}s"}
+    words = {
+        "name": name,
+        "module": module,
+        "kind": kind,
+        "class_name": module.title().replace("_", ""),
+        "hook": f"sftbench_{kind}s",
+    }
     sources = files("sftbench") / "templates"
     targets = {
         "pyproject.toml.txt": folder / "pyproject.toml",
@@ -32,7 +40,10 @@ def write_distribution(name: str, kind: str, into: Path) -> Path:
         f"test_{kind}.py.txt": folder / "tests" / f"test_{module}.py",
         "test_conformance.py.txt": folder / "tests" / "test_conformance.py",
     }
-    texts = {path: Template((sources / source).read_text(encoding="utf-8")).substitute(words) for source, path in targets.items()}
+    texts = {
+        path: Template((sources / source).read_text(encoding="utf-8")).substitute(words)
+        for source, path in targets.items()
+    }
     for path, text in texts.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

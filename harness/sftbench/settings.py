@@ -26,7 +26,11 @@ def _seeds(value: object) -> object:
         entries = split_list(value.strip("[] "))
         if not all(entry.lstrip("-").isdigit() for entry in entries):
             raise ValueError("give a number of seeds (3) or a list of them (7,8,9)")
-        value = int(entries[0]) if len(entries) == 1 and "," not in value and "[" not in value else [int(e) for e in entries]
+        value = (
+            int(entries[0])
+            if len(entries) == 1 and "," not in value and "[" not in value
+            else [int(e) for e in entries]
+        )
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("at least one seed is needed")
@@ -60,8 +64,12 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     methods: Names = Field(description="methods to compare, such as tshirt[mode=official],ifd")
-    name: str = Field(default="", description="name of the run, its results and its board", pattern=r"^[A-Za-z0-9._-]*$")
-    suite: str = Field(default="microcosm", description="embedded suite, used for whatever of pool and base is not given")
+    name: str = Field(
+        default="", description="name of the run, its results and its board", pattern=r"^[A-Za-z0-9._-]*$"
+    )
+    suite: str = Field(
+        default="microcosm", description="embedded suite, used for whatever of pool and base is not given"
+    )
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
     limit: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
     heldout: str | None = Field(default=None, description="file of held-out rows; default: split off from the pool")
@@ -76,13 +84,17 @@ class RunSettings(BaseModel):
     evals: Names = Field(default=["nll", "exact-match"], description="evaluators")
     judge: str | None = Field(default="checker", description="judge for win rates against random; none for no judge")
     trainer: str = Field(default="sft", description="trainer and its settings, for every method that brings none")
-    max_length: int | None = Field(default=None, ge=8, description="longest training row in tokens; default: the base's window, at most 2048")
+    max_length: int | None = Field(
+        default=None, ge=8, description="longest training row in tokens; default: the base's window, at most 2048"
+    )
     max_new_tokens: int = Field(default=64, ge=1, description="longest answer to a held-out row in tokens")
     results: Path = Field(default=Path("results"), description="folder of result records")
     board: Path | None = Field(default=None, description="folder of the board; default: leaderboards/NAME")
     store: Path | None = Field(default=None, description="folder of step outputs; default: the user's cache folder")
     redo: Redo = Field(default="missing", description="which steps to do: never, missing, failed (and missing), always")
-    workers: int | None = Field(default=None, ge=1, description="processes at a time; default: one per GPU, or up to 4 on a CPU")
+    workers: int | None = Field(
+        default=None, ge=1, description="processes at a time; default: one per GPU, or up to 4 on a CPU"
+    )
 
 
 def load_settings(flags: Mapping[str, Any], file: Path | None) -> tuple[RunSettings, dict[str, Any]]:
@@ -105,9 +117,11 @@ def load_settings(flags: Mapping[str, Any], file: Path | None) -> tuple[RunSetti
 
 def check_settings(values: Mapping[str, Any]) -> RunSettings:
     """Checked settings. `none` means no judge. Raises `UsageError` for the first value that does not fit."""
-    cleaned = {name: (None if name == "judge" and value == "none" else value) for name, value in values.items()}
+    cleaned: dict[str, Any] = {
+        name: (None if name == "judge" and value == "none" else value) for name, value in values.items()
+    }
     try:
-        return RunSettings(**cleaned)
+        return RunSettings.model_validate(cleaned)
     except ValidationError as problem:
         first = problem.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

@@ -96,7 +96,9 @@ def load_selection(folder: Path) -> Selection:
     )
 
 
-def save_pass(statistics: Mapping[str, Ragged], reasons: Mapping[int, str], notes: Mapping[int, str], folder: Path) -> None:
+def save_pass(
+    statistics: Mapping[str, Ragged], reasons: Mapping[int, str], notes: Mapping[int, str], folder: Path
+) -> None:
     """One file per statistic, float32 and ragged, with the rows that have none and why."""
     for name, ragged in statistics.items():
         save_arrays({"values": ragged.values, "offsets": ragged.offsets}, folder / f"{name}.safetensors")

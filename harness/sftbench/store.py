@@ -97,5 +97,7 @@ def full_disk_explained(root: Path) -> Iterator[None]:
                 "('bench cache' lists what is large) or choose another place with --store, then run again"
             ) from None
         if problem.errno in (errno.EACCES, errno.EROFS):
-            raise EnvironmentProblem(f"cannot write to the store {root}: {problem.strerror}; choose another with --store") from None
+            raise EnvironmentProblem(
+                f"cannot write to the store {root}: {problem.strerror}; choose another with --store"
+            ) from None
         raise

@@ -14,6 +14,8 @@ from sftbench.plugins import Plugins
 from sftbench.rooms import Json
 from sftbench.settings import RunSettings
 
+TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
+
 
 def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
     """The embedded suite's own settings, where it supplies pool and base and nothing else was said."""
@@ -69,13 +71,12 @@ def model_facts(model: str, name: str | None = None) -> ModelFacts:
         if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
             raise EnvironmentProblem(f"there is no model folder {model}")
         path = _from_hub(model)
-    if not any((path / file).exists() for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "tokenizer.model")):
-        raise EnvironmentProblem(f"the model {model} has no tokenizer beside it; save one with tokenizer.save_pretrained('{model}')")
-    return ModelFacts(name=name or path.resolve().name if path.is_dir() and not _is_snapshot(path) else model, path=str(path.resolve()), fingerprint=fingerprint_model(path))
-
-
-def _is_snapshot(path: Path) -> bool:
-    return path.parent.name == "snapshots"
+    if not any((path / file).exists() for file in TOKENIZER_FILES):
+        advice = f"save one with tokenizer.save_pretrained('{model}')"
+        raise UsageError(f"the model {model} has no tokenizer beside it; {advice}")
+    on_hub = path.parent.name == "snapshots"
+    found = name or (model if on_hub else path.resolve().name)
+    return ModelFacts(name=found, path=str(path.resolve()), fingerprint=fingerprint_model(path))
 
 
 def _from_hub(model: str) -> Path:

@@ -12,7 +12,9 @@ from sftbench.cli.options import FORMATS, add_format, print_rows
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="folder of step outputs")
-    parser.add_argument("--remove", metavar="ROOM", help="remove the outputs of one room (such as model), or 'all' or 'unfinished'")
+    parser.add_argument(
+        "--remove", metavar="ROOM", help="remove the outputs of one room (such as model), or 'all' or 'unfinished'"
+    )
     add_format(parser, FORMATS)
 
 

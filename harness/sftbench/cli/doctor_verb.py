@@ -11,7 +11,18 @@ from typing import Any
 
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
-NEEDED = ("torch", "transformers", "peft", "datasets", "accelerate", "tokenizers", "pandas", "rich", "pluggy", "sentence-transformers")
+NEEDED = (
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "accelerate",
+    "tokenizers",
+    "pandas",
+    "rich",
+    "pluggy",
+    "sentence-transformers",
+)
 LOW_DISK_BYTES = 5e9
 
 
@@ -78,6 +89,16 @@ def _plugins() -> list[dict[str, Any]]:
     from sftbench.plugins import load
 
     plugins = load()
-    rows = [_row("plugins", "fine" if plugins.methods else "missing", f"{len(plugins.distributions) - len(plugins.broken)} loaded, {len(plugins.methods)} methods", "" if plugins.methods else "refresh the installation: pip install -e .")]
-    rows += [_row(f"plugin {each.name}", "missing", each.reason, f"mend or uninstall {each.distribution}") for each in plugins.broken]
+    rows = [
+        _row(
+            "plugins",
+            "fine" if plugins.methods else "missing",
+            f"{len(plugins.distributions) - len(plugins.broken)} loaded, {len(plugins.methods)} methods",
+            "" if plugins.methods else "refresh the installation: pip install -e .",
+        )
+    ]
+    rows += [
+        _row(f"plugin {each.name}", "missing", each.reason, f"mend or uninstall {each.distribution}")
+        for each in plugins.broken
+    ]
     return rows

@@ -54,7 +54,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, title: str = "
         print("| " + " | ".join(columns) + " |")
         print("|" + " --- |" * len(columns))
         for row in rows:
-            print("| " + " | ".join(str(row[column]).replace("|", "\\|").replace("\n", " ") for column in columns) + " |")
+            print(
+                "| " + " | ".join(str(row[column]).replace("|", "\\|").replace("\n", " ") for column in columns) + " |"
+            )
     else:
         _print_table(rows, columns, title)
 

@@ -1,4 +1,4 @@
-"""Show what a run would do: its cells, what the store already has, and the predicted time, tokens and disk of the rest."""
+"""Show what a run would do: its cells, what the store has, and the predicted time, tokens and disk of the rest."""
 
 from __future__ import annotations
 

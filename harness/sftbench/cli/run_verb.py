@@ -58,7 +58,10 @@ def run_and_show(planned: Run, output: str) -> int:
     failed = [cell for cell in cells if cell["status"] == "failed"]
     missing = len(planned.plan.cells) - len(cells)
     if failed:
-        print(f"bench: {len(failed)} of {len(planned.plan.cells)} cells failed; 'bench run ... --redo failed' tries them again", file=sys.stderr)
+        print(
+            f"bench: {len(failed)} of {len(planned.plan.cells)} cells failed; '--redo failed' tries them again",
+            file=sys.stderr,
+        )
     if missing:
         print(f"bench: {missing} cells are not done", file=sys.stderr)
     return 1 if failed or missing else 0
@@ -71,9 +74,9 @@ def _write(planned: Run, outcomes: Any) -> tuple[Path, list[dict[str, Any]]]:
 
 
 def _show(planned: Run, folder: Path, output: str) -> None:
-    from sftbench.cli.board_verb import print_board
     from sftbench.board.build import build_board
     from sftbench.board.render import write_board
+    from sftbench.cli.board_verb import print_board
 
     board = build_board(folder)
     out = planned.settings.board or Path("leaderboards") / planned.name

@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> int:
     table = pandas.DataFrame({"id": pool.ids, "score": scores.values, **scores.columns, "reason": reasons})
     if options.out is not None:
         _write(table, options.out)
-        print(f"{len(table)} rows scored, {int(table['score'].isna().sum())} without a score: {options.out}", file=sys.stderr)
+        print(
+            f"{len(table)} rows scored, {int(table['score'].isna().sum())} without a score: {options.out}",
+            file=sys.stderr,
+        )
     if options.out is None or options.output != "table":
         rows = table.sort_values("score", ascending=False, kind="stable")
         rows = rows.head(SHOWN) if options.output == "table" else rows

@@ -91,7 +91,9 @@ def _parameters(part_class: type[Any]) -> list[dict[str, Any]]:
     return [
         {
             "parameter": name,
-            "type": str(hints[name]).replace("typing.", "") if not isinstance(hints[name], type) else hints[name].__name__,
+            "type": str(hints[name]).replace("typing.", "")
+            if not isinstance(hints[name], type)
+            else hints[name].__name__,
             "default": field.default,
             "about": field.metadata.get("doc", ""),
         }
@@ -100,15 +102,23 @@ def _parameters(part_class: type[Any]) -> list[dict[str, Any]]:
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    lines = [f"{entry['kind']} {entry['name']}  (plugin {entry['plugin']})", *(f"  {line}" for line in entry["about"].splitlines())]
+    lines = [
+        f"{entry['kind']} {entry['name']}  (plugin {entry['plugin']})",
+        *(f"  {line}" for line in entry["about"].splitlines()),
+    ]
     if entry.get("paper"):
         lines.append(f"  paper: {entry['paper']}")
     if "fidelity" in entry:
-        lines += [f"  fidelity, {'any mode' if mode == '*' else f'mode {mode}'}: {how}" for mode, how in entry["fidelity"].items()]
+        lines += [
+            f"  fidelity, {'any mode' if mode == '*' else f'mode {mode}'}: {how}"
+            for mode, how in entry["fidelity"].items()
+        ]
         lines += [f"  deviation: {each}" for each in entry["deviations"]]
         lines += [f"  {role}: {use}" for role, use in entry["parts"].items()]
     else:
-        lines.append(f"  version {entry['version']}, {'deterministic' if entry['deterministic'] else 'depends on the seed'}")
+        lines.append(
+            f"  version {entry['version']}, {'deterministic' if entry['deterministic'] else 'depends on the seed'}"
+        )
     if entry["parameters"]:
         lines.append("  parameters:")
     for each in entry["parameters"]:

@@ -48,13 +48,17 @@ class Watching:
         self._progress.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._progress.stop()
 
     def planned(self, num_steps: int, num_known: int) -> None:
         self._num_steps, self._num_done = num_steps, num_known
         self._say(f"{num_steps} steps, {num_known} of them in the store already")
-        self._overall = self._progress.add_task("all steps", total=num_steps, completed=num_known, unit="steps", rate="")
+        self._overall = self._progress.add_task(
+            "all steps", total=num_steps, completed=num_known, unit="steps", rate=""
+        )
 
     def event(self, step: Step, event: Event) -> None:
         if event["event"] == "started":
@@ -91,7 +95,9 @@ class Watching:
                 self._say(f"[{self._num_done}/{self._num_steps}] {step.label}: {seconds:.1f} s")
         else:
             failure = record.failure if record is not None else None
-            self._say(f"[{self._num_done}/{self._num_steps}] {step.label} FAILED: {failure.message if failure else why}")
+            self._say(
+                f"[{self._num_done}/{self._num_steps}] {step.label} FAILED: {failure.message if failure else why}"
+            )
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

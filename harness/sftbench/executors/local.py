@@ -117,7 +117,7 @@ class LocalExecutor:
         self.logs.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, **self._limits(number)}
         with (self.logs / f"worker-{number}.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603 -- our own module, no shell
+            process = subprocess.Popen(
                 [sys.executable, "-m", "sftbench.executors.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
