@@ -68,12 +68,14 @@ def shape_at(path: Path | str) -> ModelShape:
         return shape_of(build(AutoConfig.from_pretrained(str(path))))
 
 
-def forward_flops(shape: ModelShape, lengths: Iterable[int], *, num_scored_tokens: int | None = None) -> float:
+def forward_flops(
+    shape: ModelShape, lengths: Iterable[int], *, num_scored_tokens: int | None = None, causal: bool = True
+) -> float:
     """FLOPs of a forward pass over sequences of these lengths; the head runs at `num_scored_tokens` (None: all)."""
     sizes = np.fromiter(lengths, dtype=np.float64)
     tokens = float(sizes.sum())
     scored = tokens if num_scored_tokens is None else float(num_scored_tokens)
-    attention = 2.0 * shape.num_layers * shape.attention_width * float((sizes**2).sum())
+    attention = (2.0 if causal else 4.0) * shape.num_layers * shape.attention_width * float((sizes**2).sum())
     return 2.0 * shape.num_body_parameters * tokens + 2.0 * shape.vocab_size * shape.width * scored + attention
 
 
