@@ -1,0 +1,90 @@
+"""What a selection means for training: token ids, and the weight of every token in each term of the loss."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench.engines.encode import Encoded
+from sftbench.errors import ContractError, UsageError
+from sftbench.roles import Desk
+from sftbench.rooms import CROSS_ENTROPY, DISTILLATION, Pool, Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingRow:
+    """One row: `token_ids` int32 [L]; `ce_weights` and `kd_weights` float32 [L], the weight of predicting each token.
+
+    The first token of a row has nothing before it, so its weights are never used and must be 0.
+    """
+
+    token_ids: npt.NDArray[np.int32]
+    ce_weights: npt.NDArray[np.float32]
+    kd_weights: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingRows:
+    """The rows to train on in the order of the selection, and how many were left out, by reason."""
+
+    rows: tuple[TrainingRow, ...]
+    skipped: Mapping[str, int]
+    num_truncated: int = 0
+
+
+def training_rows(pool: Pool, selection: Selection, desk: Desk, *, max_length: int | None = None) -> TrainingRows:
+    """Encode the selected rows and give each response token its weight from `selection.token_labels`.
+
+    A row is skipped, and counted, when truncation leaves no response token (`prompt_too_long`,
+    `empty_response`) or when no token is trained (`no_trained_token`). Labels of tokens that
+    truncation cut off are dropped. Raises UsageError when no row is left, ContractError when a
+    row has fewer labels than response tokens or is not in the pool.
+    """
+    if not selection.ids:
+        raise UsageError("the selection is empty: there is nothing to train on")
+    try:
+        indices = [pool.index_of[row_id] for row_id in selection.ids]
+    except KeyError as missing:
+        raise ContractError(f"the selection names row {missing}, which is not in the pool") from None
+    labels = selection.token_labels
+    if labels is not None and len(labels) != len(indices):
+        raise ContractError(f"{len(indices)} rows are selected, but {len(labels)} have token labels")
+    kept, skipped, num_truncated = [], Counter[str](), 0
+    for position, encoded in enumerate(desk.training_encoding(pool.take(indices), max_length=max_length)):
+        row, reason = _weighted(encoded, None if labels is None else labels[position])
+        if row is None:
+            skipped[reason] += 1
+        else:
+            kept.append(row)
+            num_truncated += encoded.kept_share < 1
+    if not kept:
+        told = ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
+        raise UsageError(f"none of the {len(indices)} selected rows has a response token to train ({told})")
+    return TrainingRows(rows=tuple(kept), skipped=dict(skipped), num_truncated=num_truncated)
+
+
+def _weighted(encoded: Encoded, labels: npt.NDArray[np.uint8] | None) -> tuple[TrainingRow | None, str]:
+    if encoded.reason is not None:
+        return None, encoded.reason
+    positions = np.flatnonzero(encoded.response)
+    if labels is None:
+        labels = np.full(len(positions), CROSS_ENTROPY, dtype=np.uint8)
+    if len(labels) < len(positions):
+        raise ContractError(f"row '{encoded.row_id}' has {len(positions)} response tokens, but {len(labels)} labels")
+    of_token = np.zeros(len(encoded.token_ids), dtype=np.uint8)
+    of_token[positions] = labels[: len(positions)]
+    of_token[:1] = 0
+    if not of_token.any():
+        return None, "no_trained_token"
+    return TrainingRow(
+        token_ids=encoded.token_ids,
+        ce_weights=(of_token == CROSS_ENTROPY).astype(np.float32),
+        kd_weights=(of_token == DISTILLATION).astype(np.float32),
+    ), ""

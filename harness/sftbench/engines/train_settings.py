@@ -1,0 +1,73 @@
+"""How a model is fine-tuned: the settings that every trainer shares, importable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sftbench.parameters import param
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """Settings of one fine-tuning; a trainer part may inherit them as its parameters.
+
+    The number of optimiser steps is `epochs` over the trained rows, then held between `min_steps` and
+    `max_steps`. Every step sees one global batch, however it is cut into micro-batches or over devices.
+    Raises ValueError for a setting out of its range.
+    """
+
+    epochs: float = param(3.0, "passes over the trained rows; a fraction is allowed")
+    learning_rate: float | None = param(None, "peak learning rate; none means 2e-5 for all weights, 1e-4 for LoRA")
+    rank: int = param(0, "rank of the LoRA adapter; 0 trains all weights")
+    alpha: int = param(16, "LoRA scaling numerator (the update is multiplied by alpha / rank)")
+    dropout: float = param(0.1, "dropout on the input of the LoRA adapter")
+    batch_size: int = param(16, "rows per optimiser step, over all devices together")
+    max_length: int | None = param(None, "longest row in tokens, below what the run sets; longer rows lose their end")
+    schedule: Literal["linear", "cosine", "constant"] = param("cosine", "how the learning rate falls after warm-up")
+    warmup_share: float = param(0.03, "share of the steps in which the learning rate rises to its peak")
+    weight_decay: float = param(0.0, "AdamW weight decay of matrices (never of biases and norms)")
+    clip_norm: float = param(1.0, "largest gradient norm; 0 does not clip")
+    min_steps: int = param(1, "fewest optimiser steps; a small selection is then repeated for more epochs")
+    max_steps: int | None = param(None, "most optimiser steps")
+    micro_batch_tokens: int = param(8192, "padded tokens that go through the model at once; changes no gradient")
+    activation_checkpointing: bool = param(False, "recompute activations in the backward pass to save memory")
+
+    def __post_init__(self) -> None:
+        fewest = {"batch_size": 1, "min_steps": 1, "rank": 0, "clip_norm": 0, "weight_decay": 0, "warmup_share": 0}
+        for name, least in {**fewest, "micro_batch_tokens": 1}.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("epochs", "alpha", "peak_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not (0 <= self.dropout < 1 and self.warmup_share <= 1):
+            raise ValueError("dropout and warmup_share are shares: from 0 up to 1")
+        if self.max_steps is not None and self.max_steps < self.min_steps:
+            raise ValueError(f"max_steps ({self.max_steps}) is below min_steps ({self.min_steps})")
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The learning rate that is meant: as given, or the usual one for full training or LoRA."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1e-4 if self.rank else 2e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distillation:
+    """Learn tokens marked 2 from a frozen teacher: `L = share * CE + (1 - share) * T^2 * CE(teacher, student)`.
+
+    `teacher` is a model name that the desk knows. Both terms are token means over the global batch, both
+    distributions are taken at `temperature` (TokenTune, Eq. 10-12). Raises ValueError out of range.
+    """
+
+    teacher: str
+    cross_entropy_share: float = 0.7
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.cross_entropy_share <= 1:
+            raise ValueError(f"the share of cross-entropy lies in 0..1, not {self.cross_entropy_share}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be above 0, not {self.temperature}")
