@@ -1,0 +1,84 @@
+"""Making the board from a results folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from sftbench.board.cells import Cell
+from sftbench.board.entries import gather, metric_directions
+from sftbench.board.ranking import Measurements, rank
+from sftbench.board.reading import read_cells
+from sftbench.board.statistics import NUM_RESAMPLES
+from sftbench.board.table import SCHEMA, WIN_RATE, Board, BoardRow
+from sftbench.board.words import notes
+from sftbench.budget import Budget
+from sftbench.errors import UsageError, unknown_name
+
+__all__ = ["Board", "build_board"]
+
+PREFERRED = ("exact-match", WIN_RATE, "nll")
+
+
+def build_board(results: Path, *, sort_metric: str | None = None, num_resamples: int = NUM_RESAMPLES) -> Board:
+    """The board of the cell files below `results`; the same files give the same board, byte for byte.
+
+    Sorted by exact match if there is any, else by win rate, else by NLL, unless
+    `sort_metric` names another. Raises `UsageError` for files that cannot be read and for a metric that nobody has.
+    """
+    cells = read_cells(results)
+    baseline, judge = _one_jury(cells)
+    directions = metric_directions(cells) | ({WIN_RATE: True} if baseline else {})
+    metric = _sort_metric(sort_metric, directions)
+    budgets = sorted({cell.budget for cell in cells}, key=_budget_order)
+    rows: list[BoardRow] = []
+    num_items = dict.fromkeys(directions, 0)
+    for budget in budgets:
+        entries = gather(cell for cell in cells if cell.budget == budget)
+        metrics = [
+            Measurements.of(entries, name, bigger_is_better=bigger, baseline=baseline)
+            for name, bigger in directions.items()
+        ]
+        rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples)
+        num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
+    board = Board(
+        schema=SCHEMA,
+        pool=cells[0].pool,
+        base=cells[0].base,
+        budgets=tuple(budgets),
+        seeds=tuple(sorted({cell.seed for cell in cells})),
+        sort_metric=metric,
+        bigger_is_better=directions,
+        num_items=num_items,
+        baseline=baseline,
+        judge=judge,
+        num_resamples=num_resamples,
+        notes=(),
+        rows=tuple(rows),
+    )
+    return dataclasses.replace(board, notes=tuple(notes(board)))
+
+
+def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:
+    """What finished cells were judged against, and by whom."""
+    juries = sorted(
+        {(cell.verdicts.baseline, cell.verdicts.judge) for cell in cells if cell.verdicts and cell.status == "done"}
+    )
+    if len(juries) > 1:
+        found = "; ".join(f"against {baseline} by {judge}" for baseline, judge in juries)
+        raise UsageError(f"win rates of several kinds cannot share a board: {found}")
+    return juries[0] if juries else (None, None)
+
+
+def _sort_metric(given: str | None, directions: dict[str, bool]) -> str:
+    if given is not None and given not in directions:
+        raise unknown_name("metric", given, directions)
+    return given or next((name for name in (*PREFERRED, *directions) if name in directions), PREFERRED[0])
+
+
+def _budget_order(text: str) -> tuple[str, float, str]:
+    try:
+        budget = Budget.parse(text)
+    except UsageError:
+        return ("", 0.0, text)
+    return (budget.unit, budget.amount, text)

@@ -1,0 +1,123 @@
+"""What a run wrote for each cell, as plain data: the form of `results/NAME/METHOD/BUDGET/seed-N.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+SCHEMA = 1
+
+
+class Strict:
+    """Tells pydantic to refuse unknown keys and NaN; these classes are otherwise plain dataclasses."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base(Strict):
+    """The base model that was trained."""
+
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolFacts(Strict):
+    """The pool that was chosen from; the planted counts are 0 or None when nothing was planted."""
+
+    name: str
+    key: str
+    num_rows: int
+    num_planted: int | None = None
+    num_planted_tokens: int | None = None
+    num_response_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellFailure(Strict):
+    """The step that did not end, and why."""
+
+    step: str
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen(Strict):
+    """A selection in numbers. `trained_share` of its `num_response_tokens` are trained, the rest is masked."""
+
+    num_rows: int
+    num_response_tokens: int
+    num_planted_rows: int | None
+    num_planted_tokens: int | None
+    status: str
+    key: str
+    ids_hash: str
+    trained_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemMetrics(Strict):
+    """One evaluator's metrics, a value per held-out item; None marks an item that failed."""
+
+    ids: tuple[str, ...]
+    items: dict[str, tuple[float | None, ...]]
+    bigger_is_better: dict[str, bool]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellVerdicts(Strict):
+    """A judge's preference per held-out item, 0 to 1 for the model over the method `baseline`; None marks a failure."""
+
+    baseline: str
+    judge: str
+    ids: tuple[str, ...]
+    preference: tuple[float | None, ...]
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spent(Strict):
+    """What one phase of a cell used: FLOPs and tokens are counted, seconds and bytes are measured."""
+
+    tokens_forward: float = 0.0
+    tokens_backward: float = 0.0
+    tokens_generated: float = 0.0
+    flops: float = 0.0
+    wall_seconds: float = 0.0
+    device_seconds: float = 0.0
+    peak_memory_bytes: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(Strict):
+    """A step that the cell went through."""
+
+    room: str
+    part: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Strict):
+    """One method at one budget and seed, as its file tells it."""
+
+    schema: Literal[1]
+    method: str
+    label: str
+    kind: Literal["method", "control"]
+    matched_to: str | None
+    budget: str
+    seed: int
+    base: Base
+    pool: PoolFacts
+    fidelity: str
+    status: Literal["done", "failed"]
+    failure: CellFailure | None
+    selection: Chosen | None
+    evaluations: dict[str, ItemMetrics]
+    verdicts: CellVerdicts | None
+    cost: dict[str, Spent]
+    steps: tuple[Step, ...] = ()

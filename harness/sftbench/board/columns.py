@@ -1,0 +1,160 @@
+"""The columns of the tables that people read, the same for Markdown, terminal and plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sftbench.board import texts
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, Training
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A heading, and the text of a row under it; `flexible` columns may be folded when space is short.
+
+    `narrow` is the heading for terminals, where it may have two lines.
+    """
+
+    heading: str
+    text: Callable[[BoardRow], str]
+    narrow: str = ""
+    flexible: bool = False
+    right: bool = True
+
+
+METHOD = Column(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
+
+
+def marked_label(row: BoardRow) -> str:
+    """The method, with a ring before controls."""
+    return ("◦" if row.kind == "control" else "") + texts.label(row)
+
+
+def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list[Column]:
+    """Place, seeds and every metric, the sort metric first."""
+    rows = board.of(budget)
+    several_best = sum(row.tied_with_best for row in rows) > 1
+    columns = [
+        Column(heading="#", text=lambda row: texts.NOTHING if row.rank is None else str(row.rank)),
+        Column(heading="tier", text=lambda row: _tier(row, several_best=several_best), right=False),
+        METHOD,
+        Column(heading="seeds", text=seeds_text, flexible=True, right=False),
+    ]
+    columns += [metric_column(board, name, rows) for name in metric_order(board)[:most_metrics]]
+    if any(row.seeds_to_tell is not None for row in rows):
+        columns.append(
+            Column(heading="seeds to tell", narrow="seeds\nto tell", text=lambda row: texts.count(row.seeds_to_tell))
+        )
+    return columns
+
+
+def metric_order(board: Board) -> list[str]:
+    """The sort metric, the win rate, NLL, then the others by name."""
+    first = [name for name in (board.sort_metric, WIN_RATE, "nll") if name in board.bigger_is_better]
+    return list(dict.fromkeys([*first, *sorted(board.bigger_is_better)]))
+
+
+def metric_column(board: Board, name: str, rows: list[BoardRow]) -> Column:
+    """One metric with intervals."""
+
+    def of(row: BoardRow) -> Estimate | None:
+        return row.win_rate if name == WIN_RATE else row.metrics.get(name)
+
+    digits = texts.decimals([estimate for row in rows if (estimate := of(row)) is not None], name)
+    arrow = "↑" if board.bigger_is_better[name] else "↓"
+    if name != WIN_RATE:
+        return Column(heading=f"{texts.one_line(name)} {arrow}", text=lambda row: texts.interval(of(row), digits))
+    baseline = texts.one_line(board.baseline or "", 20)
+    return Column(
+        heading=f"win rate vs {baseline} {arrow}",
+        narrow=f"win rate\nvs {baseline} {arrow}",
+        text=lambda row: "50 (itself)" if row.is_baseline else texts.interval(of(row), digits),
+    )
+
+
+def _tier(row: BoardRow, *, several_best: bool) -> str:
+    tied = " ≈" if row.tied_with_best and several_best else ""
+    return texts.NOTHING if row.tier is None else f"{row.tier}{tied}"
+
+
+def seeds_text(row: BoardRow) -> str:
+    """`3`, or `2, 1 failed`, or `2, 1 missing`."""
+    parts = [str(len(row.seeds_done))]
+    parts += [f"{len(row.seeds_failed)} failed"] if row.seeds_failed else []
+    parts += [f"{len(row.seeds_missing)} missing"] if row.seeds_missing else []
+    return ", ".join(parts)
+
+
+def training_columns(board: Board) -> list[Column]:
+    """What was trained on, and what choosing and training took in FLOPs and tokens."""
+    columns = [
+        METHOD,
+        Column(heading="rows", text=lambda row: texts.count(row.training.num_rows if row.training else None)),
+        Column(
+            heading="trained tokens",
+            narrow="trained\ntokens",
+            text=lambda row: texts.count(row.training.trained_tokens if row.training else None),
+        ),
+    ]
+    if board.pool.num_planted:
+        columns.append(_planted("rows", lambda training: (training.planted_row_share, training.planted_rows_let_in)))
+    if board.pool.num_planted_tokens:
+        columns.append(
+            _planted("tokens", lambda training: (training.planted_token_share, training.planted_tokens_let_in))
+        )
+    for phase in ("selecting", "training"):
+        columns += [_spent(phase, "FLOPs", lambda cost: texts.amount(cost.flops))]
+        columns += [_spent(phase, "tokens", lambda cost: texts.amount(processed_tokens(cost)))]
+    return columns
+
+
+FIDELITY = Column(heading="fidelity", text=lambda row: texts.one_line(row.fidelity), right=False)
+
+
+def measured_columns() -> list[Column]:
+    """What the clock and the machine said; these differ from run to run."""
+    phases = ("selecting", "training", "evaluating")
+    times = [_spent(phase, "time", lambda cost: texts.seconds(cost.device_seconds)) for phase in phases]
+    return [*times, Column(heading="peak memory", narrow="peak\nmemory", text=_peak_memory)]
+
+
+def processed_tokens(cost: Cost) -> float:
+    """Tokens that went through a model (a backward pass is over tokens of a forward pass), or were generated."""
+    return max(cost.tokens_forward, cost.tokens_backward) + cost.tokens_generated
+
+
+def _spent(phase: str, what: str, text: Callable[[Cost], str]) -> Column:
+    short = {"selecting": "select", "training": "train"}.get(phase, phase)
+    return Column(
+        heading=f"{phase} {what}",
+        narrow=f"{short}\n{what}",
+        text=lambda row: text(row.cost[phase]) if phase in row.cost else texts.NOTHING,
+    )
+
+
+def _peak_memory(row: BoardRow) -> str:
+    return texts.megabytes(max((cost.peak_memory_bytes for cost in row.cost.values()), default=None))
+
+
+def _planted(what: str, shares: Callable[[Training], tuple[float | None, float | None]]) -> Column:
+    def text(row: BoardRow) -> str:
+        share, let_in = shares(row.training) if row.training else (None, None)
+        return texts.NOTHING if share is None and let_in is None else f"{texts.percent(share)}, {texts.percent(let_in)}"
+
+    return Column(heading=f"planted {what}: share, let in", narrow=f"planted {what}\nshare, let in", text=text)
+
+
+def failure_lines(rows: list[BoardRow]) -> list[str]:
+    """One line per row and reason: who failed, at which seeds, at which step, why."""
+    lines: list[str] = []
+    for row in rows:
+        reasons: dict[tuple[str, str, str], list[int]] = {}
+        for each in row.failures:
+            reasons.setdefault((each.step, each.error, each.message), []).append(each.seed)
+        for (step, error, message), seeds in reasons.items():
+            which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+            why = texts.one_line(f"{step}: {error}: {message}", 240)
+            lines.append(f"{texts.label(row)} at {texts.one_line(row.budget)}, {which}: {why}")
+    return lines

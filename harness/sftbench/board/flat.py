@@ -1,0 +1,101 @@
+"""The board as one flat record per row, for CSV and data frames; what was measured comes last."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from sftbench.board.columns import metric_order
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import MEASURED_ENDINGS, WIN_RATE, Board, BoardRow, Training, six_digits
+
+if TYPE_CHECKING:
+    import pandas
+
+Value = str | int | float | bool | None
+COUNTED = ("flops", "tokens_forward", "tokens_backward", "tokens_generated")
+MEASURED = ("wall_seconds", "device_seconds", "peak_memory_bytes")
+
+
+def board_records(board: Board) -> list[dict[str, Value]]:
+    """A dictionary per row, all with the same keys in the same order; floats to six significant digits."""
+    phases = list(dict.fromkeys(phase for row in board.rows for phase in row.cost))
+    records = []
+    for row in board.rows:
+        record = {**_about(row), **_estimates(board, row), **_training(row), **_costs(row, phases, COUNTED)}
+        reasons = (f"seed {each.seed}: {each.step}: {each.error}: {each.message}" for each in row.failures)
+        record["failure"] = "; ".join(reasons)
+        record |= _costs(row, phases, MEASURED)
+        records.append(
+            {name: six_digits(value) if isinstance(value, float) else value for name, value in record.items()}
+        )
+    return records
+
+
+def _about(row: BoardRow) -> dict[str, Value]:
+    return {
+        "budget": row.budget,
+        "rank": row.rank,
+        "tier": row.tier,
+        "tied_with_best": row.tied_with_best,
+        "method": row.method,
+        "label": row.label,
+        "kind": row.kind,
+        "matched_to": row.matched_to,
+        "fidelity": row.fidelity,
+        "status": row.status,
+        "seeds_done": _spaced(row.seeds_done),
+        "seeds_failed": _spaced(row.seeds_failed),
+        "seeds_missing": _spaced(row.seeds_missing),
+        "seeds_to_tell": row.seeds_to_tell,
+    }
+
+
+def _estimates(board: Board, row: BoardRow) -> dict[str, Value]:
+    found: dict[str, Value] = {}
+    for name in metric_order(board):
+        found |= _estimate(name, row.win_rate if name == WIN_RATE else row.metrics.get(name))
+    return found | _estimate("behind-best", row.behind_best)
+
+
+def _estimate(name: str, estimate: Estimate | None) -> dict[str, Value]:
+    column = name.replace("-", "_")
+    if estimate is None:
+        return {column: None, f"{column}_low": None, f"{column}_high": None}
+    return {column: estimate.mean, f"{column}_low": estimate.low, f"{column}_high": estimate.high}
+
+
+def _training(row: BoardRow) -> dict[str, Value]:
+    return {each.name: getattr(row.training, each.name, None) for each in fields(Training)}
+
+
+def _costs(row: BoardRow, phases: list[str], names: tuple[str, ...]) -> dict[str, Value]:
+    return {f"{phase}_{name}": getattr(row.cost.get(phase), name, None) for phase in phases for name in names}
+
+
+def _spaced(seeds: tuple[int, ...]) -> str:
+    return " ".join(str(seed) for seed in seeds)
+
+
+def board_csv(board: Board) -> str:
+    """CSV with a header line; nothing is an empty field. Measured columns (`_seconds`, `_bytes`) come last."""
+    records = board_records(board)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else [], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return text.getvalue()
+
+
+def board_frame(board: Board) -> pandas.DataFrame:
+    """One line per row; the columns are those of the CSV."""
+    import pandas
+
+    return pandas.DataFrame.from_records(board_records(board))
+
+
+def is_measured(column: str) -> bool:
+    """True for columns in which two runs of the same thing may differ."""
+    return column.endswith(MEASURED_ENDINGS)

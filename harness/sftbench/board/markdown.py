@@ -1,0 +1,69 @@
+"""The board as Markdown: a header in words, two tables per budget, failures, legend, and last what was measured."""
+
+from __future__ import annotations
+
+import re
+
+from sftbench.board import columns as told
+from sftbench.board.table import Board, BoardRow
+from sftbench.board.texts import one_line
+from sftbench.board.words import header, legend
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&!$])")
+
+
+def board_markdown(board: Board) -> str:
+    """The whole page. Only the last section, "Measured", differs between two runs of the same thing."""
+    sections = [
+        f"# Leaderboard: {escaped(one_line(board.pool.name))}, {escaped(one_line(board.base.name))}",
+        escaped(" ".join(header(board))),
+        *([_bullets(list(board.notes))] if board.notes else []),
+        *(section for budget in board.budgets for section in _of_budget(board, budget)),
+    ]
+    failures = told.failure_lines(list(board.rows))
+    if failures:
+        sections += ["## Failures", _bullets(failures)]
+    sections += ["## Legend", _bullets(legend(board)), "## Measured"]
+    sections.append("Device time and memory, as the machine that ran it had them; nothing else depends on the machine.")
+    for budget in board.budgets:
+        sections += _titled(board, budget, [told.METHOD, *told.measured_columns()], level="###")
+    return "\n\n".join(sections) + "\n"
+
+
+def _of_budget(board: Board, budget: str) -> list[str]:
+    title = f"## Budget {escaped(one_line(budget))}"
+    results = _table([*told.result_columns(board, budget), told.FIDELITY], board.of(budget))
+    return [title, results, "What was trained on, and what choosing and training cost:", _training(board, budget)]
+
+
+def _training(board: Board, budget: str) -> str:
+    return _table(told.training_columns(board), board.of(budget))
+
+
+def _titled(board: Board, budget: str, columns: list[told.Column], *, level: str) -> list[str]:
+    title = [f"{level} Budget {escaped(one_line(budget))}"] if len(board.budgets) > 1 else []
+    return [*title, _table(columns, board.of(budget))]
+
+
+def _table(columns: list[told.Column], rows: list[BoardRow]) -> str:
+    lines = [
+        [escaped(column.heading) for column in columns],
+        ["---:" if column.right else ":---" for column in columns],
+        *([_cell(column, row) for column in columns] for row in rows),
+    ]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(column: told.Column, row: BoardRow) -> str:
+    text = escaped(column.text(row))
+    return f"*{text}*" if column is told.METHOD and row.kind == "control" else text
+
+
+def _bullets(lines: list[str]) -> str:
+    return "\n".join(f"- {escaped(one_line(line, 2000))}" for line in lines)
+
+
+def escaped(text: str) -> str:
+    """Text in which nothing is Markdown or HTML. Brackets of an interval, `[0.47, 0.57]`, are none and stay."""
+    parts = re.split(r"(\[-?[0-9.]+, -?[0-9.]+\])", text)
+    return "".join(part if index % 2 else _SPECIAL.sub(r"\\\1", part) for index, part in enumerate(parts))

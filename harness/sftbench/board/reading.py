@@ -1,0 +1,94 @@
+"""Reading what a run wrote, one JSON file per cell: anything else than a whole cell is an error with its path."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sftbench.board.cells import SCHEMA, Cell
+from sftbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+def read_cells(results: Path) -> list[Cell]:
+    """Every `seed-*.json` below a results folder, in the order of their paths.
+
+    Raises `UsageError` for a folder without cells, a file that is cut off or of another form, two files
+    for one cell, and cells of different pools or base models.
+    """
+    paths = sorted(results.rglob("seed-*.json"))
+    if not paths:
+        raise UsageError(
+            f"no results in '{results}': expected METHOD/BUDGET/seed-N.json files there; has a run been made?"
+        )
+    cells = [read_cell(path) for path in paths]
+    seen: dict[tuple[str, str, str | None, str, int], Path] = {}
+    for cell, path in zip(cells, paths, strict=True):
+        name = (cell.method, cell.label, cell.matched_to, cell.budget, cell.seed)
+        if name in seen:
+            raise UsageError(f"{path} and {seen[name]} are both {cell.label} at {cell.budget}, seed {cell.seed}")
+        seen[name] = path
+        for what, here, there in (("pool", cell.pool, cells[0].pool), ("base model", cell.base, cells[0].base)):
+            if here != there:
+                raise UsageError(f"{path} has another {what} than {paths[0]}: a board compares like with like")
+    return cells
+
+
+def read_cell(path: Path) -> Cell:
+    """One cell file. Raises `UsageError` that names the file and the first thing wrong with it."""
+    from pydantic import ValidationError
+
+    try:
+        text = path.read_bytes()
+        schema = json.loads(text).get("schema")
+    except (ValueError, AttributeError, RecursionError) as problem:
+        raise UsageError(
+            f"{path}: cut off or not a result ({problem}); delete it to have the cell done again"
+        ) from None
+    except OSError as problem:
+        raise UsageError(f"{path}: cannot be read ({problem.strerror})") from None
+    if schema != SCHEMA:
+        raise UsageError(f"{path}: result of schema {schema!r}; this version reads {SCHEMA}")
+    try:
+        cell = _form().validate_json(text, strict=True)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{path}: {where}: {first['msg']}") from None
+    wrong = inconsistency(cell)
+    if wrong:
+        raise UsageError(f"{path}: {wrong}")
+    return cell
+
+
+@cache
+def _form() -> TypeAdapter[Cell]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Cell)
+
+
+def inconsistency(cell: Cell) -> str | None:
+    """What in a well-formed cell contradicts itself, or None."""
+    if (cell.status == "failed") != (cell.failure is not None):
+        return f"status is '{cell.status}' but failure is {'given' if cell.failure else 'missing'}"
+    for name, evaluation in cell.evaluations.items():
+        if len(set(evaluation.ids)) != len(evaluation.ids):
+            return f"evaluations.{name}: an item id occurs twice"
+        if set(evaluation.items) != set(evaluation.bigger_is_better):
+            return f"evaluations.{name}: items and bigger_is_better do not name the same metrics"
+        for metric, values in evaluation.items.items():
+            if len(values) != len(evaluation.ids):
+                return f"evaluations.{name}.items.{metric}: {len(values)} values for {len(evaluation.ids)} ids"
+    if cell.verdicts is not None:
+        if len(set(cell.verdicts.ids)) != len(cell.verdicts.ids):
+            return "verdicts: an item id occurs twice"
+        if len(cell.verdicts.preference) != len(cell.verdicts.ids):
+            return f"verdicts: {len(cell.verdicts.preference)} preferences for {len(cell.verdicts.ids)} ids"
+        if any(value is not None and not 0 <= value <= 1 for value in cell.verdicts.preference):
+            return "verdicts: a preference outside 0..1"
+    return None

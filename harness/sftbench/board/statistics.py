@@ -1,0 +1,144 @@
+"""Intervals of means and of paired differences over seeds and items, and what may be claimed from them.
+
+The model behind all of it: the value of item i under seed s is `mean + seed effect + item effect + rest`.
+Seeds and items are both samples, and the same items are used under every seed. The plain two-level
+percentile bootstrap (resample seeds, then items) is too narrow with three or five seeds: it takes the
+spread of three values for the truth and divides by S where S - 1 is due. So here each level gets what
+suits it:
+
+- items are resampled, as in any bootstrap, one draw of items for all rows;
+- the seed level, which has too few values to be resampled, is drawn from Student's distribution around the
+  mean, with the variance between seed means, moderated by the other rows (see `noise`);
+- the part of the spread between items that is only the rest (it shows in the seed means already) is taken
+  out of the item level by analysis of variance, so that it is not counted twice.
+
+The tests show coverage by simulation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sftbench.board.noise import Floats, TrainingNoise, two_sided_p
+from sftbench.board.spread import Spread
+
+NUM_RESAMPLES = 2000
+CONFIDENCE = 0.95
+FAMILY_ERROR = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its interval (None where there is too little to tell), and what it rests on."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    num_seeds: int
+    num_items: int
+    num_failed_items: int
+
+
+def moderated(spreads: list[Spread], noise: TrainingNoise | None) -> tuple[Floats, Floats]:
+    """The variance of each mean from training seeds [p] and its degrees of freedom [p] (inf where there is none)."""
+    own = np.array([spread.seed_variance for spread in spreads])
+    freedom = np.array([float(max(spread.num_seeds - 1, 0)) for spread in spreads])
+    noisy = np.array([float(spread.num_noisy) for spread in spreads])
+    counts = np.array([float(spread.num_seeds) for spread in spreads])
+    if noise is not None:
+        own, freedom = noise.moderate(own, freedom, noisy)
+    known = (freedom > 0) & (noisy > 0)
+    return np.where(known, own / counts, 0.0), np.where(known, freedom, np.inf)
+
+
+def estimate_all(
+    spreads: list[Spread],
+    noise: TrainingNoise | None,
+    *,
+    key: str,
+    bounds: tuple[float, float] = (-np.inf, np.inf),
+    num_resamples: int = NUM_RESAMPLES,
+) -> list[Estimate]:
+    """Means with intervals for rows on the same items. `key` names the data, so that the same data give the same draws.
+
+    With one seed and no `noise` the interval covers the choice of items only.
+    """
+    if not spreads:
+        return []
+    drawn = _resampled_item_means(spreads, _generator(key, "items"), num_resamples)
+    variances, freedoms = moderated(spreads, noise)
+    for row, (variance, freedom) in enumerate(zip(variances, freedoms, strict=True)):
+        if variance > 0:
+            drawn[row] += np.sqrt(variance) * _student(freedom, num_resamples, _generator(key, f"seeds of row {row}"))
+    edges = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=1)
+    return [
+        Estimate(
+            mean=spread.mean,
+            low=float(np.clip(spread.mean + low, *bounds)) if spread.num_items > 1 else None,
+            high=float(np.clip(spread.mean + high, *bounds)) if spread.num_items > 1 else None,
+            num_seeds=spread.num_seeds,
+            num_items=spread.num_items,
+            num_failed_items=spread.num_missing,
+        )
+        for spread, low, high in zip(spreads, edges[0], edges[1], strict=True)
+    ]
+
+
+def _resampled_item_means(spreads: list[Spread], generator: np.random.Generator, num_resamples: int) -> Floats:
+    """Deviations [R, draws] of the means under draws of items with replacement, the same draws for every row."""
+    effects = np.stack([spread.item_effects / spread.num_items for spread in spreads], axis=1)
+    num_items = len(effects)
+    shares = np.full(num_items, 1 / num_items)
+    chunk = max(1, 4_000_000 // num_items)
+    parts = [
+        generator.multinomial(num_items, shares, size=min(chunk, num_resamples - start)).astype(np.float64) @ effects
+        for start in range(0, num_resamples, chunk)
+    ]
+    return np.ascontiguousarray(np.concatenate(parts).T)
+
+
+def _student(freedom: float, count: int, generator: np.random.Generator) -> Floats:
+    """Student's distribution in `count` equally likely values, shuffled: no luck in the tails."""
+    from scipy.special import ndtri, stdtrit
+
+    levels = (np.arange(count) + 0.5) / count
+    values = ndtri(levels) if np.isinf(freedom) else stdtrit(freedom, levels)
+    return np.asarray(generator.permutation(values), dtype=np.float64)
+
+
+def _generator(*names: str) -> np.random.Generator:
+    digest = hashlib.sha256(json.dumps(names).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def p_values(spreads: list[Spread | None], noise: TrainingNoise | None) -> Floats:
+    """Two-sided p [p] for "the mean is zero"; 1 where there is nothing to compare.
+
+    Never below what a sign test on the items that differ at all could give, so that three items which
+    all point one way are no proof.
+    """
+    result = np.ones(len(spreads))
+    usable = [index for index, spread in enumerate(spreads) if spread is not None and spread.num_items > 1]
+    known = [spread for spread in spreads if spread is not None and spread.num_items > 1]
+    if known:
+        variances, freedoms = moderated(known, noise)
+        means = np.array([spread.mean for spread in known])
+        items = np.array([spread.item_variance for spread in known])
+        floor = np.array([min(1.0, 2.0 ** (1 - spread.num_unequal)) for spread in known])
+        result[usable] = np.maximum(two_sided_p(means, variances, freedoms, items), floor)
+    return result
+
+
+def holm(p: npt.ArrayLike) -> Floats:
+    """Holm's step-down adjusted p values [p] (Holm 1979): all claims with one <= a together err with chance <= a."""
+    raw = np.asarray(p, dtype=np.float64)
+    order = np.argsort(raw, kind="stable")
+    stepped = np.maximum.accumulate(raw[order] * (len(raw) - np.arange(len(raw))))
+    adjusted = np.empty_like(raw)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted

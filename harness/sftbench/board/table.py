@@ -1,0 +1,158 @@
+"""The board as data: typed rows, to JSON and back, and the comparison form without measured numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sftbench.board.cells import Base, PoolFacts, Strict
+from sftbench.board.statistics import Estimate
+from sftbench.errors import UsageError
+
+SCHEMA: Literal[1] = 1
+WIN_RATE = "win-rate"
+MEASURED_ENDINGS = ("_seconds", "_bytes")
+"""Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost(Strict):
+    """What one phase used, as the mean over the finished seeds (`peak_memory_bytes`: the largest)."""
+
+    tokens_forward: float
+    tokens_backward: float
+    tokens_generated: float
+    flops: float
+    wall_seconds: float
+    device_seconds: float
+    peak_memory_bytes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Strict):
+    """What a row trained on, as means over the finished seeds; shares between 0 and 1, None where nothing is planted.
+
+    `trained_tokens` are the response tokens that are not masked. `planted_*_share` is how much of the
+    selection is planted, `planted_*_let_in` how much of everything planted in the pool got in.
+    """
+
+    num_rows: float
+    num_response_tokens: float
+    trained_tokens: float
+    planted_row_share: float | None
+    planted_rows_let_in: float | None
+    planted_token_share: float | None
+    planted_tokens_let_in: float | None
+    short_of_budget: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedSeed(Strict):
+    """A cell that did not end, and why."""
+
+    seed: int
+    step: str
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardRow(Strict):
+    """One method at one budget. What could not be computed is None; failed seeds are in no mean.
+
+    `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
+    `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
+    row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
+    """
+
+    budget: str
+    method: str
+    label: str
+    kind: Literal["method", "control"]
+    matched_to: str | None
+    fidelity: str
+    status: Literal["done", "partial", "failed"]
+    seeds_done: tuple[int, ...]
+    seeds_failed: tuple[int, ...]
+    seeds_missing: tuple[int, ...]
+    failures: tuple[FailedSeed, ...]
+    rank: int | None
+    tier: int | None
+    tied_with_best: bool
+    seeds_to_tell: int | None
+    behind_best: Estimate | None
+    metrics: dict[str, Estimate]
+    win_rate: Estimate | None
+    is_baseline: bool
+    training: Training | None
+    cost: dict[str, Cost]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board(Strict):
+    """Everything that a leaderboard shows. Rows are grouped by budget and ordered, best first, unranked last.
+
+    `num_items` is the number of held-out items per metric (and for `win-rate`).
+    """
+
+    schema: Literal[1]
+    pool: PoolFacts
+    base: Base
+    budgets: tuple[str, ...]
+    seeds: tuple[int, ...]
+    sort_metric: str
+    bigger_is_better: dict[str, bool]
+    num_items: dict[str, int]
+    baseline: str | None
+    judge: str | None
+    num_resamples: int
+    notes: tuple[str, ...]
+    rows: tuple[BoardRow, ...]
+
+    def of(self, budget: str) -> list[BoardRow]:
+        """The rows of one budget, in order."""
+        return [row for row in self.rows if row.budget == budget]
+
+    def to_json(self) -> str:
+        """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere."""
+        return json.dumps(_rounded(dataclasses.asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str) -> Board:
+        """Read `board.json` back. Raises `UsageError` naming `where` for anything else."""
+        from pydantic import TypeAdapter, ValidationError
+
+        try:
+            return TypeAdapter(cls).validate_json(text, strict=True)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise UsageError(f"{where}: not a board of this version ({place}: {first['msg']})") from None
+
+
+def strip_measured(board_json: Any) -> Any:
+    """A parsed `board.json` without seconds and bytes: two runs of the same thing agree in all that is left."""
+    if isinstance(board_json, dict):
+        kept = {name: value for name, value in board_json.items() if not name.endswith(MEASURED_ENDINGS)}
+        return {name: strip_measured(value) for name, value in kept.items()}
+    if isinstance(board_json, list):
+        return [strip_measured(value) for value in board_json]
+    return board_json
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return six_digits(value)
+    if isinstance(value, dict):
+        return {name: _rounded(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(inner) for inner in value]
+    return value
+
+
+def six_digits(value: float) -> float | None:
+    """Rounded to six significant digits; None for what JSON cannot hold."""
+    return float(f"{value:.6g}") + 0.0 if math.isfinite(value) else None

@@ -1,0 +1,105 @@
+"""The board for the terminal: coloured tables by rich, or plain lines where nobody watches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TextIO
+
+from sftbench.board import columns as told
+from sftbench.board.table import Board, BoardRow
+from sftbench.board.texts import one_line
+from sftbench.board.words import header
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+KEY = "≈ cannot be told apart from the best; ◦ control; intervals are 95 %"
+WIDE = 120
+"""Columns from which the measured ones fit too."""
+
+
+def render_rich(board: Board, *, width: int = WIDE) -> Group:
+    """Header, two tables per budget, failures and notes, for a terminal `width` columns wide (100 and more)."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Text | Table] = [Text(" ".join(header(board)))]
+    for budget in board.budgets:
+        for title, columns in _tables(board, budget, width):
+            parts.append(_rich_table(title, columns, board.of(budget)))
+    parts += [Text("failed: " + line, style="red") for line in told.failure_lines(list(board.rows))]
+    parts += [Text("note: " + line) for line in board.notes]
+    return Group(*parts, Text(KEY, style="dim"))
+
+
+def board_lines(board: Board) -> list[str]:
+    """The same as plain lines, columns apart by two blanks, as wide as it takes."""
+    lines = header(board)
+    for budget in board.budgets:
+        for title, columns in _tables(board, budget, WIDE):
+            lines += ["", title, *_aligned(columns, board.of(budget))]
+    lines.append("")
+    lines += [f"failed: {line}" for line in told.failure_lines(list(board.rows))]
+    lines += [f"note: {line}" for line in board.notes]
+    return [*lines, KEY]
+
+
+def print_board(board: Board, stream: TextIO) -> None:
+    """Tables when `stream` is a terminal (colours as `NO_COLOR` allows), plain lines otherwise."""
+    if not stream.isatty():
+        stream.write("\n".join(board_lines(board)) + "\n")
+        return
+    from rich.console import Console
+
+    console = Console(file=stream, highlight=False)
+    console.print(render_rich(board, width=console.width))
+
+
+def _tables(board: Board, budget: str, width: int) -> list[tuple[str, list[told.Column]]]:
+    measured = [column for column in told.measured_columns() if "evaluating" not in column.heading]
+    return [
+        (f"Budget {one_line(budget)}: results", told.result_columns(board, budget, most_metrics=3)),
+        (
+            f"Budget {one_line(budget)}: data and cost",
+            told.training_columns(board) + (measured if width >= WIDE else []),
+        ),
+    ]
+
+
+def _rich_table(title: str, columns: list[told.Column], rows: list[BoardRow]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), collapse_padding=True
+    )
+    for column in columns:
+        table.add_column(
+            Text(column.narrow or column.heading),
+            justify="right" if column.right else "left",
+            no_wrap=not column.flexible,
+            overflow="fold",
+            min_width=12 if column is told.METHOD else None,
+        )
+    for row in rows:
+        table.add_row(*(Text(column.text(row)) for column in columns), style=_style(row))
+    return table
+
+
+def _style(row: BoardRow) -> str:
+    if row.status == "failed":
+        return "red"
+    return ("bold " if row.tied_with_best else "") + ("dim italic" if row.kind == "control" else "")
+
+
+def _aligned(columns: list[told.Column], rows: list[BoardRow]) -> list[str]:
+    cells = [[column.heading for column in columns], *([column.text(row) for column in columns] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    return [
+        "  ".join(
+            text.rjust(width) if column.right else text.ljust(width)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in cells
+    ]

@@ -1,0 +1,141 @@
+"""What a board says in sentences: header, notes and legend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import WIN_RATE, Board, BoardRow
+from sftbench.board.texts import interval, label, one_line, percent
+
+_EXAMPLE = Estimate(mean=0.52, low=0.47, high=0.57, num_seeds=3, num_items=240, num_failed_items=0)
+
+
+def header(board: Board) -> list[str]:
+    """What was compared, on what, and how it is ordered; one paragraph, a sentence per entry."""
+    pool = board.pool
+    planted = ""
+    if pool.num_planted:
+        planted = f", {percent(pool.num_planted / pool.num_rows)} of them planted with defects"
+        if pool.num_planted_tokens and pool.num_response_tokens:
+            planted += f" ({percent(pool.num_planted_tokens / pool.num_response_tokens)} of the response tokens)"
+    items = "; ".join(f"{one_line(name)} {count} items" for name, count in board.num_items.items())
+    direction = "bigger" if board.bigger_is_better.get(board.sort_metric, True) else "smaller"
+    return [
+        f"Pool {one_line(pool.name)}: {pool.num_rows} rows{planted}.",
+        f"Base model {one_line(board.base.name)}.",
+        f"Budget{_s(board.budgets)} {', '.join(one_line(text) for text in board.budgets)}; "
+        f"seed{_s(board.seeds)} {_listed(board.seeds)}.",
+        f"Held out: {items}." if items else "Nothing was evaluated.",
+        *([f"Win rates are against {one_line(board.baseline)} at the same budget and seed, "
+           f"judged by {one_line(board.judge or '?')}; 50 is equal."] if board.baseline else []),
+        f"Sorted by {one_line(board.sort_metric)}, {direction} is better.",
+        *(best(board, budget) for budget in board.budgets),
+    ]  # fmt: skip
+
+
+def best(board: Board, budget: str) -> str:
+    """Which rows lead at a budget: one, several that are tied, or none."""
+    rows = board.of(budget)
+    names = [label(row) for row in rows if row.tied_with_best]
+    place = f"At {one_line(budget)}" if len(board.budgets) > 1 else "Here"
+    if not names:
+        return f"{place} no row could be ranked."
+    if len(names) == 1:
+        alone = sum(row.rank is not None for row in rows) == 1
+        return f"{place} {names[0]} is {'the only ranked row' if alone else 'best, told apart from every other'}."
+    return f"{place} {_shortened(names)} cannot be told apart as best."
+
+
+def notes(board: Board) -> list[str]:
+    """What a reader must know before trusting a number."""
+    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board)]
+
+
+def _seed_notes(board: Board) -> Iterator[str]:
+    trained = [row for row in board.rows if row.training is not None and row.seeds_done]
+    single = [row for row in trained if len(row.seeds_done) == 1]
+    if trained and len(single) == len(trained):
+        yield "One seed: intervals and ties do not include training noise."
+    elif single:
+        yield f"One seed only, its training noise taken from the other rows, if at all: {_places(single, board)}."
+    failed = sum(len(row.failures) for row in board.rows)
+    if failed:
+        yield f"{failed} cell{'s' if failed > 1 else ''} failed; no mean includes what failed."
+    missing = [row for row in board.rows if row.seeds_missing]
+    if missing:
+        yield f"Seeds without a result yet: {_places(missing, board)}."
+    for budget in board.budgets:
+        wanting = [row for row in board.of(budget) if row.seeds_to_tell is not None]
+        if wanting:
+            row = min(wanting, key=lambda each: each.seeds_to_tell or 0)
+            yield (
+                f"At {one_line(budget)}, if its distance to the best stays what it is, "
+                f"{label(row)} would be told apart with {row.seeds_to_tell} seeds."
+            )
+
+
+def _item_notes(board: Board) -> Iterator[str]:
+    for name in board.bigger_is_better:
+        missing = []
+        for row in board.rows:
+            estimate = row.win_rate if name == WIN_RATE else row.metrics.get(name)
+            if estimate is not None and estimate.num_failed_items:
+                missing.append(row)
+        if missing:
+            yield f"Some items of {one_line(name)} have no value and are left out: {_places(missing, board)}."
+
+
+def _budget_notes(board: Board) -> Iterator[str]:
+    short = [row for row in board.rows if row.training is not None and row.training.short_of_budget]
+    if short:
+        yield f"Fewer eligible rows than the budget allows: {_places(short, board)}."
+
+
+def legend(board: Board) -> list[str]:
+    """What the columns mean; one entry per line."""
+    entries = [
+        f"An interval such as {interval(_EXAMPLE, 2)} holds the mean over new seeds and items with 95 % confidence: "
+        f"items resampled {board.num_resamples} times, seeds by Student's distribution, "
+        "with the variance between seeds moderated by the other rows.",
+        "Tier: no two rows of a tier can be told apart (paired differences on the same items and seeds, "
+        "Holm-corrected over all pairs of the budget, 5 %); each tier holds only rows that are told apart from one "
+        "in the tier before. ≈ marks rows that cannot be told apart from the best.",
+        "Seeds to tell: how many seeds (in all) would separate a tied row from the best, if the difference "
+        "stays; none where more seeds alone would not do it (more items might).",
+        "Controls, marked ◦, are there for orientation and are ranked like the rest.",
+        "Trained tokens: response tokens of the selection that are not masked, counted once, not per epoch.",
+    ]
+    if board.pool.num_planted:
+        entries.append(
+            "Planted rows and tokens: two shares each: how much of what was selected (of what is trained, for tokens) "
+            "is planted, then how much of all that was planted got in. Less is better."
+        )
+    entries += [
+        "Cost: mean over the finished seeds; FLOPs and tokens (passed through a model, or generated) are counted, "
+        "so they do not depend on the machine. "
+        "A step that several rows share counts in each.",
+        "Fidelity: exact (same selection as the authors' code on shared rows), rank-equal, reconstruction, "
+        "or own definition.",
+    ]
+    return entries
+
+
+def _places(rows: list[BoardRow], board: Board) -> str:
+    several = len(board.budgets) > 1
+    return _shortened([label(row) + (f" at {one_line(row.budget)}" if several else "") for row in rows])
+
+
+def _shortened(names: list[str], most: int = 6) -> str:
+    shown = names[:most] + ([f"{len(names) - most} more"] if len(names) > most else [])
+    return shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
+
+
+def _listed(seeds: tuple[int, ...]) -> str:
+    if len(seeds) > 3 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]} to {seeds[-1]}"
+    return ", ".join(str(seed) for seed in seeds)
+
+
+def _s(many: tuple[object, ...]) -> str:
+    return "s" if len(many) > 1 else ""
