@@ -92,7 +92,8 @@ class LanguageModel:
         return self._identify()
 
     @cached_property
-    def _cut(self) -> Cut:
+    def cut(self) -> Cut:
+        """Transformer body and output head."""
         return cut(self.model)
 
     def encode(self, rows: Iterable[Row], *, template: TemplateName = "bare") -> Iterator[Encoded]:
@@ -177,12 +178,12 @@ class LanguageModel:
     def _body(self, ids: torch.Tensor, batch: Sequence[Sequenced]) -> torch.Tensor:
         # No attention mask: padding stands on the right, and a causal model never looks there.
         if batch[0].noise is None:
-            return self._cut.body(input_ids=ids)
+            return self.cut.body(input_ids=ids)
         embeddings = self.model.get_input_embeddings()(ids)
         for row, each in enumerate(batch):
             if each.noise is not None:
                 embeddings[row, : each.length] += each.noise[: each.length].to(embeddings)
-        return self._cut.body(inputs_embeds=embeddings)
+        return self.cut.body(inputs_embeds=embeddings)
 
     def _reduce(
         self, states: torch.Tensor, targets: torch.Tensor, statistics: Sequence[Statistic]
@@ -190,7 +191,7 @@ class LanguageModel:
         """The statistics of states [N, x], a chunk of logits at a time: name -> [N] or [N, k]."""
         parts: dict[str, list[torch.Tensor]] = {each.name: [] for each in statistics}
         for start in range(0, len(states), self._chunk):
-            logits = self._cut.head(states[start : start + self._chunk])
+            logits = self.cut.head(states[start : start + self._chunk])
             log_normaliser = torch.logsumexp(logits, dim=1)
             for each in statistics:
                 parts[each.name].append(each.reduce(logits, log_normaliser, targets[start : start + self._chunk]))

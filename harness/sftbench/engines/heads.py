@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,7 +18,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Cut:
-    """`body` gives a state per position [B, L, x]; `head` turns chosen states [c, x] into float32 logits [c, V]."""
+    """`body` gives a state per position [B, L, x]; `head` turns chosen states [c, x] into float32 logits [c, V].
+
+    `body` takes what the transformer takes, by name (`input_ids` or `inputs_embeds`, a cache, ...).
+    """
 
     body: Callable[..., torch.Tensor]
     head: Callable[[torch.Tensor], torch.Tensor]
@@ -33,7 +37,7 @@ def cut(model: PreTrainedModel) -> Cut:
     if halves is not None and _agrees(model, halves):
         return halves
     _log.warning("%s is run whole: its logits are not those of body and output head", type(model).__name__)
-    return Cut(body=lambda **inputs: _logits(model, **inputs), head=lambda states: states.float())
+    return Cut(body=partial(_logits, model), head=lambda states: states.float())
 
 
 def _halves(model: Any) -> Cut | None:
@@ -50,8 +54,8 @@ def _halves(model: Any) -> Cut | None:
             logits = logits * scale
         return torch.tanh(logits / cap) * cap if cap else logits
 
-    def body(**inputs: torch.Tensor) -> torch.Tensor:
-        states: torch.Tensor = decoder(use_cache=False, **inputs).last_hidden_state
+    def body(**inputs: Any) -> torch.Tensor:
+        states: torch.Tensor = decoder(**{"use_cache": False, **inputs}).last_hidden_state
         return states
 
     return Cut(body=body, head=head)
@@ -78,6 +82,6 @@ def _agrees(model: PreTrainedModel, halves: Cut) -> bool:
     return parts.shape == whole.shape and bool((parts - whole).abs().max() <= tolerance * whole.abs().max())
 
 
-def _logits(model: PreTrainedModel, **inputs: torch.Tensor) -> torch.Tensor:
-    logits: torch.Tensor = model(use_cache=False, **inputs).logits
+def _logits(model: PreTrainedModel, **inputs: Any) -> torch.Tensor:
+    logits: torch.Tensor = model(**{"use_cache": False, **inputs}).logits
     return logits
