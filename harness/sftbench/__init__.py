@@ -1,6 +1,7 @@
 """sftbench: which way of choosing fine-tuning data is really better, and what does the choosing cost?
 
-This is the public list. Plugins import from here and from nowhere deeper.
+This is the public list. Plugins import from here and from nowhere deeper; notebooks use `run`, `select`, `score` and
+`load_board`, which do what the command line does.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
+    from sftbench.commands import load_board, run, score, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.statistics import Entropy, Nll, Statistic
@@ -63,18 +65,19 @@ if TYPE_CHECKING:
     from sftbench.engines.training import fine_tune
 
 _LAZY = {
-    name: f"sftbench.engines.{module}"
+    name: f"sftbench.{module}"
     for module, names in {
-        "encode": ("Encoded", "encode_rows"),
-        "forward": ("LanguageModel", "Passage", "Perturbation"),
-        "statistics": ("Entropy", "Nll", "Statistic"),
-        "train_rows": ("training_rows",),
-        "train_settings": ("Distillation", "TrainingSettings"),
-        "training": ("fine_tune",),
+        "commands": ("load_board", "run", "score", "select"),
+        "engines.encode": ("Encoded", "encode_rows"),
+        "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
+        "engines.statistics": ("Entropy", "Nll", "Statistic"),
+        "engines.train_rows": ("training_rows",),
+        "engines.train_settings": ("Distillation", "TrainingSettings"),
+        "engines.training": ("fine_tune",),
     }.items()
     for name in names
 }
-"""Names that need torch or transformers: imported when first used, so that `import sftbench` stays light."""
+"""Names whose modules import much: found when first used, so that `import sftbench` stays light."""
 
 __version__ = "0.1.0"
 
@@ -136,6 +139,10 @@ __all__ = [
     "encode_rows",
     "fine_tune",
     "hookimpl",
+    "load_board",
     "param",
+    "run",
+    "score",
+    "select",
     "training_rows",
 ]

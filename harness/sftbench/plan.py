@@ -207,7 +207,13 @@ class Planner:
         if terms.plant:
             planted: dict[str, Json] = {"make": "planted", "share": terms.plant}
             pool = self.add(
-                Step(room="pool", label=f"plant defects in {terms.plant:.0%}", identity=planted, parents={"pool": pool})
+                Step(
+                    room="pool",
+                    label=f"plant defects in {terms.plant:.0%}",
+                    identity=planted,
+                    parents={"pool": pool},
+                    where=facts.pool_source,
+                )
             )
         return pool, heldout
 

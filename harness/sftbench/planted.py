@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,15 +53,21 @@ def count_planted(selection: Selection, pool: Pool, desk: WorkingDesk) -> dict[s
     }
 
 
-def planted_rows(pool: Pool, *, share: float) -> Iterator[Row]:
-    """The rows of a pool, a share of them with a defect, in order and streaming."""
+def planted_rows(pool: Pool, *, share: float, accepts: Callable[[str, str], bool] | None = None) -> Iterator[Row]:
+    """The rows of a pool, a share of them with a defect, in order and streaming.
+
+    With `accepts(row_id, response)`, a planted wrong answer is one that it does not accept.
+    """
     from sftbench.plant import PlantableRow, plant_stream
 
     def row_at(index: int) -> PlantableRow:
         row = pool[index]
         return {"id": row.id, "messages": [{"role": m.role, "content": m.content} for m in row.messages]}
 
-    planted = plant_stream(row_at, len(pool), share=share, seed=PLANT_SEED)
+    def accepted(row: PlantableRow, response: str) -> bool:
+        return accepts is not None and accepts(row["id"], response)
+
+    planted = plant_stream(row_at, len(pool), share=share, seed=PLANT_SEED, accepts=accepted if accepts else None)
     for row, changed in zip(pool, planted, strict=True):
         if not changed["planted_kind"]:
             yield row

@@ -38,7 +38,9 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         pool = _pool(step, bench)
         share = step.number("share")
         if make == "planted":
-            made = _made(planted_rows(pool, share=share), pool.form, step, bench)
+            suite = bench.plugins.suites.get(step.where.get("suite", ""))
+            rows_ = planted_rows(pool, share=share, accepts=suite.accepts if suite else None)
+            made = _made(rows_, pool.form, step, bench)
         else:
             candidates, heldout = held_out_split(pool, share, int(step.number("at_most")))
             made = _made(_at(pool, candidates if make == "candidates" else heldout), pool.form, step, bench)

@@ -266,7 +266,8 @@ class Suite:
     """A pool, a base model and held-out tasks that belong together and need no download.
 
     `rows` and `heldout` give plain dictionaries in a form that pools can be read from. `defaults` are
-    settings of a run (by their names in `bench.yaml`) that suit this suite.
+    settings of a run (by their names in `bench.yaml`) that suit this suite. `accepts` says whether a
+    response would be right for the row of an id, so that a planted wrong answer is surely wrong.
     """
 
     name: str
@@ -276,3 +277,4 @@ class Suite:
     base: Path
     defaults: Mapping[str, Json]
     version: str
+    accepts: Callable[[str, str], bool] | None = None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sftbench.cli.options import FORMATS, add_format
 
 if TYPE_CHECKING:
-    from sftbench.board.build import Board
+    from sftbench.board.table import Board
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,13 +24,24 @@ def run(options: argparse.Namespace) -> int:
     from sftbench.board.build import build_board
     from sftbench.board.render import write_board
 
-    board = build_board(options.results, **({"sort": options.sort} if options.sort else {}))
+    board = build_board(options.results, sort_metric=options.sort)
     if options.out is not None:
         write_board(board, options.out)
-    print_board(board, options.output)
+    show_board(board, options.output)
     return 0
 
 
-def print_board(board: Board, output: str) -> None:
+def show_board(board: Board, output: str) -> None:
     """The board on stdout, as a table for people or as data."""
-    raise NotImplementedError
+    import json
+
+    from sftbench.board.render import board_csv, board_markdown, board_records, print_board
+
+    if output == "json":
+        print(json.dumps(board_records(board), indent=1, ensure_ascii=False))
+    elif output == "csv":
+        print(board_csv(board), end="")
+    elif output == "md":
+        print(board_markdown(board), end="")
+    else:
+        print_board(board, sys.stdout)

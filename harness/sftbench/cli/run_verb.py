@@ -76,10 +76,10 @@ def _write(planned: Run, outcomes: Any) -> tuple[Path, list[dict[str, Any]]]:
 def _show(planned: Run, folder: Path, output: str) -> None:
     from sftbench.board.build import build_board
     from sftbench.board.render import write_board
-    from sftbench.cli.board_verb import print_board
+    from sftbench.cli.board_verb import show_board
 
     board = build_board(folder)
     out = planned.settings.board or Path("leaderboards") / planned.name
     write_board(board, out)
-    print_board(board, output)
+    show_board(board, output)
     print(f"records: {folder}   board: {out}", file=sys.stderr)

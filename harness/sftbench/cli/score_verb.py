@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
     from sftbench.choosing import score_pool
     from sftbench.cli.watching import Watching
+    from sftbench.commands import score_table
 
     if options.out is not None:
         check_suffix(options.out, (".parquet", ".csv", ".jsonl"))
@@ -41,10 +42,7 @@ def run(options: argparse.Namespace) -> int:
             options.scorer, pool=options.pool, plugins=plugins.load(), watcher=watcher, seed=options.seed,
             limit=options.limit, lm=options.lm, base=options.base, store=options.store,
         )  # fmt: skip
-    import pandas
-
-    reasons = [scores.reasons.get(index) for index in range(len(pool))]
-    table = pandas.DataFrame({"id": pool.ids, "score": scores.values, **scores.columns, "reason": reasons})
+    table = score_table(pool.ids, scores)
     if options.out is not None:
         _write(table, options.out)
         print(

@@ -1,0 +1,75 @@
+"""What the command line does, as functions with the same words: run, select, score, load_board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sftbench import plugins
+from sftbench.choosing import Choice, score_pool, select_rows
+from sftbench.errors import SftbenchError
+from sftbench.results import write_results
+from sftbench.runner import Watcher, carry_out, prepare, require_store
+from sftbench.settings import load_settings
+from sftbench.survey import with_suite_defaults
+
+if TYPE_CHECKING:
+    import pandas
+
+
+def run(*, watcher: Watcher | None = None, config: Path | None = None, **settings: Any) -> pandas.DataFrame:
+    """`bench run`: returns the board, one row per method and budget, and writes records and board as the command does.
+
+    Settings have the names of the flags (`methods=["ifd"], budget="10%"`). Cells that failed are rows with a status;
+    raises `SftbenchError` when nothing was finished.
+    """
+    found = plugins.load()
+    checked, given = load_settings(settings, config)
+    planned = prepare(with_suite_defaults(checked, given, found), given, found)
+    require_store(planned)
+    folder, cells = write_results(planned, carry_out(planned, watcher or _silent()))
+    if not cells:
+        raise SftbenchError("nothing is finished yet, so there is no board")
+    _write_board(folder, planned.settings.board or Path("leaderboards") / planned.name)
+    return load_board(folder)
+
+
+def select(method: str, *, pool: str, budget: str, watcher: Watcher | None = None, **more: Any) -> Choice:
+    """`bench select`: the rows a method chooses; `more` is seed, limit, lm, base, trainer, store."""
+    return select_rows(method, pool=pool, budget=budget, plugins=plugins.load(), watcher=watcher or _silent(), **more)
+
+
+def score(scorer: str, *, pool: str, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
+    """`bench score`: id, score, further columns and the reason of every row; `more` is seed, limit, lm, base, store."""
+    rows, scores = score_pool(scorer, pool=pool, plugins=plugins.load(), watcher=watcher or _silent(), **more)
+    return score_table(rows.ids, scores)
+
+
+def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:
+    """Scores as a table: id, score, the further columns, and why a row has none."""
+    import pandas
+
+    columns: Mapping[str, Any] = scores.columns
+    reasons = [scores.reasons.get(index) for index in range(len(ids))]
+    return pandas.DataFrame({"id": ids, "score": scores.values, **columns, "reason": reasons})
+
+
+def load_board(path: str | Path) -> pandas.DataFrame:
+    """A board as a table, one row per method and budget: a results folder, a board's folder or its `board.json`."""
+    from sftbench.board.render import load_board as load
+
+    return load(path)
+
+
+def _write_board(folder: Path, out: Path) -> None:
+    from sftbench.board.build import build_board
+    from sftbench.board.render import write_board
+
+    write_board(build_board(folder), out)
+
+
+def _silent() -> Watcher:
+    from sftbench.cli.watching import Silent
+
+    return Silent()
