@@ -92,6 +92,9 @@ class WorkingDesk:
     def response_lengths(self) -> npt.NDArray[np.int64]:
         return self._lengths()["response_lengths"].astype(np.int64)
 
+    def training_tokens(self) -> npt.NDArray[np.int64]:
+        return self._lengths()["training_tokens"].astype(np.int64)
+
     def training_flops(self) -> npt.NDArray[np.float64]:
         return self._lengths()["training_flops"].astype(np.float64)
 

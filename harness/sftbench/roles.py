@@ -149,6 +149,9 @@ class Desk(Protocol):
         """Response tokens [n] of each row of the pool by the base model's tokenizer, untruncated, no end token."""
         ...
 
+    def training_tokens(self) -> npt.NDArray[np.int64]:
+        """Response tokens [n] of each row that a trainer sees: truncated, end-of-turn tokens included."""
+        ...
     def training_flops(self) -> npt.NDArray[np.float64]:
         """FLOPs [n] that one epoch of full fine-tuning on each row of the pool takes."""
         ...

@@ -1,0 +1,10 @@
+"""Pools: reading rows in the field's three forms, holding them memory-mapped, splitting them, giving them back."""
+
+from __future__ import annotations
+
+from sftbench.pools.arrow import pool_of
+from sftbench.pools.read import pool_from_rows, pool_key, read_pool
+from sftbench.pools.split import held_out_split
+from sftbench.pools.write import write_rows
+
+__all__ = ["held_out_split", "pool_from_rows", "pool_key", "pool_of", "read_pool", "write_rows"]

@@ -1,0 +1,41 @@
+"""Chance, and everything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection
+
+
+@dataclass(frozen=True, kw_only=True)
+class Random:
+    """Rows in an order drawn by chance from the seed, as many as the allowance admits."""
+
+    name: ClassVar[str] = "random"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = False
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
+        chosen = allowance.fit(np.random.default_rng(desk.seed).permutation(len(pool)))
+        return Selection(ids=tuple(pool.ids[at] for at in chosen))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Everything:
+    """Every row, in the order of the pool; cut where an allowance ends."""
+
+    name: ClassVar[str] = "all"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
+        return Selection(ids=tuple(pool.ids[at] for at in allowance.fit(np.arange(len(pool)))))
