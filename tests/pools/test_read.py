@@ -220,6 +220,7 @@ def test_what_cannot_be_read_is_refused_with_its_place(
 def test_up_to_five_ids_given_twice_are_named(tmp_path: Path) -> None:
     rows = [{"id": index // 2, "instruction": "a", "output": "b"} for index in range(14)]
     message = refused(tmp_path, "p.jsonl", lines(rows))
+    assert "p.jsonl: ids must be unique" in message
     assert "0, 1, 2, 3, 4 and 2 more" in message
 
 
@@ -232,7 +233,7 @@ def test_bytes_in_a_parquet_column_are_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     as_jsonl(tmp_path, ROWS)
-    with pytest.raises(UsageError, match="did you mean .*pool.jsonl"):
+    with pytest.raises(UsageError, match=r"did you mean .*pool\.jsonl"):
         read_pool(tmp_path / "pol.jsonl", into=tmp_path / "rows.arrow")
     with pytest.raises(UsageError, match="no folder"):
         read_pool(tmp_path / "nowhere" / "pool.jsonl", into=tmp_path / "rows.arrow")
@@ -279,7 +280,7 @@ def test_a_hub_dataset_out_of_reach_is_an_error_with_the_way_out(
         raise ConnectionError("no route to the hub\nand more")
 
     monkeypatch.setattr("datasets.load_dataset", unreachable)
-    with pytest.raises(EnvironmentProblem, match="org/name.*no route to the hub.*hf download"):
+    with pytest.raises(EnvironmentProblem, match=r"org/name.*no route to the hub.*hf download"):
         read_pool("org/name", into=tmp_path / "rows.arrow")
 
 

@@ -128,14 +128,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         into=tmp_path / "rows.arrow",
         key="k",
     )
-    with pytest.raises(UsageError, match="write to a .jsonl"):
+    with pytest.raises(UsageError, match=r"write to a \.jsonl"):
         write_rows(pool, pool.ids, None, tmp_path / "o.parquet")
     assert [each.name for each in tmp_path.iterdir()] == ["rows.arrow"]
 
 
 def test_an_unknown_suffix_or_id_is_refused(tmp_path: Path) -> None:
     pool = pool_with(tmp_path, ["a"])
-    with pytest.raises(UsageError, match=".jsonl"):
+    with pytest.raises(UsageError, match=r"\.jsonl"):
         write_rows(pool, ["a"], None, tmp_path / "o.csv")
     with pytest.raises(UsageError, match="nobody"):
         write_rows(pool, ["nobody"], None, tmp_path / "o.jsonl")
