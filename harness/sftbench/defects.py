@@ -25,10 +25,11 @@ OPENERS: Final = ("Sure!", "Great question!", "Of course, I am happy to help.")
 _WORD: Final = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NUMBER: Final = re.compile(r"\d+")
 _LAST_SENTENCE: Final = re.compile(r"(?:.*[.!?]\s+)?(?=\S)", re.DOTALL)
-_FUNCTION_WORDS: Final = frozenset(
-    "a an and answer are as at be but by for from has have he her his i if in is it its not of on".split()
-    + "or she so that the their then there these they this to was we were which with you your".split()
+_LITTLE: Final = (
+    "a an and answer are as at be but by for from has have he her his i if in is it its not of on or she so that the "
+    "their then there these they this to was we were which with you your"
 )
+_FUNCTION_WORDS: Final = frozenset(_LITTLE.split())
 
 
 @dataclass(frozen=True, slots=True)
