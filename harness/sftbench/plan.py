@@ -293,6 +293,7 @@ class Planner:
         recipes: Mapping[str, Any],
         where: Mapping[str, str],
         given: Mapping[str, Json],
+        label: str = "",
     ) -> Ref:
         """A step in which one part works, with all that the part said it needs."""
         needs: Needs = part.needs()
@@ -305,7 +306,7 @@ class Planner:
         return self.add(
             Step(
                 room=room,
-                label=f"{room}: {part.name}" + ("" if part.deterministic else f", seed {seed}"),
+                label=f"{room} of {label or part.name}" + ("" if part.deterministic else f", seed {seed}"),
                 identity={**part_identity(part), **identity, **more_identity},
                 parents={"pool": pool, **parents, **more_parents},
                 where={**where, **more_where},
@@ -330,6 +331,7 @@ class Planner:
     def selection(
         self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
     ) -> Ref:
+        label = cell_label(method, other)
         parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
         base = self.facts.base
         if method.scorer is not None:
@@ -359,9 +361,10 @@ class Planner:
             recipes=method.recipes["selector"],
             where={"base": base.path},
             given=method.given,
+            label=label or method.label,
         )
 
-    def model(self, method: ResolvedMethod, *, selection: Ref, pool: Ref, seed: int) -> Ref:
+    def model(self, method: ResolvedMethod, *, selection: Ref, pool: Ref, seed: int, label: str = "") -> Ref:
         base = self.facts.base
         return self.part_step(
             "model",
@@ -373,9 +376,10 @@ class Planner:
             recipes=method.recipes["trainer"],
             where={"base": base.path},
             given=method.given,
+            label=label or method.label,
         )
 
-    def measured(self, model: Ref | None) -> tuple[dict[str, Ref], Ref]:
+    def measured(self, model: Ref | None, *, label: str = "base") -> tuple[dict[str, Ref], Ref]:
         """Evaluations of a trained model (None: the base), and its responses."""
         base = self.facts.base
         parents = {"pool": self.heldout, **({"model": model} if model else {})}
@@ -388,7 +392,7 @@ class Planner:
         responses = self.add(
             Step(
                 room="responses",
-                label="answer held-out rows",
+                label=f"answers of {label}",
                 identity={**shared, "max_new_tokens": self.terms.max_new_tokens},
                 parents=parents,
                 where=where,
@@ -398,21 +402,21 @@ class Planner:
         for part in self.terms.evals:
             mine = {**parents, **({"responses": responses} if part.generates else {})}
             identity = {**shared, **part_identity(part)}
-            label = f"evaluation: {part.name}"
             evaluations[part.name] = self.add(
-                Step(room="evaluation", label=label, identity=identity, parents=mine, where=where)
+                Step(room="evaluation", label=f"{part.name} of {label}", identity=identity, parents=mine, where=where)
             )
         return evaluations, responses
 
     def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
         """All steps of one cell but the verdicts, which need the baseline's responses."""
+        label = cell_label(method, other)
         pool = self.pool if method.generator is None else self.generated(method, seed=seed)
         selection = self.selection(method, pool=pool, budget=budget, seed=seed, other=other)
-        model = self.model(method, selection=selection, pool=pool, seed=seed) if method.trains else None
-        evaluations, responses = self.measured(model)
+        model = self.model(method, selection=selection, pool=pool, seed=seed, label=label) if method.trains else None
+        evaluations, responses = self.measured(model, label=f"{label}, seed {seed}")
         return Cell(
             method=method.name,
-            label=method.label if other is None else f"{method.label}({other.label})",
+            label=label,
             kind="control" if method.control else "method",
             budget=str(budget),
             seed=seed,
@@ -432,7 +436,7 @@ class Planner:
         return self.add(
             Step(
                 room="verdicts",
-                label=f"verdicts of {judge.name}",
+                label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
                 identity=part_identity(judge),
                 parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses},
             )
@@ -503,6 +507,11 @@ def parents_first(steps: Mapping[Ref, Step], ends: Iterable[Ref]) -> dict[Ref, S
             waiting.append((ref, True))
             waiting.extend((parent, False) for parent in steps[ref].parents.values())
     return ordered
+
+
+def cell_label(method: ResolvedMethod, other: Cell | None) -> str:
+    """How the board names a method, matched to another or not."""
+    return method.label if other is None else f"{method.label}({other.label})"
 
 
 def part_identity(part: Any) -> dict[str, Json]:

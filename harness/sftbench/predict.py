@@ -178,7 +178,7 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
     disk = sum(work.disk_bytes for work in works.values())
     free = os.statvfs(run.store.root)
     lines = [
-        f"{len(run.plan.steps)} steps ({len(run.plan.steps) - len(works)} in the store); shared steps count once below.",
+        f"{len(run.plan.steps)} steps ({len(run.plan.steps) - len(works)} in the store); shared ones count once below.",
         f"To go: {len(works)} steps, about {_time(seconds)} on {slots.num_workers} process(es) of "
         f"{slots.num_threads} thread(s), "
         f"{tokens:,.0f} tokens, {disk / 1e9:.2f} GB of disk ({free.f_bavail * free.f_frsize / 1e9:.0f} GB free).",

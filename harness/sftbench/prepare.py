@@ -38,8 +38,8 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         pool = _pool(step, bench)
         share = step.number("share")
         if make == "planted":
-            suite = bench.plugins.suites.get(step.where.get("suite", ""))
-            rows_ = planted_rows(pool, share=share, accepts=suite.accepts if suite else None)
+            origin = bench.plugins.suites.get(step.where.get("suite", ""))
+            rows_ = planted_rows(pool, share=share, accepts=origin.accepts if origin else None)
             made = _made(rows_, pool.form, step, bench)
         else:
             candidates, heldout = held_out_split(pool, share, int(step.number("at_most")))

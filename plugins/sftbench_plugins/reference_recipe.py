@@ -9,16 +9,17 @@ from __future__ import annotations
 from sftbench import PartUse, Recipe
 
 WARMUP_BUDGET = "10%"
-WARMUP_EPOCHS = 1.0
-WARMUP_RANK = 64
+WARMUP_EPOCHS: float | None = None
+WARMUP_RANK: int | None = None
 WARMUP_LEARNING_RATE: float | None = None
+"""None is as the run trains: a reference that is trained otherwise would measure the recipe, not the rows."""
 
 
-def warmup_recipe(*, budget: str, epochs: float, rank: int, learning_rate: float | None) -> Recipe:
+def warmup_recipe(*, budget: str, epochs: float | None, rank: int | None, learning_rate: float | None) -> Recipe:
     """The base model after plain fine-tuning on a random slice of the pool.
 
     `budget` as on the command line (`10%`, `200`); `rank` 0 trains all parameters, above 0 a LoRA of
-    that rank; `learning_rate` None leaves it to the trainer.
+    that rank. What is None is as the run's trainer has it.
     """
-    parameters = {"epochs": float(epochs), "rank": int(rank), "learning_rate": learning_rate}
+    parameters = {"epochs": epochs, "rank": rank, "learning_rate": learning_rate}
     return Recipe(selector=PartUse(name="random"), budget=budget, trainer=PartUse(name="sft", parameters=parameters))

@@ -91,6 +91,13 @@ def test_the_usual_learning_rate_depends_on_the_mode() -> None:
     assert TrainingSettings(rank=8, learning_rate=3e-3).peak_learning_rate == 3e-3
 
 
+def test_the_default_learning_rate_grows_as_models_get_smaller_up_to_a_limit():
+    assert TrainingSettings().for_model(8e9).learning_rate == 2e-5
+    assert TrainingSettings().for_model(1e9 / 100).learning_rate == pytest.approx(2e-4)
+    assert TrainingSettings(rank=8).for_model(1e5).learning_rate == 1e-3
+    assert TrainingSettings(learning_rate=3e-3).for_model(1e5).learning_rate == 3e-3
+
+
 @pytest.mark.parametrize("settings", [
     {"epochs": 0}, {"epochs": math.nan}, {"batch_size": 0}, {"learning_rate": -1.0}, {"rank": -1}, {"dropout": 1.0},
     {"warmup_share": 1.5}, {"min_steps": 0}, {"min_steps": 5, "max_steps": 4}, {"clip_norm": -1.0},

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from sftbench.board.cells import Cell
-from sftbench.board.entries import gather, metric_directions
+from sftbench.board.entries import gather, item_values, metric_directions
 from sftbench.board.ranking import Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
@@ -29,7 +29,8 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
     cells = read_cells(results)
     baseline, judge = _one_jury(cells)
     directions = metric_directions(cells) | ({WIN_RATE: True} if baseline else {})
-    metric = _sort_metric(sort_metric, directions)
+    telling = {name: bigger for name, bigger in directions.items() if name == WIN_RATE or _tells_apart(cells, name)}
+    metric = _sort_metric(sort_metric, directions, telling or directions)
     budgets = sorted({cell.budget for cell in cells}, key=_budget_order)
     rows: list[BoardRow] = []
     num_items = dict.fromkeys(directions, 0)
@@ -70,10 +71,16 @@ def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:
     return juries[0] if juries else (None, None)
 
 
-def _sort_metric(given: str | None, directions: dict[str, bool]) -> str:
+def _tells_apart(cells: list[Cell], name: str) -> bool:
+    """Whether a metric has more than one value at all: on open questions exact match is 0 everywhere."""
+    values = (item_values(cell, name) for cell in cells)
+    return len({value for each in values if each for value in each.values() if value is not None}) > 1
+
+
+def _sort_metric(given: str | None, directions: dict[str, bool], telling: dict[str, bool]) -> str:
     if given is not None and given not in directions:
         raise unknown_name("metric", given, directions)
-    return given or next((name for name in (*PREFERRED, *directions) if name in directions), PREFERRED[0])
+    return given or next((name for name in (*PREFERRED, *telling) if name in telling), PREFERRED[0])
 
 
 def _budget_order(text: str) -> tuple[str, float, str]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from sftbench.parameters import param
+
+BILLION = 1e9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +21,7 @@ class TrainingSettings:
     """
 
     epochs: float = param(3.0, "passes over the trained rows; a fraction is allowed")
-    learning_rate: float | None = param(None, "peak learning rate; none means 2e-5 for all weights, 1e-4 for LoRA")
+    learning_rate: float | None = param(None, "peak learning rate; none: by model size, see `for_model`")
     rank: int = param(0, "rank of the LoRA adapter; 0 trains all weights")
     alpha: int = param(16, "LoRA scaling numerator (the update is multiplied by alpha / rank)")
     dropout: float = param(0.1, "dropout on the input of the LoRA adapter")
@@ -48,10 +51,22 @@ class TrainingSettings:
 
     @property
     def peak_learning_rate(self) -> float:
-        """The learning rate that is meant: as given, or the usual one for full training or LoRA."""
+        """The learning rate that is meant for a model of a billion parameters and more: as given, or the usual one."""
         if self.learning_rate is not None:
             return self.learning_rate
         return 1e-4 if self.rank else 2e-5
+
+    def for_model(self, num_parameters: float) -> Self:
+        """These settings with the learning rate settled for a model of this size.
+
+        Where none is given: 2e-5 for all weights and 1e-4 for LoRA, as the papers use on billions of
+        parameters; below a billion it grows with one over the square root of the size, up to 1e-3. At
+        2e-5 a model of a few million parameters hardly moves in the few steps of a small selection.
+        """
+        if self.learning_rate is not None:
+            return self
+        scale = math.sqrt(max(1.0, BILLION / num_parameters))
+        return replace(self, learning_rate=min(1e-3, self.peak_learning_rate * scale))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from sftbench.engines import train_checkpoint, train_models
+from sftbench.engines.flops import shape_at
 from sftbench.engines.loss import Objective, check_vocabularies
 from sftbench.engines.train_job import Job
 from sftbench.engines.train_loop import Observer, StepTrainer, arguments_for
@@ -36,9 +37,10 @@ def fine_tune(
     if distillation is None and any(row.kd_weights.any() for row in rows.rows):
         raise UsageError("the selection marks tokens for distillation, but this training has no teacher")
     base = desk.model_path("base")
+    shape = shape_at(train_models.root(base))
     job = Job(
         rows=rows.rows,
-        settings=settings,
+        settings=settings.for_model(shape.num_body_parameters + shape.vocab_size * shape.width),
         seed=desk.seed,
         base=base,
         out=out,

@@ -33,10 +33,10 @@ class Gated(TrainingSettings):
         "warmup", "the frozen teacher: a warmed-up base model, the run's scoring model, or the base itself"
     )
     warmup_budget: str = param(WARMUP_BUDGET, "random rows that the reference is warmed up on")
-    warmup_epochs: float = param(WARMUP_EPOCHS, "passes over these rows")
-    warmup_rank: int = param(WARMUP_RANK, "LoRA rank of the warm-up; 0 trains all weights")
+    warmup_epochs: float | None = param(WARMUP_EPOCHS, "passes over these rows; none: as the run trains")
+    warmup_rank: int | None = param(WARMUP_RANK, "LoRA rank of the warm-up, 0 for all weights; none: as the run trains")
     warmup_learning_rate: float | None = param(
-        WARMUP_LEARNING_RATE, "learning rate of the warm-up; none is the trainer's own"
+        WARMUP_LEARNING_RATE, "learning rate of the warm-up; none: as the run trains"
     )
 
     def __post_init__(self) -> None:

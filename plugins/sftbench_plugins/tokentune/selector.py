@@ -55,6 +55,11 @@ class Tokentune(Settings):
             models={"reference": warm} if second == "warmup" else {},
         )
 
+    @property
+    def passes_over_pool(self) -> float:
+        """Two models over every row in mode official, and at most that in mode paper."""
+        return 2.0
+
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         """Rows by falling utility within the allowance, with token labels. `scores` is not read.
 

@@ -21,10 +21,10 @@ class Settings:
         "warmup", "the second model: a warmed-up base, or the run's scoring model; base only with lg=ldp"
     )
     warmup_budget: str = param(WARMUP_BUDGET, "random slice that the reference is warmed up on, such as 1% or 200")
-    warmup_epochs: float = param(WARMUP_EPOCHS, "epochs of the warm-up")
-    warmup_rank: int = param(WARMUP_RANK, "LoRA rank of the warm-up; 0 trains all parameters")
+    warmup_epochs: float | None = param(WARMUP_EPOCHS, "epochs of the warm-up; none: as the run trains")
+    warmup_rank: int | None = param(WARMUP_RANK, "LoRA rank of the warm-up, 0 for all parameters; none: as the run trains")
     warmup_learning_rate: float | None = param(
-        WARMUP_LEARNING_RATE, "learning rate of the warm-up; none leaves it to the trainer"
+        WARMUP_LEARNING_RATE, "learning rate of the warm-up; none: as the run trains"
     )
 
     utility_share: float = param(0.6, "share of a sample's tokens, densest in learning gain, that its utility counts")
@@ -71,7 +71,7 @@ class Settings:
             if not 0 < getattr(self, each) <= 1:
                 raise ValueError(f"{each} must be above 0 and at most 1")
         for each in ("au_gate", "warm_start", "gamma", "warmup_rank", "min_response_tokens"):
-            if getattr(self, each) < 0:
+            if (getattr(self, each) or 0) < 0:
                 raise ValueError(f"{each} must not be negative")
         if self.au_gate >= 1 or self.clusters_per_iteration < 1 or (self.k is not None and self.k < 1):
             raise ValueError("au_gate must be below 1, clusters_per_iteration and k at least 1")
