@@ -67,7 +67,7 @@ class LanguageModel:
         self.max_length = _window_of(model, tokenizer)
         self.bos_token_id = next(iter(leading_tokens(tokenizer)), None)
         # Chunks that stay in a CPU's cache, or that fill an accelerator without crowding it.
-        self._chunk = max(1, (2**23 if on_cpu else 2**28) // (4 * self.vocab_size))
+        self.chunk_tokens = max(1, (2**23 if on_cpu else 2**28) // (4 * self.vocab_size))
         self._identify = identify
 
     @classmethod
@@ -142,16 +142,29 @@ class LanguageModel:
         return [Sequenced(passage=passage, noise=each) for each in noise]
 
     def _in_batches(self, sequences: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[dict[str, Floats]]:
-        """Results in the order of the sequences; one with nothing to score meets no model."""
-        names = [each.name for each in statistics]
-        results = [each.unscored(names) if not each.length else {} for each in sequences]
-        waiting = [at for at, each in enumerate(sequences) if each.length]
+        """Results in the order of the sequences; one with nothing to score, or unknown tokens, meets no model."""
+        waiting = [at for at, each in enumerate(sequences) if each.length and self._known(each)]
+        nothing = self._nothing(statistics)
+        results = [each.finished(nothing) for each in sequences]
         for batch in length_batches([sequences[at].length for at in waiting], max_tokens=self.max_batch_tokens):
             members = [waiting[at] for at in batch]
             found = self._fitting([sequences[at] for at in members], statistics)
             for at, result in zip(members, found, strict=True):
                 results[at] = result
         return results
+
+    def _nothing(self, statistics: Sequence[Statistic]) -> dict[str, Floats]:
+        """The statistics of no token at all, in their shapes: name -> [0] or [0, k]."""
+        logits, normaliser = torch.zeros((1, self.vocab_size)), torch.zeros(1)
+        shown = {each.name: each.reduce(logits, normaliser, torch.zeros(1, dtype=torch.int64)) for each in statistics}
+        return {name: values[:0].float().numpy() for name, values in shown.items()}
+
+    def _known(self, sequence: Sequenced) -> bool:
+        """Whether the model has every token; a tokenizer can have more types than its model."""
+        known = int(sequence.passage.token_ids.max()) < self.vocab_size
+        if not known:
+            _log.warning("a passage has a token that the model does not know (%d or above)", self.vocab_size)
+        return known
 
     def _fitting(self, batch: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[dict[str, Floats]]:
         """The batch, or its halves where it does not fit in memory."""
@@ -161,7 +174,7 @@ class LanguageModel:
             torch.cuda.empty_cache()
         if len(batch) == 1:
             _log.warning("a passage of %d tokens does not fit in memory; it has no result", batch[0].length)
-            return [batch[0].unscored([each.name for each in statistics])]
+            return [batch[0].finished(self._nothing(statistics))]
         half = len(batch) // 2
         return self._fitting(batch[:half], statistics) + self._fitting(batch[half:], statistics)
 
@@ -190,11 +203,11 @@ class LanguageModel:
     ) -> dict[str, Floats]:
         """The statistics of states [N, x], a chunk of logits at a time: name -> [N] or [N, k]."""
         parts: dict[str, list[torch.Tensor]] = {each.name: [] for each in statistics}
-        for start in range(0, len(states), self._chunk):
-            logits = self.cut.head(states[start : start + self._chunk])
+        for start in range(0, len(states), self.chunk_tokens):
+            logits = self.cut.head(states[start : start + self.chunk_tokens])
             log_normaliser = torch.logsumexp(logits, dim=1)
             for each in statistics:
-                parts[each.name].append(each.reduce(logits, log_normaliser, targets[start : start + self._chunk]))
+                parts[each.name].append(each.reduce(logits, log_normaliser, targets[start : start + self.chunk_tokens]))
         return {name: torch.cat(part).float().cpu().numpy() for name, part in parts.items()}
 
     @torch.inference_mode()

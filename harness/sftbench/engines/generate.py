@@ -36,34 +36,52 @@ def generate_greedy(
 
     The prompt is the training form up to the last response. A row ends at EOS, at the token that ends
     a turn in the training form, or after `max_new_tokens`. A prompt that leaves too little room in the
-    context window loses its beginning; how many did is logged.
+    context window loses its beginning, and a row that the chat template refuses is answered by nothing;
+    how many is logged.
     """
     prompts = prompt_tokens(language_model, rows, max_new_tokens=max_new_tokens)
     stops = stop_tokens(language_model)
     on_cpu = language_model.device.type == "cpu"
     budget = max_batch_tokens or (16384 if on_cpu else 131072)
     texts = [""] * len(rows)
-    for batch in length_batches([len(each) + max_new_tokens for each in prompts], max_tokens=budget):
+    asked = [at for at, ids in enumerate(prompts) if ids]
+    for places in length_batches([len(prompts[at]) + max_new_tokens for at in asked], max_tokens=budget):
+        batch = [asked[place] for place in places]
         new = _continue(language_model, [prompts[at] for at in batch], stops=stops, max_new_tokens=max_new_tokens)
         for at, ids in zip(batch, new, strict=True):
             texts[at] = str(language_model.tokenizer.decode(ids, skip_special_tokens=True))
         if advance is not None:
             advance(len(batch))
+    if advance is not None and len(asked) < len(rows):
+        advance(len(rows) - len(asked))
     return texts
 
 
 def prompt_tokens(language_model: LanguageModel, rows: Sequence[Row], *, max_new_tokens: int) -> list[Ids]:
-    """What each row gives the model, cut on the left to leave room for `max_new_tokens`."""
+    """What each row gives the model, cut on the left to leave room for `max_new_tokens`; nothing if refused."""
     tokenizer = language_model.tokenizer
     lead: Ids = [] if tokenizer.chat_template else list(leading_tokens(tokenizer))
     room = max(1, language_model.max_length - max_new_tokens - len(lead))
-    texts = [render_prompt(row, tokenizer) for row in rows]
-    found: list[Ids] = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+    texts = [_asked(row, tokenizer) for row in rows]
+    kept = [text or "" for text in texts]
+    found: list[Ids] = tokenizer(kept, add_special_tokens=False, verbose=False)["input_ids"] if kept else []
     num_cut = sum(len(ids) > room for ids in found)
     if num_cut:
         _log.warning("%d of %d prompts are longer than %d tokens and lost their beginning", num_cut, len(found), room)
-    # A model can continue nothing but something: an empty prompt begins with EOS, as its training texts do.
-    return [lead + ids[-room:] or [int(tokenizer.eos_token_id or 0)] for ids in found]
+    if None in texts:
+        _log.warning("the chat template refuses %d of %d prompts; they get no answer", texts.count(None), len(texts))
+    # A model can continue nothing but something: an empty prompt is taken for the end of another text.
+    ended = [int(tokenizer.eos_token_id or 0)]
+    return [[] if text is None else lead + ids[-room:] or ended for text, ids in zip(texts, found, strict=True)]
+
+
+def _asked(row: Row, tokenizer: PreTrainedTokenizerFast) -> str | None:
+    from jinja2 import TemplateError
+
+    try:
+        return render_prompt(row, tokenizer)
+    except TemplateError:
+        return None
 
 
 def stop_tokens(language_model: LanguageModel) -> frozenset[int]:

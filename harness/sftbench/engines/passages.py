@@ -70,10 +70,6 @@ class Sequenced:
         """The statistics of every scored token, NaN where there was no context."""
         return {name: self._filled(each) for name, each in values.items()}
 
-    def unscored(self, names: Sequence[str]) -> dict[str, Floats]:
-        """No result for any token."""
-        return {name: self._filled(np.empty(0, dtype=np.float32)) for name in names}
-
     def _filled(self, values: Floats) -> Floats:
         num_missing = int(self.passage.scored.sum()) - len(values)
         gap = np.full((num_missing, *values.shape[1:]), np.nan, dtype=np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sftbench.rooms import Message, Row
@@ -52,25 +51,43 @@ def render_plain(row: Row, tokenizer: PreTrainedTokenizerFast) -> Rendered:
 def render_chat(row: Row, tokenizer: PreTrainedTokenizerFast) -> Rendered:
     """The tokenizer's chat template over all turns.
 
-    Templates may strip or rewrite contents, so that each message is looked for after the one before it.
-    The special token that follows a response (after whitespace at most) is its end-of-turn marker.
+    Templates may strip contents and put anything before them; what stands after a response is white
+    space and special tokens, of which the first ends the turn.
     """
+    special = _special(tokenizer)
     text = _apply(row.messages, tokenizer, ask=False)
-    cursor, turns, origin, content_end = 0, [], 0, 0
+    turns: list[tuple[int, int]] = []
+    origin = content_end = 0
     for index, message in enumerate(row.messages):
-        content = message.content if message.content in text[cursor:] else message.content.strip()
-        found = text.find(content, cursor)
-        if found < 0:
-            continue
-        cursor = found + len(content)
         if message.role != "assistant":
             continue
-        marker = _markers(tokenizer).match(text, cursor)
-        end = marker.end() if marker else cursor
-        turns.append((_turn_start(row.messages[:index], text, found, tokenizer), end))
-        origin, content_end = found - message.content.find(content), cursor
-        cursor = end
+        core = _core(row.messages[: index + 1], text, tokenizer, special=special, after=turns[-1][1] if turns else 0)
+        if core < 0:
+            continue
+        origin = core - (len(message.content) - len(message.content.lstrip()))
+        whole = text[max(0, origin) :].startswith(message.content)
+        content_end = origin + len(message.content) if whole else core + len(message.content.strip())
+        marker = re.compile(rf"\s*(?:{special})").match(text, content_end)
+        start = _turn_start(row.messages[:index], text, origin if whole else core, tokenizer)
+        turns.append((start, marker.end() if marker else content_end))
     return Rendered(text=text, turns=tuple(turns), origin=origin, content_end=content_end)
+
+
+def _core(
+    messages: Sequence[Message], text: str, tokenizer: PreTrainedTokenizerFast, *, special: str, after: int
+) -> int:
+    """Where the stripped content of the last of these messages stands in the text, -1 if nowhere."""
+    core = messages[-1].content.strip()
+    through = _apply(messages, tokenizer, ask=False)
+    if text.startswith(through):
+        ended = re.sub(rf"(?:\s|{special})+\Z", "", through)
+        if ended.endswith(core):
+            return len(ended) - len(core)
+    # Some templates rewrite a turn when another follows, so that the text up to it is no beginning of the whole.
+    head = _apply(messages[:-1], tokenizer, ask=True)
+    after = len(head) if text.startswith(head) else after
+    found = re.compile(rf"{re.escape(core)}\s*(?:{special})").search(text, after)
+    return found.start() if found else text.find(core, after)
 
 
 def _turn_start(before: Sequence[Message], text: str, found: int, tokenizer: PreTrainedTokenizerFast) -> int:
@@ -78,8 +95,8 @@ def _turn_start(before: Sequence[Message], text: str, found: int, tokenizer: Pre
     if found == 0 or text[found - 1] != " ":
         return found
     head = _apply(before, tokenizer, ask=True)
-    between = text[len(head) : found]
-    return len(head) if text.startswith(head) and between.strip() == "" and len(head) <= found else found
+    leaves_out_spaces = text.startswith(head) and len(head) <= found and not text[len(head) : found].strip()
+    return len(head) if leaves_out_spaces else found
 
 
 def render_prompt(row: Row, tokenizer: PreTrainedTokenizerFast) -> str:
@@ -95,11 +112,8 @@ def _apply(messages: Sequence[Message], tokenizer: PreTrainedTokenizerFast, *, a
     return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=ask))
 
 
-def _markers(tokenizer: PreTrainedTokenizerFast) -> re.Pattern[str]:
-    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    return _pattern(tuple(sorted(special | set(tokenizer.all_special_tokens), key=len, reverse=True)))
-
-
-@lru_cache(maxsize=32)
-def _pattern(tokens: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile(r"\s*(?:" + "|".join(map(re.escape, tokens)) + ")" if tokens else r"(?!)")
+def _special(tokenizer: PreTrainedTokenizerFast) -> str:
+    """A pattern for any special token; one that never matches where there is none."""
+    tokens = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    tokens |= set(tokenizer.all_special_tokens)
+    return "|".join(map(re.escape, sorted(tokens, key=lambda token: (-len(token), token)))) or "(?!)"
