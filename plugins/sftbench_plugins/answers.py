@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final, TypedDict
 
-from sftbench import Row
+from sftbench import Row, UsageError
 
 
 class Mentions(TypedDict):
@@ -19,31 +19,35 @@ class Mentions(TypedDict):
 
 Answers = Sequence[str] | Mentions
 
-_CONCLUSION: Final = re.compile(r"\b(?:the )?answer is:? (.+)$", re.IGNORECASE | re.DOTALL)
+_CONCLUSION: Final = re.compile(r".*\banswer is:?\s(.+)", re.IGNORECASE | re.DOTALL)
 _NOT_IN_A_WORD: Final = r"(?<!\w){}(?!\w)"
 _WORD: Final = re.compile(r"\w+")
 
 
 def accepted_answers(row: Row) -> Answers:
-    """The right answers of a row: its `answers`, or its reference response where it has none.
+    """The right answers of a row: its `answers`, or its reference response where it has none (none if that is empty).
 
-    A list of texts, or the rule `{"kind": "mentions", "parts": [...]}`; a single text is a list of one.
+    A list of texts or numbers, or the rule `{"kind": "mentions", "parts": [...]}`; a single one is a list of one.
+    Raises `UsageError` for another mapping.
     """
     given = row.original().get("answers")
     if given is None:
-        return [row.response]
+        return [row.response] if row.response else []
     if isinstance(given, dict):
+        if not isinstance(given.get("parts"), list):
+            raise UsageError(f"row {row.id}: 'answers' is neither texts nor {{'kind': 'mentions', 'parts': [...]}}")
         return {"kind": "mentions", "parts": [str(part) for part in given["parts"]]}
-    return [given] if isinstance(given, str) else [str(answer) for answer in given]
+    return [str(answer) for answer in (given if isinstance(given, list) else [given])]
 
 
 def normalised(text: str) -> str:
-    """Lower case, single spaces, no quotes around and no punctuation at the end."""
-    return " ".join(text.lower().split()).strip("\"'").rstrip(" .!?,;:")
+    """Lower case, single spaces, no quotes around and no punctuation at the end, unless the text is nothing else."""
+    spaced = " ".join(text.lower().split())
+    return spaced.lstrip("\"'").rstrip(" .!?,;:\"'") or spaced
 
 
 def is_correct(response: str, answers: Answers) -> bool:
-    """True if the response is one of `answers`, or ends by concluding `The answer is X`.
+    """True if the response is one of `answers`, or ends by concluding `answer is X` (the last one counts).
 
     What follows the answer counts against it: "fox. Hope this helps!" is not "fox".
     """
@@ -52,8 +56,8 @@ def is_correct(response: str, answers: Answers) -> bool:
     accepted = {normalised(answer) for answer in answers}
     if normalised(response) in accepted:
         return True
-    conclusion = _CONCLUSION.search(response)
-    return conclusion is not None and normalised(conclusion.group(1)) in accepted
+    conclusion = _CONCLUSION.match(response)
+    return conclusion is not None and normalised(conclusion[1]) in accepted
 
 
 def token_f1(response: str, reference: str) -> float:

@@ -16,7 +16,7 @@ class Checker:
     """Prefers the better answer: 1 for the model, 0 for the baseline, 0.5 when they are level.
 
     An item with `answers` is decided by right and wrong; one without by the F1 of its words with the
-    reference response, which rewards likeness and not quality.
+    reference response, which rewards likeness and not quality. One with neither is NaN.
     """
 
     name: ClassVar[str] = "checker"
@@ -25,20 +25,27 @@ class Checker:
 
     margin: float = param(0.0, "answers whose F1 is this close are level")
 
+    def __post_init__(self) -> None:
+        if self.margin < 0:
+            raise ValueError(f"margin={self.margin}: a difference is 0 or more")
+
     def needs(self) -> Needs:
         return Needs()
 
     def judge(self, heldout: Pool, model: Responses, baseline: Responses, desk: Desk) -> Verdicts:
-        preference, num_checked = [], 0
-        for row, mine, theirs in zip(heldout, model.texts, baseline.texts, strict=True):
-            num_checked += "answers" in row.original()
-            lead = self.quality(row, mine) - self.quality(row, theirs)
-            preference.append(0.5 if abs(lead) <= self.margin else float(lead > 0))
-        report: dict[str, Json] = {"num_checked": num_checked, "num_by_likeness": len(preference) - num_checked}
-        return Verdicts(ids=model.ids, preference=np.array(preference, dtype=np.float64), report=report)
+        mine, theirs = (dict(zip(each.ids, each.texts, strict=True)) for each in (model, baseline))
+        leads = [self.quality(row, mine[row.id]) - self.quality(row, theirs[row.id]) for row in heldout]
+        num_checked = sum("answers" in row.original() for row in heldout)
+        report: dict[str, Json] = {"num_checked": num_checked, "num_by_likeness": len(heldout) - num_checked}
+        preference = np.array([self._preference(lead) for lead in leads], dtype=np.float64)
+        return Verdicts(ids=tuple(heldout.ids), preference=preference, report=report)
 
     def quality(self, row: Row, answer: str) -> float:
-        """How good an answer is, 0 to 1."""
-        if "answers" in row.original():
-            return float(is_correct(answer, accepted_answers(row)))
-        return token_f1(answer, row.response)
+        """How good an answer is, 0 to 1; NaN for a row with neither `answers` nor a reference response."""
+        accepted = accepted_answers(row)
+        if not accepted:
+            return float("nan")
+        return float(is_correct(answer, accepted)) if "answers" in row.original() else token_f1(answer, row.response)
+
+    def _preference(self, lead: float) -> float:
+        return 0.5 if abs(lead) <= self.margin else lead if np.isnan(lead) else float(lead > 0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, param
+from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
 
 NUM_BANDS = 10
 
@@ -19,10 +20,11 @@ Positions = npt.NDArray[np.int64]
 class MatchedRandom:
     """Random rows matched to another method's selection.
 
-    `lengths`: as many rows from each tenth of the pool by response length (a row may be in both
-    selections). `tokens`: random rows until their trained response tokens come closest to those of
-    the other selection. `compute`: random rows until one training on them takes what the other
-    method took for choosing and training together, in FLOPs; at most the whole pool.
+    `lengths`: as many rows from each tenth of the pool by response length. A row may be in both
+    selections, and must be where the other selection takes nearly all of a tenth: `num_shared` tells.
+    `tokens`: random rows until their trained response tokens come closest to those of the other
+    selection. `compute`: random rows until one training on them takes what the other method took
+    for choosing and training together, in FLOPs; at most the whole pool.
     """
 
     name: ClassVar[str] = "matched-random"
@@ -35,7 +37,7 @@ class MatchedRandom:
         return Needs(other_selection=True)
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
-        other = np.array([pool.index_of[row_id] for row_id in desk.other_selection().ids], dtype=np.int64)
+        other = _positions(pool, desk.other_selection().ids)
         order = np.random.default_rng(desk.seed).permutation(len(pool)).astype(np.int64)
         report: dict[str, Json]
         if self.match == "lengths":
@@ -44,6 +46,7 @@ class MatchedRandom:
             report = {
                 "mean_length": float(lengths[chosen].mean()),
                 "mean_length_of_other": float(lengths[other].mean()),
+                "num_shared": len(np.intersect1d(chosen, other)),
             }
         else:
             costs, target = self._target(desk, other)
@@ -61,6 +64,16 @@ class MatchedRandom:
         cost = desk.other_cost()
         epochs = cost["training_flops"] / float(desk.training_flops()[other].sum())
         return desk.training_flops() * epochs, cost["selecting_flops"] + cost["training_flops"]
+
+
+def _positions(pool: Pool, ids: Sequence[str]) -> Positions:
+    try:
+        return np.array([pool.index_of[row_id] for row_id in ids], dtype=np.int64)
+    except KeyError as missing:
+        raise UsageError(
+            f"the other method chose the row {missing}, which the pool has not: it generates rows, and random rows "
+            "of the pool cannot be matched to those"
+        ) from None
 
 
 def same_lengths(order: Positions, lengths: npt.NDArray[np.int64], other: Positions) -> Positions:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
 
@@ -32,28 +33,30 @@ class Top:
         if scores is None:
             raise UsageError("selector 'top' ranks by scores; a method that uses it names a scorer")
         values = scores.values
-        above_cut = np.zeros(len(values), dtype=np.bool_) if self.cut is None else values >= self.cut
-        eligible = np.flatnonzero(~np.isnan(values) & ~above_cut)
+        scored = np.isfinite(values)
+        above = scored & (values >= self.cut) if self.cut is not None else np.zeros_like(scored)
+        eligible = np.flatnonzero(scored & ~above)
         ranked = eligible[np.argsort(-values[eligible], kind="stable")]
         chosen = allowance.fit(ranked)
-        taken = set(chosen.tolist())
-        last = values[chosen[-1]] if len(chosen) else np.nan
+        last = float(values[chosen[-1]]) if len(chosen) else None
         report: dict[str, Json] = {
             "num_eligible": len(eligible),
-            "num_above_cut": int(above_cut.sum()),
-            "num_ties_left_out": int(sum(values[at] == last and at not in taken for at in ranked.tolist())),
+            "num_above_cut": int(above.sum()),
+            "num_without_score": int((~scored).sum()),
             "reasons": dict(Counter(scores.reasons.values())),
+            "last_score": last,
+            "num_ties_left_out": int((values[ranked[len(chosen) :]] == last).sum()) if len(chosen) else 0,
         }
         return Selection(
             ids=tuple(pool.ids[at] for at in chosen),
             scores=values[chosen],
-            status="short" if self._is_short(allowance, chosen, ranked) else "full",
+            status="short" if _is_short(allowance, chosen, len(ranked)) else "full",
             report=report,
         )
 
-    @staticmethod
-    def _is_short(allowance: Allowance, chosen: np.ndarray[tuple[int], np.dtype[np.int64]], ranked: object) -> bool:
-        """Every eligible row was taken and there was room for more."""
-        assert isinstance(ranked, np.ndarray)
-        room = allowance.cap - float(allowance.row_costs[chosen].sum())
-        return len(chosen) == len(ranked) < len(allowance.row_costs) and room >= float(allowance.row_costs.min())
+
+def _is_short(allowance: Allowance, chosen: npt.NDArray[np.int64], num_eligible: int) -> bool:
+    """Every eligible row was taken, and what is left would have paid for one that is not eligible."""
+    costs = allowance.row_costs
+    room = allowance.cap - float(costs[chosen].sum())
+    return len(chosen) == num_eligible < len(costs) and room >= float(costs[costs > 0].min(initial=np.inf))
