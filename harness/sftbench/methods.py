@@ -130,4 +130,5 @@ def _fidelity(method: Method, parts: Mapping[str, Any]) -> str:
     for mode in sorted(str(each) for each in modes):
         if mode in method.fidelity:
             return method.fidelity[mode]
-    return method.fidelity.get("*", "own definition")
+    only = next(iter(method.fidelity.values())) if len(method.fidelity) == 1 else "own definition"
+    return method.fidelity.get("*", only)

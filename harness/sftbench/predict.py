@@ -134,7 +134,10 @@ def _epochs(step: Step) -> float:
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
     """Which share of the pool's tokens a training is expected to see."""
-    identity: Any = run.plan.steps[step.parents["selection"]].identity.get("budget")
+    selection = run.plan.steps[step.parents["selection"]]
+    # A control matched to another selection trains on about as much as that one.
+    selection = run.plan.steps[selection.parents.get("other", selection.ref)]
+    identity: Any = selection.identity.get("budget")
     if not isinstance(identity, Mapping):
         return 1.0
     amount = float(identity["amount"])

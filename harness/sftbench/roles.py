@@ -275,8 +275,8 @@ class Suite:
 
     name: str
     summary: str
-    rows: Callable[[], Iterable[Mapping[str, Json]]]
-    heldout: Callable[[], Iterable[Mapping[str, Json]]]
+    rows: Callable[[], Iterable[Mapping[str, object]]]
+    heldout: Callable[[], Iterable[Mapping[str, object]]]
     base: Path
     defaults: Mapping[str, Json]
     version: str
