@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
-import time
+import subprocess
+import sys
 
 import pytest
 
@@ -63,25 +63,27 @@ def test_unfinished_work_is_there_again_after_an_interruption(tmp_path):
         assert (work / "checkpoint").read_text() == "step 3"
 
 
-def _slow_maker(root, log):
-    store = Store(root)
-    with store.making("scores", "ab" * 32) as work:
-        if store.find("scores", "ab" * 32) is None:
-            time.sleep(0.3)
-            with log.open("a") as stream:
-                stream.write("made\n")
-            store.commit(work, record())
+MAKER = """
+import sys, time
+from pathlib import Path
+from sftbench.record import Record
+from sftbench.store import Store
+
+store, log, key = Store(Path(sys.argv[1])), Path(sys.argv[2]), "ab" * 32
+with store.making("scores", key) as work:
+    if store.find("scores", key) is None:
+        time.sleep(0.5)
+        with log.open("a") as stream:
+            stream.write("made\\n")
+        store.commit(work, Record(key=key, room="scores", identity={}))
+"""
 
 
 def test_two_processes_make_a_step_once(tmp_path):
-    context = multiprocessing.get_context("spawn")
     log = tmp_path / "log"
-    makers = [context.Process(target=_slow_maker, args=(tmp_path / "store", log)) for _ in range(2)]
-    for maker in makers:
-        maker.start()
-    for maker in makers:
-        maker.join()
-    assert [maker.exitcode for maker in makers] == [0, 0]
+    command = [sys.executable, "-c", MAKER, str(tmp_path / "store"), str(log)]
+    makers = [subprocess.Popen(command) for _ in range(2)]
+    assert [maker.wait(timeout=60) for maker in makers] == [0, 0]
     assert log.read_text() == "made\n"
 
 

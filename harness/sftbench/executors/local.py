@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sftbench.errors import SftbenchError
 from sftbench.plan import Ref, Step
 from sftbench.reporting import Event
 
@@ -59,7 +61,10 @@ class LocalExecutor:
     _attempts: dict[Ref, int] = field(default_factory=dict)
 
     def run(self, steps: Mapping[Ref, Step], ended: Mapping[Ref, Outcome]) -> dict[Ref, Outcome]:
-        """Do every step that is not in `ended`; a step with a failed parent is left out. Returns all outcomes."""
+        """Do every step that is not in `ended`; a step with a failed parent is left out. Returns all outcomes.
+
+        Raises `SftbenchError` when the store itself cannot be used (a full disk): no other step could end either.
+        """
         outcomes = dict(ended)
         try:
             while self._hand_out(steps, outcomes):
@@ -104,14 +109,12 @@ class LocalExecutor:
             "provenance": dict(self.provenance),
             "redo": step.ref in self.redo,
         }
-        try:
+        # If the process is gone by now, its end arrives in the inbox and is dealt with there.
+        with contextlib.suppress(BrokenPipeError):
             assert worker.process.stdin is not None
             worker.process.stdin.write(json.dumps(order) + "\n")
             worker.process.stdin.flush()
-        except BrokenPipeError:
-            # Its end arrives in the inbox and is dealt with there.
-            return
-        self.on_event(step, {"event": "started"})
+            self.on_event(step, {"event": "started"})
 
     def _hire(self, number: int, stage: str) -> _Worker:
         self.logs.mkdir(parents=True, exist_ok=True)
@@ -142,16 +145,25 @@ class LocalExecutor:
 
     def _listen(self, worker: _Worker) -> None:
         assert worker.process.stdout is not None
-        for line in worker.process.stdout:
-            self._inbox.put((worker, json.loads(line)))
+        with worker.process.stdout as lines:
+            for line in lines:
+                # A process that is killed while it writes leaves half a line.
+                with contextlib.suppress(ValueError):
+                    self._inbox.put((worker, json.loads(line)))
         self._inbox.put((worker, None))
 
     def _hear(self, worker: _Worker, event: Event | None, outcomes: dict[Ref, Outcome]) -> None:
         step = worker.step
         if event is None:
-            self._workers.pop(worker.number, None) if self._workers.get(worker.number) is worker else None
+            if self._workers.get(worker.number) is worker:
+                del self._workers[worker.number]
+            code = _ended(worker.process)
             if step is not None:
-                self._died(worker, step, outcomes)
+                self._died(worker, step, code, outcomes)
+        elif event["event"] == "stopped":
+            problem = SftbenchError(event["why"])
+            problem.exit_code = event["exit_code"]
+            raise problem
         elif event["event"] == "ended" and step is not None:
             worker.step = None
             outcomes[step.ref] = event["status"]
@@ -159,9 +171,8 @@ class LocalExecutor:
         elif step is not None:
             self.on_event(step, event)
 
-    def _died(self, worker: _Worker, step: Step, outcomes: dict[Ref, Outcome]) -> None:
+    def _died(self, worker: _Worker, step: Step, code: int, outcomes: dict[Ref, Outcome]) -> None:
         worker.step = None
-        code = worker.process.wait()
         cause = f"signal {-code}" if code < 0 else f"exit code {code}"
         why = f"the process doing '{step.label}' died ({cause}); its log is {self.logs / f'worker-{worker.number}.log'}"
         if self._attempts[step.ref] < ATTEMPTS:
@@ -171,18 +182,26 @@ class LocalExecutor:
         self.on_end(step, "died", why)
 
     def _dismiss(self, worker: _Worker) -> None:
+        """End a process; a GPU's memory is free when it is gone."""
         self._workers.pop(worker.number, None)
         worker.step = None
-        # Closing stdin ends it; a GPU's memory is free when the process is gone.
-        if worker.process.stdin is not None:
-            worker.process.stdin.close()
         worker.process.terminate()
-        try:
-            worker.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            worker.process.wait()
+        _ended(worker.process)
 
     def _dismiss_all(self) -> None:
         for worker in list(self._workers.values()):
+            worker.process.terminate()
+        for worker in list(self._workers.values()):
             self._dismiss(worker)
+
+
+def _ended(process: subprocess.Popen[str]) -> int:
+    """Wait for a process that is ending, by force if it takes long; its exit code."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
+    try:
+        return process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import queue
 import sys
 import threading
+import traceback
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from sftbench.errors import ContractError
 from sftbench.ledger import measured, start_of_peak
 from sftbench.plan import Step
 from sftbench.record import Failure, Record
 from sftbench.reporting import Event, Reporter, to_line
-from sftbench.store import Store
+from sftbench.store import Store, full_disk_explained
+
+if TYPE_CHECKING:
+    from sftbench.perform import Bench
 
 
 def main() -> None:
@@ -35,7 +41,12 @@ def main() -> None:
     emit({"event": "ready"})
     while True:
         order = json.loads(orders.get())
-        emit({"event": "ended", **_do(order, found, emit)})
+        try:
+            emit({"event": "ended", **_do(order, found, emit)})
+        except Exception as problem:
+            # A part's own failure is recorded and does not come here: this is the store, where nothing can be recorded.
+            traceback.print_exc()
+            emit({"event": "stopped", "why": str(problem), "exit_code": getattr(problem, "exit_code", 1)})
 
 
 def _listen(orders: queue.SimpleQueue[str]) -> None:
@@ -60,11 +71,11 @@ def _quiet_libraries() -> None:
 
 
 def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
-    from sftbench.perform import Bench, perform
+    from sftbench.perform import Bench
 
     step = Step(**order["step"])
     store = Store(Path(order["store"]))
-    with store.making(step.room, step.key) as work:
+    with full_disk_explained(store.root), store.making(step.room, step.key) as work:
         # Another run may have made it while this one waited for the lock.
         made = store.find(step.room, step.key)
         if made is not None and not order["redo"]:
@@ -72,13 +83,9 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
                 work.rmdir()
             return {"status": made.status, "made": False}
         start_of_peak()
-        failure, payload = None, {}
         with measured() as meter:
-            try:
-                bench = Bench(plugins=found, store=store, work=work, meter=meter, reporter=Reporter(emit))
-                payload = perform(step, bench)
-            except Exception as problem:
-                failure = Failure.of(problem)
+            bench = Bench(plugins=found, store=store, work=work, meter=meter, reporter=Reporter(emit))
+            payload, failure = _outcome(step, bench)
         record = Record(
             key=step.key,
             room=step.room,
@@ -92,6 +99,28 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
         )
         store.commit(work, record)
         return {"status": record.status, "made": True}
+
+
+def _outcome(step: Step, bench: Bench) -> tuple[dict[str, Any], Failure | None]:
+    """What a step has for its record, or why it has nothing. A full disk is not the step's fault and is raised."""
+    from sftbench.perform import perform
+
+    try:
+        payload = perform(step, bench)
+        _check_json(payload)
+        return payload, None
+    except Exception as problem:
+        # Some libraries wrap the system's error in one of their own.
+        if getattr(problem, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or os.strerror(errno.ENOSPC) in str(problem):
+            raise OSError(errno.ENOSPC, str(problem)) from problem
+        return {}, Failure.of(problem)
+
+
+def _check_json(payload: dict[str, Any]) -> None:
+    try:
+        json.dumps(payload, allow_nan=False)
+    except (TypeError, ValueError) as problem:
+        raise ContractError(f"what it reports cannot be written as JSON: {problem}") from None
 
 
 if __name__ == "__main__":

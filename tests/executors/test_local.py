@@ -1,0 +1,216 @@
+"""The local executor does each step once, after its parents, and outlives whatever a step does."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from sftbench import shelf
+from sftbench.errors import SftbenchError
+from sftbench.plan import Step
+
+
+def is_alive(pid):
+    """Whether a process is there; one that is dead and not yet waited for is not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_for(condition, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("it did not happen")
+
+
+def test_what_a_step_made_is_in_the_store_with_its_record(workshop):
+    step = workshop.toy("first", add=0.5)
+    assert workshop.run(step) == {"first": "done"}
+    record = workshop.record(step)
+    assert record.identity == step.identity
+    assert record.provenance == {"made": "in a test"}
+    assert record.payload["parents"] == {"pool": workshop.pool.ref}
+    assert record.ledger.wall_seconds > 0
+    scores = shelf.load_scores(workshop.store.folder(step.room, step.key))
+    np.testing.assert_array_equal(scores.values, [1.5, 2.5, 3.5, 4.5, 5.5])
+    assert ("first", {"event": "log", "message": "first: scored"}) in workshop.events
+
+
+def test_parents_are_done_before_children_also_with_two_processes(workshop):
+    first = workshop.toy("first", seconds=0.2)
+    left, right = (workshop.toy(name, after=[first]) for name in ("left", "right"))
+    last = workshop.toy("last", after=[left, right])
+    outcomes = workshop.run(last, right, left, first, workers=2)
+    assert set(outcomes.values()) == {"done"}
+    order = [label for label, _, _ in workshop.ends]
+    assert order[0] == "first"
+    assert order[-1] == "last"
+
+
+def test_steps_that_do_not_wait_for_each_other_are_done_at_once(workshop, diary):
+    # Each begins and waits for the other: one after the other they would wait for ever.
+    steps = [workshop.toy(name, meets=2, diary=diary.path) for name in ("left", "right")]
+    assert workshop.run(*steps, workers=2) == {"left": "done", "right": "done"}
+
+
+def test_a_failing_step_is_a_record_its_children_are_left_out_and_others_go_on(workshop):
+    bad = workshop.toy("bad", fails=True)
+    child, other = workshop.toy("child", after=[bad]), workshop.toy("other")
+    assert workshop.run(bad, child, other) == {"bad": "failed", "other": "done"}
+    record = workshop.record(bad)
+    assert record.status == "failed"
+    assert record.failure.error == "ValueError"
+    assert record.failure.message == "the toy is broken"
+    assert "toy_parts.py" in record.failure.trace
+    assert workshop.record(child) is None
+
+
+def test_a_process_that_is_killed_is_replaced_and_its_step_done(workshop, diary):
+    step = workshop.toy("shaky", kills=1, diary=diary.path)
+    assert workshop.run(step) == {"shaky": "done"}
+    assert len({pid for pid, _, _ in diary.lines()}) == 2
+    told = [event["message"] for _, event in workshop.events if event["event"] == "log"]
+    assert any("signal 9" in message and "once more" in message for message in told)
+
+
+def test_a_step_whose_process_dies_twice_has_died_and_others_go_on(workshop, diary):
+    step, other = workshop.toy("deadly", kills=9, diary=diary.path), workshop.toy("other")
+    child = workshop.toy("child", after=[step])
+    assert workshop.run(step, child, other) == {"deadly": "died", "other": "done"}
+    assert len(diary.lines()) == 2
+    assert workshop.record(step) is None
+    (why,) = [why for label, _, why in workshop.ends if label == "deadly"]
+    assert "worker-0.log" in why
+
+
+def test_a_step_that_died_is_tried_again_by_the_next_run(workshop, diary):
+    step = workshop.toy("deadly", kills=2, diary=diary.path)
+    assert workshop.run(step) == {"deadly": "died"}
+    assert workshop.run(step) == {"deadly": "done"}
+
+
+@pytest.mark.parametrize("reports", ["nan", "object"])
+def test_a_report_that_is_no_json_is_a_failure_and_not_a_dead_process(workshop, reports):
+    step = workshop.toy("strange", reports=reports)
+    assert workshop.run(step) == {"strange": "failed"}
+    assert "JSON" in workshop.record(step).failure.message
+
+
+def test_an_evaluation_that_is_no_json_is_a_broken_contract(workshop):
+    step = evaluation(workshop, reports="object")
+    assert workshop.run(step) == {"measured": "failed"}
+    assert workshop.record(step).failure.exit_code == 5
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_stops_the_run_with_the_way_out_and_fails_no_step_for_good(workshop):
+    before, step = workshop.toy("before"), workshop.toy("full", disk_full=True)
+    full = dataclasses.replace(step, parents={**step.parents, "before": before.ref})
+    with pytest.raises(SftbenchError, match="disk of the store .* is full") as caught:
+        workshop.run(before, full)
+    assert caught.value.exit_code == 4
+    assert workshop.record(before).status == "done"
+    assert workshop.record(full) is None
+
+
+def evaluation(workshop, **parameters):
+    identity = {"part": "toy-evaluator@1", "parameters": {"reports": "", **parameters}}
+    return Step(room="evaluation", label="measured", identity=identity, parents={"pool": workshop.pool.ref})
+
+
+def test_each_stage_has_processes_of_its_own(workshop, diary):
+    first, second = (workshop.toy(name, diary=diary.path) for name in ("first", "second"))
+    measured = evaluation(workshop)
+    workshop.run(first, second, measured)
+    choosing = {pid for pid, _, _ in diary.lines()}
+    measuring = set(workshop.record(measured).payload["items"]["pid"])
+    assert len(choosing) == len(measuring) == 1
+    assert choosing != measuring
+
+
+def test_what_has_ended_is_not_done_again(workshop, diary):
+    done, failed = workshop.toy("done", diary=diary.path), workshop.toy("failed", diary=diary.path)
+    child = workshop.toy("child", after=[failed])
+    outcomes = workshop.run(done, failed, child, ended={done.ref: "done", failed.ref: "failed"})
+    assert outcomes == {"done": "done", "failed": "failed"}
+    assert diary.lines() == []
+
+
+def test_a_step_to_be_done_again_replaces_what_is_there(workshop, diary):
+    step = workshop.toy("step", diary=diary.path)
+    workshop.run(step)
+    before = (workshop.store.folder(step.room, step.key) / "record.json").stat().st_mtime_ns
+    workshop.run(step)
+    assert len(diary.lines()) == 1
+    workshop.run(step, redo=frozenset({step.ref}))
+    assert len(diary.lines()) == 2
+    assert (workshop.store.folder(step.room, step.key) / "record.json").stat().st_mtime_ns > before
+
+
+def test_two_executors_on_one_store_make_each_step_once(workshop, diary):
+    steps = [workshop.toy(f"step {index}", diary=diary.path, seconds=0.2, add=index) for index in range(3)]
+    wanted = {step.ref: step for step in steps}
+    outcomes = [None, None]
+
+    def carry_out(index):
+        outcomes[index] = workshop.executor(workers=1).run(wanted, {workshop.pool.ref: "done"})
+
+    threads = [threading.Thread(target=carry_out, args=(index,)) for index in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    expected = {workshop.pool.ref: "done", **dict.fromkeys(wanted, "done")}
+    assert outcomes == [expected, expected]
+    # Each call of a toy that takes time writes twice: at its start and at its end.
+    assert len(diary.lines()) == 2 * len(steps)
+
+
+RUN = """
+import json, sys
+from pathlib import Path
+from sftbench.executors.local import LocalExecutor, Slots
+from sftbench.plan import Step
+
+store, steps, pool = Path(sys.argv[1]), [Step(**each) for each in json.loads(sys.argv[2])], sys.argv[3]
+executor = LocalExecutor(
+    store=store, slots=Slots(num_workers=2, num_threads=1), logs=store / "logs", provenance={},
+    on_event=lambda step, event: None, on_end=lambda step, outcome, why: None,
+)
+executor.run({step.ref: step for step in steps}, {pool: "done"})
+"""
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
+def test_no_process_outlives_the_run_and_the_next_run_goes_on(workshop, diary, signal_number):
+    quick = workshop.toy("quick", diary=diary.path)
+    endless = [workshop.toy(f"endless {index}", diary=diary.path, seconds=120, add=index) for index in range(2)]
+    # The quick one comes first, so that something is finished when the run ends.
+    steps = [quick, *(dataclasses.replace(each, parents={**each.parents, "after": quick.ref}) for each in endless)]
+    text = json.dumps([dataclasses.asdict(step) for step in steps])
+    run = subprocess.Popen([sys.executable, "-c", RUN, str(workshop.store.root), text, workshop.pool.ref],
+                           stderr=subprocess.DEVNULL)  # fmt: skip
+    wait_for(lambda: len(diary.lines()) == 3)
+    workers = {int(pid) for pid, _, _ in diary.lines()}
+    run.send_signal(signal_number)
+    run.wait(timeout=30)
+    wait_for(lambda: not any(is_alive(pid) for pid in workers))
+    assert workshop.record(quick).status == "done"
+    assert workshop.record(steps[1]) is None
+    # The locks went with the processes: another run may make the same step.
+    with workshop.store.making(steps[1].room, steps[1].key):
+        pass

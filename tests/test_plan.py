@@ -1,0 +1,458 @@
+"""Planning is pure: which cells and steps come out of methods, budgets and seeds, and what changes a key."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+
+from sftbench import Needs, PartUse, PassRequest, Recipe, UsageError, param
+from sftbench.budget import Budget
+from sftbench.methods import ResolvedMethod
+from sftbench.plan import Facts, ModelFacts, Terms, make_plan, parents_first
+
+CONDITIONAL, ALONE = PassRequest(view="conditional"), PassRequest(view="response_only")
+NO_RECIPES = {role: {} for role in ("generator", "scorer", "selector", "trainer")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Reads one pass."""
+
+    name: ClassVar[str] = "loss"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+    power: float = param(1.0, "exponent")
+    model: str = param("scoring", "whose loss")
+    statistics: tuple[str, ...] = param(("nll",), "what is read")
+
+    def needs(self):
+        return Needs(passes=tuple(PassRequest(model=self.model, statistic=each) for each in self.statistics))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """Reads two passes, one of which `Loss` reads too."""
+
+    name: ClassVar[str] = "gap"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+
+    def needs(self):
+        return Needs(passes=(CONDITIONAL, ALONE))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noisy:
+    """A scorer that draws, on top of a clean pass."""
+
+    name: ClassVar[str] = "noisy"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = False
+
+    def needs(self):
+        return Needs(passes=(CONDITIONAL,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Best:
+    """A selector without chance."""
+
+    name: ClassVar[str] = "best"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+
+    def needs(self):
+        return Needs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chance:
+    """A selector that draws."""
+
+    name: ClassVar[str] = "chance"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = False
+
+    def needs(self):
+        return Needs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matched:
+    """A selector that looks at another selection."""
+
+    name: ClassVar[str] = "matched"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = False
+
+    def needs(self):
+        return Needs(other_selection=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A selector that reads a warmed-up model."""
+
+    name: ClassVar[str] = "reader"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+    depth: int = param(1, "how deep")
+
+    def needs(self):
+        recipe = Recipe(selector=PartUse(name="chance"), budget="5%", trainer=PartUse(name="school"))
+        return Needs(models={"warm": recipe})
+
+
+@dataclass(frozen=True, kw_only=True)
+class School:
+    """A trainer that draws."""
+
+    name: ClassVar[str] = "school"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = False
+    epochs: float = param(1.0, "passes over the rows")
+
+    def needs(self):
+        return Needs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """An evaluator, by default one that reads answers."""
+
+    name: ClassVar[str] = "marks"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+    generates: ClassVar[bool] = True
+
+    def needs(self):
+        return Needs()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Referee:
+    """A judge."""
+
+    name: ClassVar[str] = "referee"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+
+    def needs(self):
+        return Needs()
+
+
+def method(name, *, selector=None, scorer=None, trainer=None, **more):
+    return ResolvedMethod(
+        name=name, label=name, selector=selector or Best(), scorer=scorer, trainer=trainer or School(),
+        **{"recipes": NO_RECIPES, **more},
+    )  # fmt: skip
+
+
+def facts(**more):
+    model = ModelFacts(name="base", path="/models/base", fingerprint="f" * 8)
+    made = Facts(
+        pool_name="rows", pool_source={"source": "/rows.jsonl"}, pool_content={"content": "c" * 8},
+        heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm@1",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def terms(**more):
+    made = Terms(
+        budgets=(Budget.parse("10%"),), seeds=(0, 1, 2), plant=0.0, heldout_share=0.1, heldout_at_most=200,
+        max_length=256, max_new_tokens=32, evals=(Marks(),), judge=Referee(), baseline="random",
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+RANDOM = method("random", selector=Chance(), control=True)
+
+
+def plan(*methods, at=None, **more):
+    return make_plan(at or facts(), terms(**more), methods)
+
+
+def rooms(made):
+    return Counter(step.room for step in made.steps.values())
+
+
+def only(made, name, seed=0):
+    found = [cell for cell in made.cells if cell.label == name and cell.seed == seed]
+    assert len(found) == 1
+    return found[0]
+
+
+def warmed(**more):
+    recipe = method("recipe", selector=Chance())
+    return method("warmed", selector=Reader(**more), recipes={**NO_RECIPES, "selector": {"warm": recipe}})
+
+
+LINE = (method("loss", scorer=Loss()), method("gap", scorer=Gap()), method("noisy", scorer=Noisy()), RANDOM)
+
+
+def test_the_order_of_methods_on_the_command_line_changes_nothing():
+    plans = [plan(*order) for order in itertools.permutations(LINE)]
+    assert all(each.cells == plans[0].cells for each in plans)
+    assert all(set(each.steps) == set(plans[0].steps) for each in plans)
+
+
+def test_every_step_comes_after_its_parents_and_none_is_idle():
+    made = plan(*LINE, warmed())
+    seen = set()
+    for ref, step in made.steps.items():
+        assert set(step.parents.values()) <= seen
+        seen.add(ref)
+    assert seen == {ref for cell in made.cells for end in cell.refs for ref in (end, *made.ancestors(end))}
+
+
+def test_parents_first_leaves_out_what_no_end_needs():
+    made = plan(*LINE)
+    end = only(made, "loss").selection
+    assert set(parents_first(made.steps, [end])) == {end, *made.ancestors(end)}
+
+
+def test_two_scorers_that_ask_for_the_same_pass_share_it():
+    made = plan(method("loss", scorer=Loss()), method("gap", scorer=Gap()), judge=None)
+    assert rooms(made)["pass"] == 2
+    shared = made.ancestors(only(made, "loss").selection) & made.ancestors(only(made, "gap").selection)
+    assert [made.steps[ref].identity["view"] for ref in shared if ref.startswith("pass/")] == ["conditional"]
+
+
+def test_statistics_of_one_pass_are_one_step():
+    both = Loss(statistics=("nll", "entropy"))
+    assert rooms(plan(method("loss", scorer=both), judge=None))["pass"] == 1
+
+
+def test_a_pass_of_the_base_is_the_same_step_when_the_base_scores():
+    both = (method("loss", scorer=Loss()), method("base-loss", scorer=Loss(model="base")))
+    assert rooms(plan(*both))["pass"] == 1
+    other = ModelFacts(name="small", path="/models/small", fingerprint="s" * 8)
+    assert rooms(plan(*both, at=facts(scoring=other)))["pass"] == 2
+
+
+def test_a_sweep_over_budgets_scores_once():
+    budgets = tuple(Budget.parse(text) for text in ("5%", "10%", "200"))
+    made = plan(method("gap", scorer=Gap()), budgets=budgets, judge=None)
+    assert rooms(made)["scores"] == 1
+    assert rooms(made)["pass"] == 2
+    assert rooms(made)["selection"] == 3
+
+
+def test_a_recipe_is_trained_once_for_all_who_want_it():
+    recipe = {"warm": method("recipe", selector=Chance())}
+    twice = [
+        replace(warmed(depth=depth), name=f"warmed{depth}", label=f"warmed{depth}",
+                recipes={**NO_RECIPES, "selector": recipe})
+        for depth in (1, 2)
+    ]  # fmt: skip
+    made = plan(*twice, seeds=(0,), judge=None)
+    warm = [made.steps[only(made, f"warmed{depth}").selection].parents["model:warm"] for depth in (1, 2)]
+    assert warm[0] == warm[1]
+    assert rooms(made)["model"] == 3
+
+
+def test_what_no_chance_enters_is_done_once_for_all_seeds():
+    made = plan(method("gap", scorer=Gap()), judge=None)
+    assert rooms(made)["scores"] == rooms(made)["selection"] == 1
+    assert rooms(made)["model"] == rooms(made)["evaluation"] == 3
+
+
+def test_what_chance_enters_is_done_once_per_seed():
+    made = plan(method("noisy", scorer=Noisy()), judge=None)
+    assert rooms(made)["pass"] == 1
+    assert rooms(made)["scores"] == rooms(made)["selection"] == 3
+
+
+def test_a_part_without_chance_on_top_of_a_drawn_recipe_is_done_per_seed():
+    assert rooms(plan(warmed(), judge=None))["selection"] == 3 + 3
+
+
+def test_seeds_have_steps_of_their_own_whatever_other_seeds_are_planned():
+    alone = plan(*LINE, seeds=(1,))
+    assert set(alone.steps) <= set(plan(*LINE, seeds=(0, 1, 2)).steps)
+
+
+MATCHED = method("matched", selector=Matched(), control=True, matched_to_each=True)
+
+
+def test_a_matched_control_rests_on_the_selection_it_is_matched_to():
+    made = plan(method("gap", scorer=Gap()), MATCHED, RANDOM)
+    for seed in (0, 1, 2):
+        control = only(made, "matched(gap)", seed)
+        assert control.matched_to == "gap"
+        assert made.steps[control.selection].parents["other"] == only(made, "gap", seed).selection
+    assert not any(cell.label == "matched(random)" for cell in made.cells)
+
+
+def test_a_matched_control_does_not_pay_for_the_choice_it_is_matched_to():
+    made = plan(method("gap", scorer=Gap()), MATCHED)
+    assert made.cost_of_choosing(only(made, "matched(gap)").selection) == [only(made, "matched(gap)").selection]
+
+
+def test_choosing_costs_passes_scores_and_recipes_but_not_the_reading_of_the_pool():
+    made = plan(method("gap", scorer=Gap()), warmed())
+    paid = Counter(made.steps[ref].room for ref in made.cost_of_choosing(only(made, "gap").selection))
+    assert paid == {"selection": 1, "scores": 1, "pass": 2}
+    paid = Counter(made.steps[ref].room for ref in made.cost_of_choosing(only(made, "warmed").selection))
+    assert paid == {"selection": 2, "model": 1}
+
+
+def test_the_untrained_base_stands_once_and_is_not_trained():
+    base = method("base", control=True, trains=False, ignores_budget=True)
+    made = plan(base, RANDOM)
+    assert [cell.seed for cell in made.cells if cell.label == "base"] == [0]
+    assert only(made, "base").model is None
+
+
+def test_what_ignores_the_budget_is_chosen_once_for_all_budgets():
+    full = method("full", control=True, ignores_budget=True)
+    made = plan(full, budgets=(Budget.parse("5%"), Budget.parse("10%")), seeds=(0,), judge=None)
+    assert [cell.budget for cell in made.cells] == ["5%", "10%"]
+    assert rooms(made)["selection"] == rooms(made)["model"] == 1
+
+
+def test_every_cell_is_judged_against_the_baseline_of_its_own_seed():
+    made = plan(*LINE)
+    for cell in made.cells:
+        if cell.method == "random":
+            assert cell.verdicts is None
+        else:
+            step = made.steps[cell.verdicts]
+            assert step.parents["responses"] == cell.responses
+            assert step.parents["baseline"] == only(made, "random", cell.seed).responses
+
+
+def test_without_a_baseline_or_a_judge_nothing_is_judged():
+    assert not rooms(plan(*LINE[:3]))["verdicts"]
+    assert not rooms(plan(*LINE, judge=None))["verdicts"]
+
+
+def test_answers_are_generated_only_when_somebody_reads_them():
+    @dataclass(frozen=True, kw_only=True)
+    class Silent(Marks):
+        """An evaluator that reads no answers."""
+
+        generates: ClassVar[bool] = False
+
+    assert not rooms(plan(RANDOM, evals=(Silent(),), judge=None))["responses"]
+    assert rooms(plan(RANDOM, evals=(Silent(),)))["responses"]
+
+
+def test_held_out_rows_come_from_the_pool_unless_they_are_given():
+    made = plan(RANDOM)
+    assert made.steps[made.heldout].parents == made.steps[made.pool].parents
+    given = plan(RANDOM, at=facts(heldout_source={"source": "/h.jsonl"}, heldout_content={"content": "h"}))
+    assert given.steps[given.heldout].identity["content"] == "h"
+    assert not given.steps[given.pool].parents
+
+
+def test_defects_are_planted_in_the_candidates_and_never_in_held_out_rows():
+    made = plan(RANDOM, plant=0.1)
+    assert made.steps[made.pool].identity["make"] == "planted"
+    assert made.pool not in {made.heldout, *made.ancestors(made.heldout)}
+
+
+class Newer(Loss):
+    """The same scorer after a change of its numbers."""
+
+    version = "2"
+
+
+OTHER_MODEL = ModelFacts(name="base", path="/models/base", fingerprint="g" * 8)
+CHANGES = {
+    "version": ({}, {}, Newer()),
+    "parameter": ({}, {}, Loss(power=2.0)),
+    "budget": ({}, {"budgets": (Budget.parse("11%"),)}, Loss()),
+    "scoring model": ({"scoring": OTHER_MODEL}, {}, Loss()),
+    "base model": ({"base": OTHER_MODEL}, {}, Loss()),
+    "pool": ({"pool_content": {"content": "d" * 8}}, {}, Loss()),
+    "planting": ({}, {"plant": 0.1}, Loss()),
+    "held-out share": ({}, {"heldout_share": 0.2}, Loss()),
+    "longest row": ({}, {"max_length": 128}, Loss()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_selection_has_another_key_after_a_change_of(change):
+    more_facts, more_terms, scorer = CHANGES[change]
+    before = plan(method("loss", scorer=Loss()))
+    after = plan(method("loss", scorer=scorer), at=facts(**more_facts), **more_terms)
+    assert only(before, "loss").selection != only(after, "loss").selection
+
+
+def test_a_model_has_another_key_for_another_seed_trainer_setting_or_base():
+    models = {
+        only(plan(method("loss", scorer=Loss(), trainer=trainer), at=facts(base=base)), "loss", seed).model
+        for trainer in (School(), School(epochs=2.0))
+        for base in (facts().base, OTHER_MODEL)
+        for seed in (0, 1)
+    }
+    assert len(models) == 8
+
+
+def test_where_things_lie_and_what_they_are_called_changes_no_key():
+    moved = ModelFacts(name="renamed", path="/elsewhere/base", fingerprint=facts().base.fingerprint)
+    there = facts(base=moved, scoring=moved, pool_name="other", pool_source={"source": "/elsewhere/rows.jsonl"})
+    assert set(plan(*LINE, at=there).steps) == set(plan(*LINE).steps)
+
+
+def test_another_evaluator_leaves_what_was_trained_as_it_is():
+    @dataclass(frozen=True, kw_only=True)
+    class More(Marks):
+        """Another one."""
+
+        name: ClassVar[str] = "more"
+
+    before, after = plan(*LINE), plan(*LINE, evals=(Marks(), More()))
+    assert set(before.steps) < set(after.steps)
+    assert {step.room for ref, step in after.steps.items() if ref not in before.steps} == {"evaluation"}
+
+
+def test_cells_stand_by_budget_as_given_then_methods_before_controls():
+    budgets = tuple(Budget.parse(text) for text in ("20%", "5%"))
+    made = plan(RANDOM, *LINE[:3], budgets=budgets, seeds=(1, 0))
+    names = ["gap", "loss", "noisy", "random"]
+    expected = [(budget, name, seed) for budget in ("20%", "5%") for name in names for seed in (0, 1)]
+    assert [(cell.budget, cell.label, cell.seed) for cell in made.cells] == expected
+
+
+def test_a_budget_in_seconds_asks_for_the_speed_of_this_machine():
+    made = plan(RANDOM, budgets=(Budget.parse("60s"),))
+    assert rooms(made)["calibration"] == 1
+    assert not rooms(plan(RANDOM))["calibration"]
+
+
+def test_a_generator_makes_a_pool_of_its_own_with_lengths_of_its_own():
+    @dataclass(frozen=True, kw_only=True)
+    class Maker:
+        """Makes rows."""
+
+        name: ClassVar[str] = "maker"
+        version: ClassVar[str] = "1"
+        deterministic: ClassVar[bool] = True
+
+        def needs(self):
+            return Needs()
+
+    made = plan(method("made", generator=Maker()), RANDOM, judge=None)
+    generated = [ref for ref, step in made.steps.items() if step.room == "generated"]
+    assert len(generated) == 1
+    selection = made.steps[only(made, "made").selection]
+    assert selection.parents["pool"] == generated[0]
+    assert made.steps[selection.parents["lengths"]].parents["pool"] == generated[0]
+    assert made.steps[only(made, "made").model].parents["pool"] == generated[0]
+
+
+def test_a_parameter_without_a_stable_form_is_refused():
+    @dataclass(frozen=True, kw_only=True)
+    class Loose(Loss):
+        """Holds a set."""
+
+        words: frozenset[str] = param(frozenset({"a"}), "words")
+
+    with pytest.raises(UsageError, match="frozenset"):
+        plan(method("loose", scorer=Loose()))
