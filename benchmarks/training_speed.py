@@ -23,11 +23,11 @@ from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArgumen
 from transformers.utils.logging import disable_progress_bar
 
 from sftbench.engines.loss import Objective, collate, combined
-from sftbench.engines.train_job import Job
-from sftbench.engines.train_loop import Observer, StepTrainer, arguments_for
-from sftbench.engines.train_optimizer import adamw
-from sftbench.engines.train_rows import TrainingRow
-from sftbench.engines.train_settings import TrainingSettings
+from sftbench.engines.training.job import Job
+from sftbench.engines.training.loop import Observer, StepTrainer, arguments_for
+from sftbench.engines.training.optimizer import adamw
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.settings import TrainingSettings
 from sftbench.rooms import TrainedModel
 
 VOCAB_SIZE = 128

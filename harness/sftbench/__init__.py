@@ -60,9 +60,9 @@ if TYPE_CHECKING:
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.statistics import Entropy, Nll, Statistic
-    from sftbench.engines.train_rows import training_rows
-    from sftbench.engines.train_settings import Distillation, TrainingSettings
-    from sftbench.engines.training import fine_tune
+    from sftbench.engines.training.fine_tune import fine_tune
+    from sftbench.engines.training.rows import training_rows
+    from sftbench.engines.training.settings import Distillation, TrainingSettings
 
 _LAZY = {
     name: f"sftbench.{module}"
@@ -71,9 +71,9 @@ _LAZY = {
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.statistics": ("Entropy", "Nll", "Statistic"),
-        "engines.train_rows": ("training_rows",),
-        "engines.train_settings": ("Distillation", "TrainingSettings"),
-        "engines.training": ("fine_tune",),
+        "engines.training.rows": ("training_rows",),
+        "engines.training.settings": ("Distillation", "TrainingSettings"),
+        "engines.training.fine_tune": ("fine_tune",),
     }.items()
     for name in names
 }

@@ -3,39 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sftbench import shelf
+from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce
 from sftbench.desk import WorkingDesk
 from sftbench.errors import ContractError, SftbenchError
-from sftbench.ledger import Meter
 from sftbench.parameters import PartUse
 from sftbench.plan import Step
 from sftbench.planted import count_planted
-from sftbench.plugins import Plugins
 from sftbench.prepare import calibrate, embed_pool, make_pool, measure_lengths, run_pass
-from sftbench.reporting import Reporter
 from sftbench.roles import Allowance
 from sftbench.rooms import Json, Pool, Scores, Selection
-from sftbench.store import Store
 
 Payload = dict[str, Json]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What every step is done with: the plugins, the store, a folder to leave output in, a meter, a reporter."""
-
-    plugins: Plugins
-    store: Store
-    work: Path
-    meter: Meter
-    reporter: Reporter
 
 
 def perform(step: Step, bench: Bench) -> Payload:
@@ -68,12 +52,6 @@ def _part(step: Step, bench: Bench, role: str) -> Any:
     if f"{part.name}@{part.version}" != step.identity["part"]:
         raise SftbenchError(f"planned with {step.identity['part']}, but {part.name}@{part.version} is installed now")
     return part
-
-
-def parent_pool(step: Step, bench: Bench, role: str = "pool") -> Pool:
-    """The pool that a step works on, memory-mapped."""
-    ref = step.parents[role]
-    return shelf.load_pool(bench.store.folder(*ref.split("/", 1)), ref)
 
 
 def _generate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

@@ -470,7 +470,9 @@ def _cells_of_one_seed(
         for method in methods
         if not method.matched_to_each and (method.trains or first)
     ]
-    compared = [cell for cell in plain if cell.kind == "method"]
+    # Rows that a generator made are not in the pool, where the matched rows would have to come from.
+    on_pool = {method.label for method in methods if method.generator is None}
+    compared = [cell for cell in plain if cell.kind == "method" and cell.label in on_pool]
     matched = [
         planner.cell(method, budget=budget, seed=seed, other=cell)
         for method in methods

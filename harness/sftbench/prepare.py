@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import shelf
+from sftbench.bench import Bench, parent_pool
 from sftbench.planted import planted_rows, planted_tokens
 from sftbench.rooms import Json, Pool, Ragged, Row
 
 if TYPE_CHECKING:
     from sftbench.desk import WorkingDesk
-    from sftbench.perform import Bench
     from sftbench.plan import Step
 
 Payload = dict[str, Json]
@@ -35,7 +35,7 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         limit = step.identity.get("limit")
         made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)
     else:
-        pool = _pool(step, bench)
+        pool = parent_pool(step, bench)
         share = step.number("share")
         if make == "planted":
             origin = bench.plugins.suites.get(step.where.get("suite", ""))
@@ -54,11 +54,6 @@ def _made(rows: Iterator[Row], form: str, step: Step, bench: Bench) -> Pool:
     return pool_of(rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=form)
 
 
-def _pool(step: Step, bench: Bench) -> Pool:
-    ref = step.parents["pool"]
-    return shelf.load_pool(bench.store.folder(*ref.split("/", 1)), ref)
-
-
 def _at(pool: Pool, positions: npt.NDArray[np.int64]) -> Iterator[Row]:
     for start in range(0, len(positions), 1024):
         yield from pool.take([int(each) for each in positions[start : start + 1024]])
@@ -70,7 +65,7 @@ def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     from sftbench.engines.flops import shape_at, training_flops
     from sftbench.engines.loading import load_tokenizer
 
-    pool = _pool(step, bench)
+    pool = parent_pool(step, bench)
     base = Path(step.where["base"])
     tokenizer, shape = load_tokenizer(base), shape_at(base)
     limit = int(step.number("max_length"))
@@ -116,7 +111,7 @@ def run_pass(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     from sftbench.engines.encode import encode_rows
     from sftbench.engines.forward import Entropy, LanguageModel, Nll, Passage
 
-    pool = _pool(step, bench)
+    pool = parent_pool(step, bench)
     model = LanguageModel.load(Path(step.where["model"]), meter=bench.meter)
     template, view = step.identity["template"], step.identity["view"]
     reasons: dict[int, str] = {}
@@ -150,7 +145,7 @@ def embed_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     """Unit-length embeddings [n, d] of one component of every row."""
     from sftbench.engines.embed import embed_texts
 
-    pool = _pool(step, bench)
+    pool = parent_pool(step, bench)
     component: Any = step.identity["component"]
     texts = [row.text(component) for row in pool]
     with desk.progress(len(texts), "text") as progress:

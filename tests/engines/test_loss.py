@@ -19,9 +19,9 @@ from sftbench.engines.loss import (
     distillation_sum,
     logits_at,
 )
-from sftbench.engines.train_plan import Plan
-from sftbench.engines.train_rows import TrainingRow
-from sftbench.engines.train_settings import TrainingSettings
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.settings import TrainingSettings
+from sftbench.engines.training.steps import Plan
 from sftbench.errors import UsageError
 
 VOCAB_SIZE = 23

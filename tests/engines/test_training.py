@@ -16,12 +16,12 @@ from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
 
-from sftbench.engines import training
-from sftbench.engines.train_job import Job
-from sftbench.engines.train_processes import run_in_processes
-from sftbench.engines.train_rows import TrainingRow, TrainingRows
-from sftbench.engines.train_settings import Distillation, TrainingSettings
-from sftbench.engines.training import fine_tune, run
+from sftbench.engines.training.fine_tune import fine_tune
+from sftbench.engines.training.job import Job
+from sftbench.engines.training.processes import run_in_processes
+from sftbench.engines.training.rows import TrainingRow, TrainingRows
+from sftbench.engines.training.run import run
+from sftbench.engines.training.settings import Distillation, TrainingSettings
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.rooms import TrainedModel
 
@@ -179,7 +179,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
     rank: int,
     kill_after: int,
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("sftbench.engines.training.run.CHECKPOINT_SECONDS", 0.0)
     settings = TrainingSettings(learning_rate=1e-2, epochs=3, batch_size=8, rank=rank, weight_decay=0.1)
     whole = fine_tune(counting_rows(), settings=settings, desk=desk("whole", base=base), out=tmp_path / "whole")
     killed = desk("killed", base=base, kill_after=kill_after)
@@ -195,7 +195,7 @@ def test_a_killed_training_goes_on_to_the_same_result(
 def test_a_checkpoint_of_another_training_is_not_taken_up(
     desk: Callable[..., TrialDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("sftbench.engines.training.run.CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(Killed):
         fine_tune(counting_rows(), settings=QUICK, desk=desk(kill_after=5), out=tmp_path / "out")
     fine_tune(counting_rows(), settings=QUICK, desk=desk(seed=1), out=tmp_path / "after")
@@ -206,7 +206,7 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(
 def test_no_file_of_a_training_is_a_pickle(
     desk: Callable[..., TrialDesk], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("sftbench.engines.training.run.CHECKPOINT_SECONDS", 0.0)
     fine_tune(counting_rows(), settings=QUICK, desk=desk(), out=tmp_path / "out")
     suffixes = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
     assert suffixes <= {".safetensors", ".json"}

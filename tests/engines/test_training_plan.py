@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 
-from sftbench.engines.train_optimizer import learning_rate_share
-from sftbench.engines.train_plan import Plan
-from sftbench.engines.train_rows import TrainingRow
-from sftbench.engines.train_settings import Distillation, TrainingSettings
+from sftbench.engines.training.optimizer import learning_rate_share
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.settings import Distillation, TrainingSettings
+from sftbench.engines.training.steps import Plan
 
 
 def rows(count: int) -> tuple[TrainingRow, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sftbench.engines.encode import Encoded
-from sftbench.engines.train_rows import training_rows
+from sftbench.engines.training.rows import training_rows
 from sftbench.errors import ContractError, UsageError
 from sftbench.rooms import Pool, Ragged, Row, Selection
 

@@ -9,9 +9,12 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sftbench.settings import RunSettings
+from sftbench.settings import RunSettings, load_settings
+
+if TYPE_CHECKING:
+    from sftbench.runner import Run
 
 FORMATS = ("table", "json", "csv", "md")
 
@@ -37,6 +40,17 @@ def _metavar(name: str) -> str:
 def run_flags(options: argparse.Namespace) -> dict[str, Any]:
     """The run settings that were given as flags."""
     return {name: getattr(options, name) for name in RunSettings.model_fields if getattr(options, name) is not None}
+
+
+def prepared(options: argparse.Namespace) -> Run:
+    """The run that the flags, the environment and the file ask for."""
+    from sftbench import plugins
+    from sftbench.runner import prepare
+    from sftbench.survey import with_suite_defaults
+
+    found = plugins.load()
+    settings, given = load_settings(run_flags(options), options.config)
+    return prepare(with_suite_defaults(settings, given, found), given, found)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], output: str, *, title: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sftbench.cli.options import FORMATS, add_format, add_run_settings, print_rows
+from sftbench.cli.options import FORMATS, add_format, add_run_settings, prepared, print_rows
 from sftbench.cli.watching import Watching
 
 
@@ -16,7 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     import sys
 
-    from sftbench.cli.run_verb import prepared
     from sftbench.predict import predict
     from sftbench.runner import require_store
 

@@ -7,12 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sftbench import plugins
-from sftbench.cli.options import FORMATS, add_format, add_run_settings, run_flags
+from sftbench.cli.options import FORMATS, add_format, add_run_settings, prepared
 from sftbench.cli.watching import Watching
-from sftbench.runner import Run, carry_out, prepare, require_store
-from sftbench.settings import load_settings
-from sftbench.survey import with_suite_defaults
+from sftbench.runner import Run, carry_out, require_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +24,6 @@ def run(options: argparse.Namespace) -> int:
 
         return plan_verb.run(options)
     return run_and_show(prepared(options), options.output)
-
-
-def prepared(options: argparse.Namespace) -> Run:
-    """The run that the flags, the environment and the file ask for."""
-    found = plugins.load()
-    settings, given = load_settings(run_flags(options), options.config)
-    return prepare(with_suite_defaults(settings, given, found), given, found)
 
 
 def run_and_show(planned: Run, output: str) -> int:

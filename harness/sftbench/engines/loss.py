@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from sftbench.engines.train_rows import TrainingRow
+from sftbench.engines.training.rows import TrainingRow
 from sftbench.errors import UsageError
 
 CHUNK_ELEMENTS = 2**26

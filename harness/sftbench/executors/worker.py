@@ -21,7 +21,7 @@ from sftbench.reporting import Event, Reporter, to_line
 from sftbench.store import Store, full_disk_explained
 
 if TYPE_CHECKING:
-    from sftbench.perform import Bench
+    from sftbench.bench import Bench
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def _quiet_libraries() -> None:
 
 
 def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
-    from sftbench.perform import Bench
+    from sftbench.bench import Bench
 
     step = Step(**order["step"])
     store = Store(Path(order["store"]))

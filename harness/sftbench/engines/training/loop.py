@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from sftbench.engines.loss import Objective, collate, combined
-from sftbench.engines.train_job import Job
-from sftbench.engines.train_optimizer import schedule
+from sftbench.engines.training.job import Job
+from sftbench.engines.training.optimizer import schedule
 from sftbench.errors import SftbenchError
 
 Step = dict[str, Any]

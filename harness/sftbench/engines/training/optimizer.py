@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from sftbench.engines.train_settings import TrainingSettings
+from sftbench.engines.training.settings import TrainingSettings
 
 
 def adamw(model: nn.Module, settings: TrainingSettings) -> AdamW:

@@ -14,8 +14,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sftbench.engines.train_rows import TrainingRow
-from sftbench.engines.train_settings import TrainingSettings
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.settings import TrainingSettings
 
 PADDING_ALLOWED = {"cpu": 64, "cuda": 1024}
 """Padded tokens that cost no more than one more micro-batch (CPU: measured with `benchmarks/training_speed.py`)."""

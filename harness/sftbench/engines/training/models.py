@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sftbench.engines.loading import load_model, load_tokenizer
-from sftbench.engines.train_settings import TrainingSettings
+from sftbench.engines.training.settings import TrainingSettings
 from sftbench.rooms import TrainedModel
 
 if TYPE_CHECKING:

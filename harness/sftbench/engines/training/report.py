@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench.engines.flops import forward_flops, shape_at
-from sftbench.engines.train_job import Job
-from sftbench.engines.train_models import root
-from sftbench.engines.train_rows import TrainingRows
+from sftbench.engines.training.job import Job
+from sftbench.engines.training.models import root
+from sftbench.engines.training.rows import TrainingRows
 from sftbench.roles import Desk
 from sftbench.rooms import Json
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from sftbench.engines.train_job import Job
+from sftbench.engines.training.job import Job
 from sftbench.errors import SftbenchError
 
 _COUNT = "steps done: "
@@ -29,7 +29,7 @@ def run_in_processes(job: Job, *, num_processes: int, advance: Callable[[int], N
     for stale in folder.glob("error*"):
         stale.unlink()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_processes}"]
-    command += ["-m", "sftbench.engines.train_processes", str(folder)]
+    command += ["-m", "sftbench.engines.training.processes", str(folder)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
     environment.setdefault("OMP_NUM_THREADS", "1")
     with (
@@ -55,7 +55,7 @@ def _reason(folder: Path) -> str:
 
 
 def _work(folder: Path) -> None:
-    from sftbench.engines.training import run
+    from sftbench.engines.training.run import run
 
     first = os.environ["RANK"] == "0"
 

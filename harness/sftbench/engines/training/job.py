@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
-from sftbench.engines.train_plan import Plan
-from sftbench.engines.train_rows import TrainingRow
-from sftbench.engines.train_settings import Distillation, TrainingSettings
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.settings import Distillation, TrainingSettings
+from sftbench.engines.training.steps import Plan
 from sftbench.rooms import TrainedModel
 
 

@@ -1,0 +1,1 @@
+"""Fine-tuning for all trainers: whole optimiser steps through `transformers.Trainer`, resumable, without pickle."""
