@@ -56,9 +56,14 @@ def test_the_scratch_folder_does_not_survive(tmp_path):
 
 def test_unfinished_work_is_there_again_after_an_interruption(tmp_path):
     store = Store(tmp_path)
-    with pytest.raises(KeyboardInterrupt), store.making("scores", "ab" * 32) as work:
-        (work / "checkpoint").write_text("step 3")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with store.making("scores", "ab" * 32) as work:
+            (work / "checkpoint").write_text("step 3")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     with store.making("scores", "ab" * 32) as work:
         assert (work / "checkpoint").read_text() == "step 3"
 

@@ -120,7 +120,7 @@ def test_an_evaluation_that_is_no_json_is_a_broken_contract(workshop):
 def test_a_full_disk_stops_the_run_with_the_way_out_and_fails_no_step_for_good(workshop):
     before, step = workshop.toy("before"), workshop.toy("full", disk_full=True)
     full = dataclasses.replace(step, parents={**step.parents, "before": before.ref})
-    with pytest.raises(SftbenchError, match="disk of the store .* is full") as caught:
+    with pytest.raises(SftbenchError, match=r"disk of the store .* is full") as caught:
         workshop.run(before, full)
     assert caught.value.exit_code == 4
     assert workshop.record(before).status == "done"

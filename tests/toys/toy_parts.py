@@ -1,4 +1,4 @@
-"""Toy parts that need no model: a scorer with every way of misbehaving that an executor must live with, and two more."""
+"""Toy parts that need no model: a scorer with every way of misbehaving that an executor must live with, and others."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ class ToyEvaluator:
     def evaluate(self, heldout, responses, desk):
         pids = np.full(len(heldout), float(os.getpid()))
         report = {"x": object()} if self.reports else {}
-        return Evaluation(
-            ids=tuple(heldout.ids), items={"pid": pids}, bigger_is_better={"pid": True}, report=report
-        )
+        return Evaluation(ids=tuple(heldout.ids), items={"pid": pids}, bigger_is_better={"pid": True}, report=report)
 
 
 @hookimpl
