@@ -22,7 +22,7 @@ class Settings:
     )
     warmup_budget: str = param(WARMUP_BUDGET, "random slice that the reference is warmed up on, such as 1% or 200")
     warmup_epochs: float | None = param(WARMUP_EPOCHS, "epochs of the warm-up; none: as the run trains")
-    warmup_rank: int | None = param(WARMUP_RANK, "LoRA rank of the warm-up (0: all parameters); none: as the run trains")
+    warmup_rank: int | None = param(WARMUP_RANK, "LoRA rank of the warm-up, 0 for all weights; none: as the run trains")
     warmup_learning_rate: float | None = param(
         WARMUP_LEARNING_RATE, "learning rate of the warm-up; none: as the run trains"
     )
