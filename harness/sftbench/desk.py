@@ -40,8 +40,10 @@ class WorkingDesk:
 
     @property
     def seed(self) -> int:
-        seed = self.step.identity.get("seed", 0)
-        return seed if isinstance(seed, int) else 0
+        seed = self.step.identity.get("seed", 0 if self.step.stage == "measure" else None)
+        if not isinstance(seed, int):
+            raise self._undeclared("the seed", "`deterministic = False`")
+        return seed
 
     def passed(self, request: PassRequest) -> PassResult:
         return shelf.load_pass(self._parent(pass_role(request), f"the pass {request}"), request.statistic)

@@ -117,7 +117,7 @@ def load_module(name: str) -> ModuleType:
     """Import a plugin module by its dotted name. Raises `EnvironmentProblem` when that fails."""
     try:
         return importlib.import_module(name)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise EnvironmentProblem(f"cannot import the plugin '{name}': {type(problem).__name__}: {problem}") from problem
 
 
@@ -127,7 +127,7 @@ def _register(manager: pluggy.PluginManager, name: str, value: str, origin: str,
         plugin = importlib.import_module(value)
         manager.register(plugin, name=name)
         manager.check_pending()
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         if manager.has_plugin(name):
             manager.unregister(name=name)
         reason = f"{type(problem).__name__}: {problem}"

@@ -13,7 +13,7 @@ LAYERS = (
     {"methods", "settings", "plan"},
     {"desk", "bench", "prepare", "perform"},
     {"executors"},
-    {"survey", "runner", "conformance_bench"},
+    {"survey", "runner"},
     {"results", "predict", "choosing", "conformance"},
     {"commands", "cli"},
 )

@@ -26,7 +26,7 @@ from sftbench import (
     UsageError,
     encode_rows,
 )
-from sftbench.conformance_bench import trial_material
+from sftbench.conformance.material import trial_material
 from sftbench.engines.loading import load_tokenizer
 from sftbench.parameters import build
 from sftbench.pools import read_pool

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import sftbench_plugins.sft as plugin
 from sftbench import Encoded, Needs, Pool, Ragged, Row, Selection, TrainedModel, UsageError, encode_rows
-from sftbench.conformance_bench import trial_material
+from sftbench.conformance.material import trial_material
 from sftbench.engines.loading import load_tokenizer
 from sftbench.parameters import build
 from sftbench.pools import read_pool

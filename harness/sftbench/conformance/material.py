@@ -1,0 +1,81 @@
+"""What conformance checks work on: a small pool with a few awkward rows, and a tiny random model."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftbench.fingerprint import fingerprint_model, hash_file, key_of
+
+NUM_ROWS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """A pool file and a model folder, and their key before anything was done."""
+
+    pool: Path
+    model: Path
+    key: str
+
+    def key_now(self) -> str:
+        """The key of what is there now."""
+        return _key(self.pool, self.model)
+
+
+def trial_material(folder: Path) -> Material:
+    """Sixty short rows with a few awkward ones among them, and a two-layer Llama of random weights."""
+    pool, model = folder / "pool.jsonl", folder / "model"
+    rows = [_row(index) for index in range(NUM_ROWS)]
+    pool.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    _save_tiny_model(model, [f"{row['instruction']} {row['output']}" for row in rows])
+    return Material(pool=pool, model=model, key=_key(pool, model))
+
+
+def _row(index: int) -> dict[str, str]:
+    word = ("amber", "birch", "cedar", "dune", "ember", "fern")[index % 6]
+    long = " ".join(f"Then {word} is followed by number {step * index % 17}." for step in range(index % 9 + 1))
+    awkward = {7: "", 23: "x", 41: word}
+    return {
+        "id": f"row-{index}",
+        "instruction": f"Tell me about {word} number {index}.",
+        "input": "" if index % 3 else f"Colour {index % 5}.",
+        "output": awkward.get(index, f"The {word} has number {index}. {long}"),
+    }
+
+
+def _save_tiny_model(folder: Path, texts: Sequence[str]) -> None:
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400, special_tokens=["<|end|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<|end|>", model_max_length=256
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = LlamaConfig(
+            vocab_size=len(wrapped), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            max_position_embeddings=256, eos_token_id=wrapped.eos_token_id, pad_token_id=wrapped.pad_token_id,
+            bos_token_id=None, tie_word_embeddings=True,
+        )  # fmt: skip
+        # Saving shows a bar of its own.
+        with contextlib.redirect_stderr(io.StringIO()):
+            LlamaForCausalLM(config).save_pretrained(folder)
+    wrapped.save_pretrained(folder)
+
+
+def _key(pool: Path, model: Path) -> str:
+    return key_of({"pool": hash_file(pool), "model": fingerprint_model(model)})
