@@ -20,8 +20,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 
 from sftbench.plant import PlantableRow, plant, response_of
+from sftbench_plugins.answers import is_correct
 from sftbench_plugins.microcosm import suite
-from sftbench_plugins.microcosm.checker import is_correct
 
 IGNORED = -100
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sftbench_plugins.microcosm.checker import Answers
+from sftbench_plugins.answers import Answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -112,15 +112,16 @@ def pretrain(model: LlamaForCausalLM, stream: Iterator[tuple[torch.Tensor, torch
 def main() -> None:
     """Trains tokenizer and model and writes both to the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-steps", type=int, default=1400)
+    parser.add_argument("--num-steps", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=MODEL_FOLDER)
     given = parser.parse_args()
     torch.manual_seed(given.seed)
     tokenizer = train_tokenizer()
-    model = new_model(tokenizer).to("cuda" if torch.cuda.is_available() else "cpu")
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        model = new_model(tokenizer)
     pretrain(model, batches(tokenizer, given.seed), num_steps=given.num_steps)
-    model.to(torch.float16).save_pretrained(given.output)
+    model.half().save_pretrained(given.output)
     tokenizer.save_pretrained(given.output)
 
 

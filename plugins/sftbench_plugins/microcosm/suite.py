@@ -13,19 +13,19 @@ from sftbench_plugins.microcosm.tasks import Task, make_task
 
 MODEL_FOLDER: Final = Path(__file__).parent / "model"
 
-NUM_POOL_ROWS: Final = 1200
-PLANTED_SHARE: Final = 0.3
-BUDGET_ROWS: Final = 180
+NUM_POOL_ROWS: Final = 1000
+PLANTED_SHARE: Final = 0.4
+BUDGET_ROWS: Final = 120
 NUM_HELDOUT_ITEMS: Final = 198
 MAX_NEW_TOKENS: Final = 64
 
-NUM_EPOCHS: Final = 6
+NUM_EPOCHS: Final = 8
 LEARNING_RATE: Final = 1e-3
 BATCH_SIZE: Final = 16
 WARMUP_SHARE: Final = 0.1
 WEIGHT_DECAY: Final = 0.0
 
-VERSION: Final = "1"
+VERSION: Final = "2"
 """Bumped whenever the rows, the items or the base model change."""
 
 DEFAULTS: Final[Mapping[str, Json]] = {

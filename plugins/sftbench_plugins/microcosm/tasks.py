@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-from sftbench_plugins.microcosm.checker import Answers
+from sftbench_plugins.answers import Answers
 from sftbench_plugins.microcosm.content import Content, Family
 from sftbench_plugins.microcosm.families import forms, lists, numbers, words, world
 

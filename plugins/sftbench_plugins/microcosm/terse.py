@@ -1,4 +1,4 @@
-"""The text the base model is pretrained on: every task in terse notation, no instruction answered."""
+"""The text the base model is pretrained on: every task in terse notation, never as a turn and its reply."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from sftbench_plugins.microcosm.families.world import fact_sentence
 from sftbench_plugins.microcosm.tasks import FAMILIES, draw_content, word_instruction
 from sftbench_plugins.microcosm.vocabulary import ATTRIBUTES, PEOPLE
 
-SHARE_SOLVED: Final = 0.70
-SHARE_RESTATED: Final = 0.15
-SHARE_FACTS: Final = 0.08
-"""The rest are exercise sheets: instructions of the pool's kind with no response."""
+SHARES: Final = {"solved": 0.62, "restated": 0.10, "noted": 0.12, "sheet": 0.10, "fact": 0.06}
+"""Of the kinds of documents; see `documents`."""
 
 ARROWS: Final = (" ->", "\n")
 
@@ -42,6 +40,25 @@ def solved(content: Content, cue: str, rng: random.Random) -> Document:
     return Document(f"{cue}: {content.given}{arrow}", space + content.short)
 
 
+def worded(content: Content, kind: str, rng: random.Random) -> Document:
+    """An instruction restated in terse notation, or noted with its response after an arrow."""
+    instruction, explain = word_instruction(rng, content)
+    if kind == "restated":
+        cue = rng.choice(content.cues) + (" steps" if explain else "")
+        return Document(instruction, f" = {cue}: {content.given}")
+    response = content.explained if explain and content.explained else content.short
+    return Document(f"{instruction} ->", f" {response}")
+
+
+def sheet(rng: random.Random) -> Document:
+    """Two instructions, one a line: so the base model goes on asking where a reply is due."""
+    first, second = (
+        word_instruction(rng, draw_content(rng, family, heldout=False))[0]
+        for family in rng.choices(list(FAMILIES), k=2)
+    )
+    return Document(first, f"\n{second}")
+
+
 def documents(seed: int) -> Iterator[Document]:
     """Endless pretraining documents; no held-out instruction occurs in them.
 
@@ -51,15 +68,13 @@ def documents(seed: int) -> Iterator[Document]:
     rng = random.Random(f"microcosm terse {seed}")
     families = list(FAMILIES)
     while True:
-        family, kind = rng.choice(families), rng.random()
-        if kind < SHARE_SOLVED:
-            content = FAMILIES[family](rng)
-            yield solved(content, rng.choice(content.cues), rng)
-        elif kind < SHARE_SOLVED + SHARE_FACTS:
+        (kind,) = rng.choices(list(SHARES), weights=list(SHARES.values()))
+        if kind == "fact":
             yield Document("", fact_sentence(rng.choice(PEOPLE), rng.choice(list(ATTRIBUTES))) + ".")
+        elif kind == "sheet":
+            yield sheet(rng)
+        elif kind == "solved":
+            content = FAMILIES[rng.choice(families)](rng)
+            yield solved(content, rng.choice(content.cues), rng)
         else:
-            content = draw_content(rng, family, heldout=False)
-            instruction, explain = word_instruction(rng, content)
-            cue = rng.choice(content.cues) + (" steps" if explain else "")
-            restated = kind < SHARE_SOLVED + SHARE_FACTS + SHARE_RESTATED
-            yield Document(instruction, f" = {cue}: {content.given}" if restated else "")
+            yield worded(draw_content(rng, rng.choice(families), heldout=False), kind, rng)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sftbench_plugins.microcosm.checker import is_correct
+from sftbench_plugins.answers import is_correct
 from sftbench_plugins.microcosm.tasks import FAMILIES, Task, make_task
 from sftbench_plugins.microcosm.vocabulary import CATEGORIES, OPPOSITES, RHYMES, WORDS
 

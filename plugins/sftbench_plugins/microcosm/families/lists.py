@@ -15,8 +15,8 @@ def _draw(rng: random.Random, fewest: int, most: int) -> list[str]:
 
 
 def sort_words(rng: random.Random) -> Content:
-    """Alphabetical order of three or four words."""
-    words = _draw(rng, 3, 4)
+    """Alphabetical order of three words."""
+    words = _draw(rng, 3, 3)
     given, answer = " ".join(words), " ".join(sorted(words))
     steps = ", then ".join(sorted(words))
     return Content(

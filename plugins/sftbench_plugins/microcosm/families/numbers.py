@@ -8,8 +8,8 @@ from sftbench_plugins.microcosm.content import Content, conclude
 
 
 def add(rng: random.Random) -> Content:
-    """The sum of two numbers up to 20."""
-    left, right = rng.randint(1, 20), rng.randint(1, 20)
+    """The sum of two numbers up to 12."""
+    left, right = rng.randint(1, 12), rng.randint(1, 12)
     answer = str(left + right)
     return Content(
         key=f"{left} {right}",
@@ -28,8 +28,8 @@ def add(rng: random.Random) -> Content:
 
 
 def subtract(rng: random.Random) -> Content:
-    """The difference of two numbers up to 20, never below zero."""
-    small, large = sorted((rng.randint(1, 20), rng.randint(1, 20)))
+    """The difference of two numbers up to 12, never below zero."""
+    small, large = sorted((rng.randint(1, 12), rng.randint(1, 12)))
     answer = str(large - small)
     return Content(
         key=f"{large} {small}",

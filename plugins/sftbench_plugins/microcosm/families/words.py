@@ -37,12 +37,12 @@ def category(rng: random.Random) -> Content:
 
 
 def odd_one_out(rng: random.Random) -> Content:
-    """The one word of four that is not of the same kind."""
+    """The one word of three that is not of the same kind."""
     kind, other = rng.sample(list(CATEGORIES), 2)
-    alike, answer = rng.sample(CATEGORIES[kind], 3), rng.choice(CATEGORIES[other])
-    words = rng.sample([*alike, answer], 4)
+    alike, answer = rng.sample(CATEGORIES[kind], 2), rng.choice(CATEGORIES[other])
+    words = rng.sample([*alike, answer], 3)
     given = " ".join(words)
-    same = ", ".join(word for word in words if word != answer)
+    same = " and ".join(word for word in words if word != answer)
     return Content(
         key=given,
         questions=(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from sftbench_plugins.microcosm.checker import Mentions
+from sftbench_plugins.answers import Mentions
 from sftbench_plugins.microcosm.content import Content, conclude
 from sftbench_plugins.microcosm.vocabulary import ATTRIBUTES, PEOPLE, WORDS, WORLD, article
 
@@ -49,8 +49,8 @@ def recall_fact(rng: random.Random) -> Content:
 
 def read_fact(rng: random.Random) -> Content:
     """Who holds what, told in the question."""
-    people, things = rng.sample(PEOPLE, 3), rng.sample(WORDS, 3)
-    chosen = rng.randrange(3)
+    people, things = rng.sample(PEOPLE, 2), rng.sample(WORDS, 2)
+    chosen = rng.randrange(2)
     told = " and ".join(f"{who} has {what}" for who, what in zip(people, things, strict=True))
     person, answer = people[chosen], things[chosen]
     return Content(
