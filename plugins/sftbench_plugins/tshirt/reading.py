@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,11 +49,14 @@ class Reading:
 
 def read_by_offsets(rows: Iterable[Row], tokenizer: PreTrainedTokenizerFast, *, max_length: int) -> Iterator[Reading]:
     """Prompt, newline and response as one text, split by character offsets; the same ids stand in both passages."""
-    for encoded in encode_rows(rows, tokenizer, template="bare", max_length=max_length):
-        yield _from_encoded(encoded, bos_token_id=tokenizer.bos_token_id)
+    rows, rows_again = tee(rows)
+    for row, encoded in zip(
+        rows_again, encode_rows(rows, tokenizer, template="bare", max_length=max_length), strict=True
+    ):
+        yield _from_encoded(row, encoded, bos_token_id=tokenizer.bos_token_id)
 
 
-def _from_encoded(encoded: Encoded, *, bos_token_id: int | None) -> Reading:
+def _from_encoded(row: Row, encoded: Encoded, *, bos_token_id: int | None) -> Reading:
     if encoded.reason is not None:
         return Reading(row_id=encoded.row_id, reason=encoded.reason)
     leads = bos_token_id is not None and not encoded.response[0] and int(encoded.token_ids[0]) == bos_token_id
@@ -66,7 +70,11 @@ def _from_encoded(encoded: Encoded, *, bos_token_id: int | None) -> Reading:
         noise_places=np.concatenate([[0], places]) if leads else places,
         num_shared=len(places) - unscored,
     )
-    note = "first_token_unscored" if places[0] == 0 else "response_truncated" if encoded.kept_share < 1 else None
+    note = _note(
+        first_token_unscored=places[0] == 0,
+        response_truncated=encoded.kept_share < 1,
+        history_in_prompt=_num_turns(row) > 1,
+    )
     return Reading(row_id=encoded.row_id, pair=pair, note=note)
 
 
@@ -88,24 +96,24 @@ def read_as_authors(rows: Iterable[Row], tokenizer: PreTrainedTokenizerFast, *, 
         whole = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
         ids = [tokenizer(list(texts), verbose=False)["input_ids"] for texts in (prompts, responses, whole)]
         for row, prompt_ids, response_ids, whole_ids in zip(batch, *ids, strict=True):
-            yield _as_authors(row.id, len(prompt_ids), response_ids, whole_ids, max_length)
+            yield _as_authors(row, len(prompt_ids), response_ids, whole_ids, max_length)
 
 
 def _as_authors(
-    row_id: str, num_prompt: int, response_ids: Sequence[int], whole_ids: Sequence[int], max_length: int
+    row: Row, num_prompt: int, response_ids: Sequence[int], whole_ids: Sequence[int], max_length: int
 ) -> Reading:
     whole = np.array(whole_ids[:max_length], dtype=np.int32)
     response = np.array(response_ids[: max(0, max_length - num_prompt)], dtype=np.int32)
     survives = len(response) > 0 and len(whole) - num_prompt == len(response)
     num_drawn = len(whole) if survives else 0
     if not response_ids:
-        return Reading(row_id=row_id, reason="empty_response")
+        return Reading(row_id=row.id, reason="empty_response")
     if num_prompt >= max_length - 1:
-        return Reading(row_id=row_id, reason="prompt_too_long", num_drawn_tokens=num_drawn)
+        return Reading(row_id=row.id, reason="prompt_too_long", num_drawn_tokens=num_drawn)
     if not survives:
-        return Reading(row_id=row_id, reason="boundary_mismatch")
+        return Reading(row_id=row.id, reason="boundary_mismatch")
     if len(response) < 2:
-        return Reading(row_id=row_id, reason="too_few_tokens", num_drawn_tokens=num_drawn)
+        return Reading(row_id=row.id, reason="too_few_tokens", num_drawn_tokens=num_drawn)
     places = np.arange(num_prompt, len(whole))
     pair = Pair(
         conditional=Passage(token_ids=whole, scored=np.arange(len(whole)) >= num_prompt),
@@ -113,8 +121,16 @@ def _as_authors(
         noise_places=places,
         num_shared=len(places) - 1,
     )
-    note = "response_truncated" if len(whole_ids) > max_length else None
-    return Reading(row_id=row_id, pair=pair, note=note, num_drawn_tokens=num_drawn)
+    note = _note(response_truncated=len(whole_ids) > max_length, first_turn_only=_num_turns(row) > 1)
+    return Reading(row_id=row.id, pair=pair, note=note, num_drawn_tokens=num_drawn)
+
+
+def _note(**remarks: bool) -> str | None:
+    return ", ".join(name for name, applies in remarks.items() if applies) or None
+
+
+def _num_turns(row: Row) -> int:
+    return sum(message.role == "assistant" for message in row.messages)
 
 
 def _first_turn(row: Row) -> tuple[str, str]:

@@ -113,3 +113,4 @@ def test_of_several_turns_the_authors_take_the_first_and_the_paper_mode_the_last
     assert tokenizer.decode(official.pair.conditional.token_ids) == "one\nfirst"
     assert tokenizer.decode(paper.pair.conditional.token_ids) == "one\nfirst\ntwo\nlast"
     assert tokenizer.decode(paper.pair.alone.token_ids) == "last"
+    assert (official.note, paper.note) == ("first_turn_only", "history_in_prompt")
