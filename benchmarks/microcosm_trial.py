@@ -18,6 +18,7 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers.utils import logging
 
 from sftbench.plant import PlantableRow, plant, response_of
 from sftbench_plugins.answers import is_correct
@@ -141,6 +142,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Prints one line per condition and setting: mean and spread over the seeds."""
     given = parsed()
+    logging.disable_progress_bar()
     pool = plant(
         list(suite.pool_rows(given.pool_rows)), share=given.share, seed=0,
         accepts=lambda row, response: suite.is_right(row["id"], response),
