@@ -19,9 +19,10 @@ test: $(VENV)/installed
 microcosm: $(VENV)/installed
 	$(BIN)/python -m sftbench_plugins.microcosm.pretrain
 
-# torch first: its plain index page would bring gigabytes of CUDA to a machine that has no GPU.
+# pip first, for dependency groups; then torch alone, as pinned, so that nothing else brings another build of it.
 $(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "pip>=25.1"
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . --group dev
 	touch $@
