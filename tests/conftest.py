@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from sftbench.conformance.material import Material
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,3 +24,11 @@ def reference_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return folder
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """A pool file of sixty short rows and a tiny random model, as the conformance checks use them."""
+    from sftbench.conformance.material import trial_material
+
+    return trial_material(tmp_path_factory.mktemp("material"))

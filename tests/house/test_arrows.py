@@ -8,8 +8,8 @@ import sftbench
 
 LAYERS = (
     {"rooms", "errors"},
-    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "scaffold", "defects"},
-    {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board"},
+    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects"},
+    {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
     {"methods", "settings", "plan"},
     {"desk", "bench", "prepare", "perform"},
     {"executors"},

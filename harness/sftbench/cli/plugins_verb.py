@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     new.add_argument("name", help="name of the part or method, such as my-scorer")
     new.add_argument("--kind", required=True, choices=(*ROLES, "method"))
     new.add_argument("--into", type=Path, default=Path(), help="folder to write the distribution into (default: here)")
-    check = verbs.add_parser("check", help="run the conformance kit over a plugin module, on the CPU")
-    check.add_argument("module", help="dotted name of the plugin module, such as my_scorer")
+    check = verbs.add_parser("check", help="run the conformance kit over plugin modules, on the CPU")
+    check.add_argument("modules", nargs="+", metavar="MODULE", help="dotted name of a plugin module, such as my_scorer")
     add_format(check, FORMATS)
 
 
@@ -29,12 +29,14 @@ def run(options: argparse.Namespace) -> int:
         folder = write_distribution(options.name, options.kind, options.into)
         print(f"written: {folder}\nnext:\n  pip install -e {folder}\n  pytest {folder}\n  bench list {options.kind}s")
         return 0
-    from sftbench.conformance import check_plugin, verdict
+    from sftbench.conformance import check_plugins, verdict
 
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
-    checks = check_plugin(options.module)
-    print_rows([dataclasses.asdict(check) for check in checks], options.output)
-    good, words = verdict(checks)
-    print(f"{options.module}: {words}", file=sys.stderr)
-    return 0 if good else 5
+    found = check_plugins(options.modules)
+    rows = [{"plugin": name, **dataclasses.asdict(check)} for name, checks in found.items() for check in checks]
+    print_rows(rows, options.output)
+    verdicts = {name: verdict(checks) for name, checks in found.items()}
+    for name, (_, words) in verdicts.items():
+        print(f"{name}: {words}", file=sys.stderr)
+    return 0 if all(good for good, _ in verdicts.values()) else 5

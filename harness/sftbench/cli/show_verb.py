@@ -41,14 +41,14 @@ def described(plugins: Plugins, name: str) -> list[dict[str, Any]]:
     for role in ROLES:
         if wanted_role in ("", role) and bare in plugins.parts[role]:
             entries.append(_part(plugins, role, bare))
-    if not entries:
-        if not colon or wanted_role == "method":
-            every = {*plugins.methods, *(each for role in ROLES for each in plugins.parts[role])}
-            if bare not in every:
-                plugins.method(bare) if any(bare == each.name for each in plugins.broken) else None
-            raise unknown_name("method or part", bare, every)
+    if entries:
+        return entries
+    if any(bare in (each.name, each.name.replace("_", "-")) for each in plugins.broken):
+        plugins.method(bare)
+    if colon and wanted_role != "method":
         plugins.part_class(wanted_role, bare)
-    return entries
+    every = {*plugins.methods, *(each for role in ROLES for each in plugins.parts[role])}
+    raise unknown_name("method or part", bare, every)
 
 
 def _method(plugins: Plugins, name: str) -> dict[str, Any]:
