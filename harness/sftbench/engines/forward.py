@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,8 +17,10 @@ from sftbench.engines.encode import Encoded, TemplateName, encode_rows, leading_
 from sftbench.engines.flops import ModelShape, forward_flops, shape_of
 from sftbench.engines.heads import Cut, cut
 from sftbench.engines.loading import fingerprint_of, fitting_device, load_model, load_tokenizer
-from sftbench.engines.passages import Floats, Layout, Passage, Perturbation, Sequenced
+from sftbench.engines.measuring import Measuring, Numbers, nothing
+from sftbench.engines.passages import Floats, Passage, Perturbation, Sequenced
 from sftbench.engines.statistics import Entropy, Nll, Statistic, TopK
+from sftbench.engines.workers import Workers
 from sftbench.rooms import Row
 
 if TYPE_CHECKING:
@@ -60,7 +63,7 @@ class LanguageModel:
         self.meter: Meter = meter or _unmetered
         self.device = torch.device(model.device)
         on_cpu = self.device.type == "cpu"
-        self.max_batch_tokens = max_batch_tokens or (2048 if on_cpu else 32768)
+        self.max_batch_tokens = max_batch_tokens or (1024 if on_cpu else 32768)
         self.shape: ModelShape = shape_of(model)
         self.vocab_size = self.shape.vocab_size
         self.width = int(cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[1])
@@ -68,6 +71,7 @@ class LanguageModel:
         self.bos_token_id = next(iter(leading_tokens(tokenizer)), None)
         # Chunks that stay in a CPU's cache, or that fill an accelerator without crowding it.
         self.chunk_tokens = max(1, (2**23 if on_cpu else 2**28) // (4 * self.vocab_size))
+        self.workers = Workers(1 if not on_cpu else None)
         self._identify = identify
 
     @classmethod
@@ -106,7 +110,7 @@ class LanguageModel:
         *,
         statistics: Sequence[Statistic],
         perturb: Perturbation | None = None,
-    ) -> Iterator[dict[str, Floats]]:
+    ) -> Iterator[Numbers]:
         """Per passage, in order: statistic name -> float32 [m] ([copies, m] when perturbed).
 
         A scored token at position 0 has no context and is NaN. A passage too long for the memory of
@@ -141,23 +145,24 @@ class LanguageModel:
         noise = perturb.draw(index, len(passage.token_ids), self.width)
         return [Sequenced(passage=passage, noise=each) for each in noise]
 
-    def _in_batches(self, sequences: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[dict[str, Floats]]:
+    def _in_batches(self, sequences: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[Numbers]:
         """Results in the order of the sequences; one with nothing to score, or unknown tokens, meets no model."""
+        blank = nothing(statistics, self.vocab_size)
+        results = [each.finished(blank) for each in sequences]
         waiting = [at for at, each in enumerate(sequences) if each.length and self._known(each)]
-        nothing = self._nothing(statistics)
-        results = [each.finished(nothing) for each in sequences]
-        for batch in length_batches([sequences[at].length for at in waiting], max_tokens=self.max_batch_tokens):
-            members = [waiting[at] for at in batch]
-            found = self._fitting([sequences[at] for at in members], statistics)
-            for at, result in zip(members, found, strict=True):
-                results[at] = result
+        if not waiting:
+            return results
+        lengths = [sequences[at].length for at in waiting]
+        batches = [[waiting[at] for at in batch] for batch in length_batches(lengths, max_tokens=self.max_batch_tokens)]
+        measure = Measuring(
+            model=self.model, cut=self.cut, statistics=statistics, nothing=blank, chunk_tokens=self.chunk_tokens
+        )
+        found = self.workers.map(measure, [[sequences[at] for at in batch] for batch in batches])
+        for at, result in zip(chain(*batches), chain(*found), strict=True):
+            results[at] = result
+        num_scored = sum(len(sequences[at].scored_at) for at in waiting)
+        self.meter(tokens_forward=sum(lengths), flops=forward_flops(self.shape, lengths, num_scored_tokens=num_scored))
         return results
-
-    def _nothing(self, statistics: Sequence[Statistic]) -> dict[str, Floats]:
-        """The statistics of no token at all, in their shapes: name -> [0] or [0, k]."""
-        logits, normaliser = torch.zeros((1, self.vocab_size)), torch.zeros(1)
-        shown = {each.name: each.reduce(logits, normaliser, torch.zeros(1, dtype=torch.int64)) for each in statistics}
-        return {name: values[:0].float().numpy() for name, values in shown.items()}
 
     def _known(self, sequence: Sequenced) -> bool:
         """Whether the model has every token; a tokenizer can have more types than its model."""
@@ -165,50 +170,6 @@ class LanguageModel:
         if not known:
             _log.warning("a passage has a token that the model does not know (%d or above)", self.vocab_size)
         return known
-
-    def _fitting(self, batch: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[dict[str, Floats]]:
-        """The batch, or its halves where it does not fit in memory."""
-        try:
-            return self._forward(batch, statistics)
-        except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-        if len(batch) == 1:
-            _log.warning("a passage of %d tokens does not fit in memory; it has no result", batch[0].length)
-            return [batch[0].finished(self._nothing(statistics))]
-        half = len(batch) // 2
-        return self._fitting(batch[:half], statistics) + self._fitting(batch[half:], statistics)
-
-    @torch.inference_mode()
-    def _forward(self, batch: Sequence[Sequenced], statistics: Sequence[Statistic]) -> list[dict[str, Floats]]:
-        layout = Layout.of(batch)
-        states = self._body(layout.token_ids.to(self.device), batch).flatten(0, 1)[layout.read_at.to(self.device)]
-        numbers = self._reduce(states, layout.targets.to(self.device), statistics)
-        lengths = [each.length for each in batch]
-        flops = forward_flops(self.shape, lengths, num_scored_tokens=len(layout.targets))
-        self.meter(tokens_forward=sum(lengths), flops=flops)
-        return [each.finished(values) for each, values in zip(batch, layout.deal(numbers), strict=True)]
-
-    def _body(self, ids: torch.Tensor, batch: Sequence[Sequenced]) -> torch.Tensor:
-        # No attention mask: padding stands on the right, and a causal model never looks there.
-        if batch[0].noise is None:
-            return self.cut.body(input_ids=ids)
-        embeddings = self.model.get_input_embeddings()(ids)
-        for row, each in enumerate(batch):
-            if each.noise is not None:
-                embeddings[row, : each.length] += each.noise[: each.length].to(embeddings)
-        return self.cut.body(inputs_embeds=embeddings)
-
-    def _reduce(
-        self, states: torch.Tensor, targets: torch.Tensor, statistics: Sequence[Statistic]
-    ) -> dict[str, Floats]:
-        """The statistics of states [N, x], a chunk of logits at a time: name -> [N] or [N, k]."""
-        parts: dict[str, list[torch.Tensor]] = {each.name: [] for each in statistics}
-        for start in range(0, len(states), self.chunk_tokens):
-            logits = self.cut.head(states[start : start + self.chunk_tokens])
-            log_normaliser = torch.logsumexp(logits, dim=1)
-            for each in statistics:
-                parts[each.name].append(each.reduce(logits, log_normaliser, targets[start : start + self.chunk_tokens]))
-        return {name: torch.cat(part).float().cpu().numpy() for name, part in parts.items()}
 
     @torch.inference_mode()
     def _states(self, passages: Sequence[Passage], layer: int) -> list[Floats]:
@@ -223,7 +184,7 @@ class LanguageModel:
         return [states[row, : lengths[row]][each.scored] for row, each in enumerate(passages)]
 
 
-def _stacked(copies: Sequence[dict[str, Floats]]) -> dict[str, Floats]:
+def _stacked(copies: Sequence[Numbers]) -> Numbers:
     return {name: np.stack([each[name] for each in copies]) for name in copies[0]}
 
 

@@ -22,6 +22,15 @@ class Statistic(Protocol):
         ...
 
 
+def log_normaliser(logits: torch.Tensor) -> torch.Tensor:
+    """Log-sum-exp over the vocabulary: [c, V] -> [c].
+
+    By way of the log-softmax kernel, which reads the logits half as often as `torch.logsumexp`: the
+    largest logit minus its log-probability.
+    """
+    return logits.amax(1) - torch.log_softmax(logits, dim=1).amax(1)
+
+
 @dataclass(frozen=True)
 class Nll:
     """Negative log-likelihood of the token that stands there, in nats."""
