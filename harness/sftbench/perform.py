@@ -167,6 +167,8 @@ def _train(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "trainer")
     selection = shelf.load_selection(bench.store.folder(*step.parents["selection"].split("/", 1)))
     model = part.train(parent_pool(step, bench), selection, desk, bench.work / "model")
+    if model.path != bench.work / "model" or not list(model.path.glob("*config.json")):
+        raise ContractError(f"trainer {part.name} must leave a model in the folder that it is given, and say so")
     shelf.save_model(model, bench.work)
     return {"report": dict(model.report)}
 

@@ -65,8 +65,7 @@ def _tried(trial: Trial, offers: dict[str, Offer], folder: Path) -> dict[str, li
     """Let every part work, in processes of its own, and compare what came out."""
     if not any(offer.does_something for offer in offers.values()):
         return {}
-    first = trial.run(folder / "first", budgets=("12", "400 tokens"))
-    again = trial.run(folder / "again", budgets=("12",))
+    first, again = trial.run(folder / "first"), trial.run(folder / "again")
     return {name: list(of_trials(first, again, trial.labels[name])) for name in offers}
 
 

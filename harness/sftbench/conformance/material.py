@@ -9,22 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sftbench.fingerprint import fingerprint_model, hash_file, key_of
-
 NUM_ROWS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """A pool file and a model folder, and their key before anything was done."""
+    """A pool file and a model folder."""
 
     pool: Path
     model: Path
-    key: str
-
-    def key_now(self) -> str:
-        """The key of what is there now."""
-        return _key(self.pool, self.model)
 
 
 def trial_material(folder: Path) -> Material:
@@ -33,7 +26,7 @@ def trial_material(folder: Path) -> Material:
     rows = [_row(index) for index in range(NUM_ROWS)]
     pool.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     _save_tiny_model(model, [f"{row['instruction']} {row['output']}" for row in rows])
-    return Material(pool=pool, model=model, key=_key(pool, model))
+    return Material(pool=pool, model=model)
 
 
 def _row(index: int) -> dict[str, str]:
@@ -75,7 +68,3 @@ def _save_tiny_model(folder: Path, texts: Sequence[str]) -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             LlamaForCausalLM(config).save_pretrained(folder)
     wrapped.save_pretrained(folder)
-
-
-def _key(pool: Path, model: Path) -> str:
-    return key_of({"pool": hash_file(pool), "model": fingerprint_model(model)})

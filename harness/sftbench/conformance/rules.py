@@ -112,16 +112,14 @@ def of_observer(plugins: Plugins, plugin: str) -> Check:
 def of_trials(first: Outputs, again: Outputs, labels: Sequence[str]) -> Iterator[Check]:
     """What two trials with one seed have shown of the parts of one plugin."""
     for label in labels:
+        changed = sorted({*first.changed.get(label, ()), *again.changed.get(label, ())})
+        yield _check(label, "leaves its inputs untouched", f"wrote into {', '.join(changed)}" if changed else "")
         failure = first.failures.get(label)
         yield _check(label, "works", failure or "")
-        tokens = first.in_tokens.get(label)
-        if tokens is not None and not failure:
-            yield _check(label, "keeps a budget in tokens", tokens)
-        if failure or label not in first.hashes:
+        if failure:
             continue
+        if label in first.in_tokens:
+            yield _check(label, "keeps a budget in tokens", first.in_tokens[label])
         same = first.hashes[label] == again.hashes.get(label)
         problem = "" if same else again.failures.get(label) or "two processes with one seed gave different results"
         yield _check(label, "same seed, same result", problem)
-    changed = sorted({*first.changed, *again.changed})
-    if labels:
-        yield _check("inputs", "are left untouched", f"changed: {', '.join(changed)}" if changed else "")
