@@ -67,10 +67,10 @@ class Budget:
     def __str__(self) -> str:
         text = {
             "rows": f"{self.amount:.0f}",
-            "share": f"{self.amount * 100:g}%",
-            "tokens": f"{self.amount:g} tokens",
-            "flops": f"{self.amount:g} flops",
-            "device-seconds": f"{self.amount:g}s",
+            "share": f"{self.amount * 100:.12g}%",
+            "tokens": f"{self.amount:.15g} tokens",
+            "flops": f"{self.amount:.15g} flops",
+            "device-seconds": f"{self.amount:.15g}s",
         }[self.unit]
         return text + ("+selection" if self.with_selection else "")
 
@@ -121,7 +121,7 @@ def _capped(budget: Budget, cap: float, costs: npt.NDArray[np.float64]) -> Allow
         )
     if not budget.with_selection and cap > float(costs.sum()) * (1 + 1e-9):
         raise UsageError(f"the budget {budget} is more than the whole pool, which takes {costs.sum():.4g} {unit}")
-    return Allowance(cap=cap, row_costs=costs, unit=unit)
+    return Allowance(cap=cap, row_costs=costs, unit=unit, pays_for_selection=budget.with_selection)
 
 
 def enforce(ids_as_positions: npt.NDArray[np.int64], given: Allowance) -> None:

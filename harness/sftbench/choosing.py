@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sftbench import shelf
 from sftbench.budget import Budget
-from sftbench.errors import SftbenchError
-from sftbench.methods import resolve
+from sftbench.errors import SftbenchError, UsageError
+from sftbench.methods import resolve, resolve_recipes
 from sftbench.parameters import parse_use
 from sftbench.plan import Plan, Planner, Ref, Terms, parents_first
 from sftbench.plugins import Plugins
@@ -43,7 +43,8 @@ def score_pool(
     needs = scorer.needs()
     lengths = {"lengths": planner.lengths} if needs.lengths else {}
     ref = planner.part_step(
-        "scores", scorer, pool=planner.pool, seed=seed, parents=lengths, identity={}, recipes={},
+        "scores", scorer, pool=planner.pool, seed=seed, parents=lengths, identity={},
+        recipes=resolve_recipes(plugins, scorer, parse_use("sft")),
         where={"base": planner.facts.base.path} if lengths else {}, given=dict(wanted.parameters),
     )  # fmt: skip
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
@@ -76,6 +77,8 @@ def select_rows(
 
 
 def _settings(pool: str, limit: int | None, lm: str | None, base: str | None) -> RunSettings:
+    if lm is None and base is None:
+        raise UsageError("--lm is missing: the model that scores rows, or whose tokenizer counts them")
     return check_settings({"methods": ["none"], "pool": pool, "limit": limit, "lm": lm, "base": base or lm})
 
 

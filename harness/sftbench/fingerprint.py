@@ -58,4 +58,6 @@ def fingerprint_model(path: Path) -> str:
     files = sorted(each for each in path.iterdir() if each.is_file() and each.suffix in _MODEL_FILES)
     if not any(each.name == "config.json" for each in files):
         raise EnvironmentProblem(f"{path} has no config.json: it is not a model folder that transformers can load")
+    if not any(each.suffix == ".safetensors" for each in files):
+        raise EnvironmentProblem(f"{path} holds no .safetensors weights; save the model again with save_pretrained")
     return key_of({each.name: hash_file(each) for each in files})

@@ -6,7 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from sftbench.errors import UsageError, unknown_name
 from sftbench.rooms import Json
@@ -73,7 +73,7 @@ def fields_of(part_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:
 
 def build(part_class: type[T], parameters: Mapping[str, Json], *, where: str) -> T:
     """Make the part with checked parameters. Text is converted to each field's type."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     known = fields_of(part_class)
     hints = get_type_hints(part_class)
@@ -82,7 +82,7 @@ def build(part_class: type[T], parameters: Mapping[str, Json], *, where: str) ->
         if name not in known:
             raise unknown_name(f"parameter of {where}", name, known)
         try:
-            values[name] = TypeAdapter(hints[name]).validate_python(None if value in ("none", "None") else value)
+            values[name] = _typed(hints[name], value)
         except ValidationError as problem:
             reason = problem.errors()[0]["msg"]
             raise UsageError(f"{where}: parameter {name}={value!r}: {reason}") from None
@@ -90,6 +90,21 @@ def build(part_class: type[T], parameters: Mapping[str, Json], *, where: str) ->
         return part_class(**values)
     except (TypeError, ValueError) as problem:
         raise UsageError(f"{where}: {problem}") from None
+
+
+def _typed(hint: Any, value: Json) -> Any:
+    """The value in the type of its field; the text `none` is None where the field takes that and has no such word."""
+    from pydantic import TypeAdapter, ValidationError
+
+    if value not in ("none", "None"):
+        return TypeAdapter(hint).validate_python(value)
+    words = [word for each in (hint, *get_args(hint)) if get_origin(each) is Literal for word in get_args(each)]
+    if "none" in words:
+        return "none"
+    try:
+        return TypeAdapter(hint).validate_python(None)
+    except ValidationError:
+        return TypeAdapter(hint).validate_python(value)
 
 
 def full(part: object) -> dict[str, Json]:

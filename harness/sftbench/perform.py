@@ -12,6 +12,7 @@ from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce
 from sftbench.desk import WorkingDesk
 from sftbench.errors import ContractError, SftbenchError
+from sftbench.ledger import Ledger
 from sftbench.parameters import PartUse
 from sftbench.plan import Step
 from sftbench.planted import count_planted
@@ -94,7 +95,8 @@ def check_scores(scores: Scores, num_rows: int, name: str) -> Scores:
     silent = [int(index) for index in np.flatnonzero(np.isnan(values)) if int(index) not in reasons]
     if silent:
         raise ContractError(f"scorer {name} gave no score and no reason for {len(silent)} rows, first at {silent[0]}")
-    if num_rows and np.isnan(values).mean() > 0.5:
+    unscored = [reason for reason in reasons.values() if reason != "above_cut"]
+    if num_rows and len(unscored) > 0.5 * num_rows:
         raise SftbenchError(
             f"scorer {name} could not score {np.isnan(values).sum()} of {num_rows} rows: {_counts(reasons)}; "
             "a ranking of the rest would not be a choice from this pool"
@@ -111,6 +113,11 @@ def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     selection = part.select(pool, scores, given, desk)
     positions = check_selection(selection, pool, part.name)
     enforce(positions, given)
+    if given.pays_for_selection:
+        # What the selector itself has used is known only now; what no longer fits goes, worst first.
+        fitting = _allowance(step, bench, also=bench.meter.ledger()).fit(positions)
+        selection = selection.beginning(len(fitting))
+        check_selection(selection, pool, part.name)
     shelf.save_selection(selection, bench.work)
     payload: Payload = {"status": selection.status, "report": dict(selection.report)}
     return {**payload, **count_planted(selection, pool, desk)}
@@ -133,7 +140,8 @@ def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[A
     return np.array([pool.index_of[row_id] for row_id in selection.ids], dtype=np.int64)
 
 
-def _allowance(step: Step, bench: Bench) -> Allowance:
+def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allowance:
+    """What the selector may take, after what choosing has cost so far, and `also`."""
     lengths = shelf.load_arrays(bench.store.folder(*step.parents["lengths"].split("/", 1)) / "lengths.safetensors")
     count = len(lengths["training_tokens"])
     wanted = step.identity["budget"]
@@ -142,7 +150,7 @@ def _allowance(step: Step, bench: Bench) -> Allowance:
     epochs = step.number("epochs")
     budget = Budget(amount=float(wanted["amount"]), unit=wanted["unit"], with_selection=bool(wanted["with_selection"]))  # type: ignore[arg-type]
     spent = [bench.store.find(*ref.split("/", 1)) for ref in step.where.get("choosing_steps", "").split()]
-    ledgers = [record.ledger for record in spent if record is not None]
+    ledgers = [record.ledger for record in spent if record is not None] + ([also] if also else [])
     prices = RowPrices(
         response_tokens=lengths["training_tokens"].astype(np.int64),
         training_flops=lengths["training_flops"] * epochs,
@@ -191,6 +199,9 @@ def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     ref = step.parents.get("responses")
     responses = shelf.load_responses(bench.store.folder(*ref.split("/", 1))) if ref else None
     evaluation = part.evaluate(parent_pool(step, bench), responses, desk)
+    strangers = set(evaluation.ids) - set(parent_pool(step, bench).ids)
+    if strangers:
+        raise ContractError(f"evaluator {part.name} named items that are not held out, such as '{min(strangers)}'")
     for metric, values in evaluation.items.items():
         if len(values) != len(evaluation.ids):
             raise ContractError(

@@ -24,7 +24,9 @@ STAGES = {
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
 }  # fmt: skip
 ENGINE_VERSION = "1"
-"""Bumped when the forward, embedding or generation engine may give other numbers."""
+"""Bumped when the forward, embedding, training or generation engine may give other numbers."""
+PLANT_VERSION = SPLIT_VERSION = "1"
+"""Bumped when other rows would be spoilt or held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +183,11 @@ class Planner:
         if facts.heldout_content is None and not terms.heldout_share:
             pool = heldout = whole
         elif facts.heldout_content is None:
-            split: dict[str, Json] = {"share": terms.heldout_share, "at_most": terms.heldout_at_most}
+            split: dict[str, Json] = {
+                "share": terms.heldout_share,
+                "at_most": terms.heldout_at_most,
+                "version": SPLIT_VERSION,
+            }
             parents = {"pool": whole}
             pool = self.add(
                 Step(
@@ -205,7 +211,7 @@ class Planner:
                 )
             )
         if terms.plant:
-            planted: dict[str, Json] = {"make": "planted", "share": terms.plant}
+            planted: dict[str, Json] = {"make": "planted", "share": terms.plant, "version": PLANT_VERSION}
             pool = self.add(
                 Step(
                     room="pool",
@@ -223,7 +229,7 @@ class Planner:
             Step(
                 room="lengths",
                 label="row lengths",
-                identity={"base": base.fingerprint, "max_length": self.terms.max_length},
+                identity={"engine": ENGINE_VERSION, "base": base.fingerprint, "max_length": self.terms.max_length},
                 parents={"pool": pool},
                 where={"base": base.path},
             )
@@ -258,7 +264,7 @@ class Planner:
             )
         )
 
-    def wanted(self, needs: Needs, pool: Ref, seed: int) -> tuple[dict[str, Ref], dict[str, Json], dict[str, str]]:
+    def wanted(self, needs: Needs, pool: Ref) -> tuple[dict[str, Ref], dict[str, Json], dict[str, str]]:
         """Parents, identity and places for what a part needs."""
         parents: dict[str, Ref] = {}
         identity: dict[str, Json] = {}
@@ -297,7 +303,7 @@ class Planner:
     ) -> Ref:
         """A step in which one part works, with all that the part said it needs."""
         needs: Needs = part.needs()
-        more_parents, more_identity, more_where = self.wanted(needs, pool, seed)
+        more_parents, more_identity, more_where = self.wanted(needs, pool)
         for name, resolved in recipes.items():
             selection = self.selection(resolved, pool=pool, budget=Budget.parse(needs.models[name].budget), seed=seed)
             more_parents[f"model:{name}"] = self.model(resolved, selection=selection, pool=pool, seed=seed)
@@ -307,7 +313,7 @@ class Planner:
             Step(
                 room=room,
                 label=f"{room} of {label or part.name}" + ("" if part.deterministic else f", seed {seed}"),
-                identity={**part_identity(part), **identity, **more_identity},
+                identity={"engine": ENGINE_VERSION, **part_identity(part), **identity, **more_identity},
                 parents={"pool": pool, **parents, **more_parents},
                 where={**where, **more_where},
                 given=given,
@@ -400,10 +406,17 @@ class Planner:
         )
         evaluations = {}
         for part in self.terms.evals:
-            mine = {**parents, **({"responses": responses} if part.generates else {})}
-            identity = {**shared, **part_identity(part)}
+            wished, more_identity, more_where = self.wanted(part.needs(), self.heldout)
+            mine = {**parents, **({"responses": responses} if part.generates else {}), **wished}
+            identity = {**shared, **part_identity(part), **more_identity}
             evaluations[part.name] = self.add(
-                Step(room="evaluation", label=f"{part.name} of {label}", identity=identity, parents=mine, where=where)
+                Step(
+                    room="evaluation",
+                    label=f"{part.name} of {label}",
+                    identity=identity,
+                    parents=mine,
+                    where={**where, **more_where},
+                )
             )
         return evaluations, responses
 
@@ -433,12 +446,14 @@ class Planner:
         judge = self.terms.judge
         if judge is None or cell.responses is None or baseline.responses is None:
             return None
+        wished, more_identity, more_where = self.wanted(judge.needs(), self.heldout)
         return self.add(
             Step(
                 room="verdicts",
                 label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
-                identity=part_identity(judge),
-                parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses},
+                identity={"engine": ENGINE_VERSION, **part_identity(judge), **more_identity},
+                parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses, **wished},
+                where={"base": self.facts.base.path, **more_where},
             )
         )
 
@@ -480,7 +495,8 @@ def _cells_of_one_seed(
         for cell in compared
     ]
     cells = plain + matched
-    baseline = next((cell for cell in plain if cell.method == planner.terms.baseline), None)
+    named = [cell for cell in plain if cell.method == planner.terms.baseline]
+    baseline = next((cell for cell in named if cell.label == cell.method), named[0] if named else None)
     for cell in cells:
         verdicts = planner.verdicts(cell, baseline) if baseline and cell is not baseline else None
         yield replace(cell, verdicts=verdicts, baseline=baseline.label if verdicts and baseline else None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from sftbench.plan import Ref, Step
 from sftbench.record import Record
-from sftbench.runner import Run, Watcher, carry_out, known_outcomes, local_slots
+from sftbench.runner import Run, Watcher, carry_out, first_failure, known_outcomes, local_slots
 
 STARTUP_SECONDS = 8.0
 """Loading libraries and a model, once for each stage and process."""
@@ -53,7 +53,9 @@ def predict(run: Run, watcher: Watcher) -> Prediction:
     """Read the pool, count its tokens, measure the machine, and add up. Those three steps are kept in the store."""
     calibration = _calibration(run)
     measured = replace(run, plan=replace(run.plan, steps={**run.plan.steps, calibration.ref: calibration}))
-    carry_out(measured, watcher, only=lambda step: step.stage == "prepare")
+    unread = first_failure(measured, carry_out(measured, watcher, only=_is_preparing), "prepare")
+    if unread is not None:
+        raise unread
     known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
     scale = _scale(run, calibration)
     works = {
@@ -62,6 +64,10 @@ def predict(run: Run, watcher: Watcher) -> Prediction:
         if ref not in known
     }
     return Prediction(cells=_cells(run, known, works), summary=_summary(run, known, works))
+
+
+def _is_preparing(step: Step) -> bool:
+    return step.stage == "prepare"
 
 
 def _calibration(run: Run) -> Step:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from sftbench import shelf
 from sftbench.bench import Bench, parent_pool
+from sftbench.errors import UsageError
 from sftbench.planted import planted_rows, planted_tokens
 from sftbench.rooms import Json, Pool, Ragged, Row
 
@@ -34,6 +35,8 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     elif make == "read":
         limit = step.identity.get("limit")
         made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)
+        if made.key != step.identity["content"]:
+            raise UsageError(f"{step.where['source']} changed while the run was reading it; run again")
     else:
         pool = parent_pool(step, bench)
         share = step.number("share")

@@ -17,12 +17,16 @@ from sftbench.runner import Run
 from sftbench.store import write_atomically
 
 SCHEMA = 1
+OF_THIS_MACHINE = ("store", "results", "board", "workers", "redo")
+"""Settings that decide no number and say where things lie here."""
 
 
 def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list[dict[str, Any]]]:
-    """Write every cell and `run.json`; cells of an earlier run under this name that are not planned now are removed.
+    """Write every cell that is finished or failed, and `run.json`.
 
-    Returns the folder and the cells as written. A cell whose steps were not all reached is left out.
+    Once all planned cells are there, cells of an earlier run under this name that are not planned now
+    are removed (their steps stay in the store): a folder holds one run. Returns the folder and the
+    cells as written.
     """
     folder = run.settings.results / run.name
     written: dict[Path, dict[str, Any]] = {}
@@ -30,9 +34,10 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
         described = describe(run, cell, outcomes)
         if described is not None:
             written[folder / cell_path(cell)] = described
-    for old in folder.glob("*/*/seed-*.json"):
-        if old not in written:
-            old.unlink()
+    if len(written) == len(run.plan.cells):
+        for old in folder.glob("*/*/seed-*.json"):
+            if old not in written:
+                old.unlink()
     for path, content in written.items():
         write_atomically(
             path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
@@ -40,7 +45,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     about = {
         "schema": SCHEMA,
         "name": run.name,
-        "given": dict(run.given),
+        "given": {name: value for name, value in run.given.items() if name not in OF_THIS_MACHINE},
         "settings": _settings(run),
         "num_cells": len(run.plan.cells),
     }
@@ -50,9 +55,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
 
 def _settings(run: Run) -> dict[str, Any]:
     """All settings, given or default; folders of this machine that decide no number are left out."""
-    full: dict[str, Any] = json.loads(
-        run.settings.model_dump_json(exclude={"store", "results", "board", "workers", "redo"})
-    )
+    full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
     return {**full, "max_length": run.terms.max_length}
 
 
@@ -69,7 +72,7 @@ def _slug(label: str) -> str:
 def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
     """One cell as its record; None while some of its steps have neither ended nor failed."""
     failure = _failure(run, cell, outcomes)
-    if failure is None and any(outcomes.get(ref) != "done" for ref in cell.refs):
+    if failure is None and any(outcomes.get(ref) != "done" for ref in _own(cell)):
         return None
     records = {ref: run.store.find(*ref.split("/", 1)) for ref in cell.refs if outcomes.get(ref) == "done"}
     selection = records.get(cell.selection)
@@ -168,9 +171,18 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
     return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
 
 
+def _own(cell: Cell) -> list[Ref]:
+    """The steps that end this cell without another's help."""
+    return [ref for ref in cell.refs if ref != cell.verdicts]
+
+
 def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
-    """The first step of this cell that failed, and why."""
-    refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+    """The first step of this cell that failed, and why.
+
+    Verdicts are left out: they rest on the baseline too, and a method is not failed because `random` did.
+    """
+    own = _own(cell)
+    refs = {*own}.union(*(run.plan.ancestors(ref) for ref in own))
     for ref in run.plan.steps:
         if ref in refs and outcomes.get(ref) in ("failed", "died"):
             record = run.store.find(*ref.split("/", 1))

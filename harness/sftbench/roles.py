@@ -152,6 +152,7 @@ class Desk(Protocol):
     def training_tokens(self) -> npt.NDArray[np.int64]:
         """Response tokens [n] of each row that a trainer sees: truncated, end-of-turn tokens included."""
         ...
+
     def training_flops(self) -> npt.NDArray[np.float64]:
         """FLOPs [n] that one epoch of full fine-tuning on each row of the pool takes."""
         ...
@@ -175,6 +176,7 @@ class Allowance:
     cap: float
     row_costs: npt.NDArray[np.float64]
     unit: str
+    pays_for_selection: bool = False
 
     @property
     def num_rows(self) -> int:

@@ -204,6 +204,22 @@ class Selection:
     status: Literal["full", "short"] = "full"
     report: Mapping[str, Json] = field(default_factory=dict)
 
+    def beginning(self, num_rows: int) -> Selection:
+        """The best `num_rows` rows; how many were cut is in the report."""
+        if num_rows >= len(self.ids):
+            return self
+        labels = self.token_labels
+        if labels is not None:
+            end = labels.offsets[num_rows]
+            labels = Ragged(values=labels.values[:end], offsets=labels.offsets[: num_rows + 1])
+        return Selection(
+            ids=self.ids[:num_rows],
+            scores=None if self.scores is None else self.scores[:num_rows],
+            token_labels=labels,
+            status=self.status,
+            report={**self.report, "num_rows_cut_for_cost": len(self.ids) - num_rows},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sftbench.budget import Budget
-from sftbench.errors import UsageError
+from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.methods import ResolvedMethod, resolve
 from sftbench.parameters import PartUse, parse_use
@@ -119,13 +119,19 @@ def default_store() -> Path:
 def known_outcomes(plan: Plan, store: Store, redo: Redo) -> tuple[dict[Ref, Outcome], frozenset[Ref]]:
     """What the store already has, and what is to be made again."""
     found = {ref: store.find(step.room, step.key) for ref, step in plan.steps.items()}
-    known = {ref: record.status for ref, record in found.items() if record is not None}
+    known = {ref: record.status for ref, record in found.items() if record is not None and not _passing(record)}
     if redo == "always":
-        return {}, frozenset(known)
+        return {}, frozenset(ref for ref, record in found.items() if record is not None)
     if redo == "failed":
         again = frozenset(ref for ref, status in known.items() if status == "failed")
         return {ref: status for ref, status in known.items() if ref not in again}, again
-    return dict(known), frozenset()
+    return dict(known), frozenset(ref for ref, record in found.items() if record is not None and ref not in known)
+
+
+def _passing(record: Record) -> bool:
+    """A failure of the machine and not of the step: no memory, no disk, no hub. It is tried again by itself."""
+    failure = record.failure
+    return failure is not None and (failure.exit_code == 4 or failure.error in ("MemoryError", "OutOfMemoryError"))
 
 
 def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lambda step: True) -> dict[Ref, Outcome]:
@@ -153,6 +159,26 @@ def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lamb
         redo=redo,
     )
     return executor.run(steps, {ref: known[ref] for ref in steps if ref in known})
+
+
+def exit_code_of(run: Run, outcomes: Mapping[Ref, Outcome], *, num_failed: int) -> int:
+    """0 when no cell failed; what the failure asks for when all cells failed for one kind of reason; else 1."""
+    if not num_failed:
+        return 0
+    records = [run.store.find(*ref.split("/", 1)) for ref, outcome in outcomes.items() if outcome == "failed"]
+    codes = {record.failure.exit_code for record in records if record is not None and record.failure is not None}
+    return codes.pop() if len(codes) == 1 and num_failed == len(run.plan.cells) else 1
+
+
+def first_failure(run: Run, outcomes: Mapping[Ref, Outcome], stage: str) -> SftbenchError | None:
+    """The first failure of a stage, as the error it was."""
+    for ref, step in run.plan.steps.items():
+        record = run.store.find(*ref.split("/", 1)) if outcomes.get(ref) == "failed" else None
+        if step.stage == stage and record is not None and record.failure is not None:
+            error = SftbenchError(record.failure.message)
+            error.exit_code = record.failure.exit_code
+            return error
+    return None
 
 
 def _as_json(record: Record) -> dict[str, Json]:

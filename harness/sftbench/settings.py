@@ -53,7 +53,7 @@ def _texts(value: object) -> object:
 
 
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
-Seeds = Annotated[list[int], BeforeValidator(_seeds), Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds), Field(min_length=1)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
 
 
@@ -73,7 +73,9 @@ class RunSettings(BaseModel):
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
     limit: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
     heldout: str | None = Field(default=None, description="file of held-out rows; default: split off from the pool")
-    heldout_share: Share = Field(default=0.1, description="share of the rows split off for evaluation")
+    heldout_share: Annotated[Share, Field(gt=0)] = Field(
+        default=0.1, description="share of the rows split off for evaluation"
+    )
     heldout_at_most: int = Field(default=200, ge=1, description="at most so many rows are split off for evaluation")
     base: str | None = Field(default=None, description="model to fine-tune: a folder or a Hugging Face id")
     lm: str | None = Field(default=None, description="model that scores rows; default: the base")

@@ -32,6 +32,9 @@ def survey(settings: RunSettings, plugins: Plugins) -> Facts:
     from sftbench.pools import pool_key
 
     suite = plugins.suite(settings.suite) if settings.pool is None or settings.base is None else None
+    if (settings.pool is None) != (settings.base is None):
+        missing, there = ("base", "pool") if settings.base is None else ("pool", "base")
+        raise UsageError(f"--{there} is given without --{missing}; without both, the embedded suite is used")
     limit: dict[str, Json] = {"limit": settings.limit}
     heldout_source, heldout_content = None, None
     if settings.pool is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sftbench.cli.options import FORMATS, add_format, add_run_settings, prepared
 from sftbench.cli.watching import Watching
-from sftbench.runner import Run, carry_out, require_store
+from sftbench.runner import Run, carry_out, exit_code_of, first_failure, require_store
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,6 +38,9 @@ def run_and_show(planned: Run, output: str) -> int:
             from sftbench.runner import known_outcomes
 
             outcomes, _ = known_outcomes(planned.plan, planned.store, "missing")
+    unread = None if interrupted else first_failure(planned, outcomes, "prepare")
+    if unread is not None:
+        raise unread
     folder, cells = _write(planned, outcomes)
     if interrupted:
         raise KeyboardInterrupt
@@ -54,7 +57,7 @@ def run_and_show(planned: Run, output: str) -> int:
         )
     if missing:
         print(f"bench: {missing} cells are not done", file=sys.stderr)
-    return 1 if failed or missing else 0
+    return exit_code_of(planned, outcomes, num_failed=len(failed)) or int(missing > 0)
 
 
 def _write(planned: Run, outcomes: Any) -> tuple[Path, list[dict[str, Any]]]:

@@ -65,10 +65,12 @@ class Trial:
         )
 
     def _planner(self) -> Planner:
+        from sftbench.pools import pool_key
+
         folder, pool = self.material.model, self.material.pool
         model = ModelFacts(name="tiny", path=str(folder), fingerprint=fingerprint_model(folder))
         facts = Facts(
-            pool_name="check", pool_source={"source": str(pool)}, pool_content={"content": hash_file(pool)},
+            pool_name="check", pool_source={"source": str(pool)}, pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm",
         )  # fmt: skip
         terms = Terms(

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import traceback
@@ -82,10 +83,13 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
             with contextlib.suppress(OSError):
                 work.rmdir()
             return {"status": made.status, "made": False}
+        _clear(work)
         start_of_peak()
         with measured() as meter:
             bench = Bench(plugins=found, store=store, work=work, meter=meter, reporter=Reporter(emit))
             payload, failure = _outcome(step, bench)
+        if failure is not None:
+            _clear(work)
         record = Record(
             key=step.key,
             room=step.room,
@@ -99,6 +103,16 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
         )
         store.commit(work, record)
         return {"status": record.status, "made": True}
+
+
+def _clear(work: Path) -> None:
+    """Remove what an attempt left that did not end; checkpoints, in the scratch folder, stay."""
+    for leftover in work.iterdir():
+        if leftover.is_dir() and not leftover.is_symlink():
+            if leftover.name != "scratch":
+                shutil.rmtree(leftover)
+        else:
+            leftover.unlink()
 
 
 def _outcome(step: Step, bench: Bench) -> tuple[dict[str, Any], Failure | None]:
