@@ -70,7 +70,8 @@ class Trial:
         folder, pool = self.material.model, self.material.pool
         model = ModelFacts(name="tiny", path=str(folder), fingerprint=fingerprint_model(folder))
         facts = Facts(
-            pool_name="check", pool_source={"source": str(pool)}, pool_content={"content": pool_key(pool), "limit": None},
+            pool_name="check", pool_source={"source": str(pool)},
+            pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm",
         )  # fmt: skip
         terms = Terms(
