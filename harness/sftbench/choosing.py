@@ -63,7 +63,7 @@ def select_rows(
     settings = _settings(pool, limit, lm, base)
     method = resolve(plugins, parse_use(use), parse_use(trainer))
     if method.matched_to_each:
-        raise SftbenchError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
+        raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
     planner = _planner(settings, plugins, seed)
     source = planner.pool if method.generator is None else planner.generated(method, seed=seed)
     ref = planner.selection(method, pool=source, budget=Budget.parse(budget), seed=seed)

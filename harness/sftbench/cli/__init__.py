@@ -7,6 +7,7 @@ import os
 import sys
 from importlib import import_module
 
+from sftbench.cli.parser import Parser
 from sftbench.errors import SftbenchError
 
 VERBS = {
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     verb = next((each for each in given if not each.startswith("-")), None)
     if verb in VERBS and given[0] == verb:
         module = import_module(f"sftbench.cli.{verb}_verb")
-        parser = argparse.ArgumentParser(prog=f"bench {verb}", description=module.__doc__, allow_abbrev=False)
+        parser = Parser(prog=f"bench {verb}", description=module.__doc__)
         module.add_arguments(parser)
         options = parser.parse_args(given[1:])
         return _guarded(module.run, options)
@@ -51,14 +52,17 @@ def _guarded(run: object, options: argparse.Namespace) -> int:
     assert callable(run)
     try:
         code = run(options)
+        sys.stdout.flush()
     except SftbenchError as problem:
         print(f"bench: {problem}", file=sys.stderr)
         return problem.exit_code
     except KeyboardInterrupt:
         print("bench: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output went away (`| head`); Python would complain again at exit.
+    except (BrokenPipeError, SystemExit) as ended:
+        # The reader of our output went away (`| head`); Python would complain again at exit. rich makes it an exit.
+        if isinstance(ended, SystemExit) and not isinstance(ended.__context__, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return int(code)
@@ -68,12 +72,11 @@ def _parser() -> argparse.ArgumentParser:
     import sftbench
 
     verbs = "\n".join(f"  {name:<9}{about}" for name, about in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="bench",
         description="Which way of choosing fine-tuning data is really better, and what does the choosing cost?",
         epilog=f"commands:\n{verbs}\n\n'bench COMMAND --help' tells more.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
         usage="bench COMMAND [OPTIONS]",
     )
     parser.add_argument("--version", action="version", version=f"sftbench {sftbench.__version__}")

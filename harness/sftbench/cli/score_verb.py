@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -88,5 +89,5 @@ def _plain(table: Any) -> list[dict[str, Any]]:
 
 def _shown(value: Any) -> Any:
     if isinstance(value, float):
-        return None if value != value else round(value, 6)
+        return round(value, 6) if math.isfinite(value) else None
     return value.item() if hasattr(value, "item") else value

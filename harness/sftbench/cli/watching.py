@@ -81,7 +81,7 @@ class Watching:
         elif not self._live and time.monotonic() - self._told.get(step.ref, 0) > PLAIN_SECONDS:
             self._told[step.ref] = time.monotonic()
             left = f", {(event['total'] - event['done']) / rate:.0f} s left" if rate else ""
-            self._say(f"  {step.label}: {event['done']}/{event['total']} {event['unit']}, {shown}{left}")
+            self._say(f"  {step.label}: {event['done']}/{event['total']} {event['unit']}{shown and ', '}{shown}{left}")
 
     def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> None:
         self._num_done += 1
