@@ -36,9 +36,9 @@ def score_pool(
 
     Raises `UsageError` for unknown names and bad input; a row that cannot be scored is NaN with a reason.
     """
-    settings = _settings(pool, limit, lm, base)
     wanted = parse_use(use)
     scorer = plugins.part("scorer", wanted)
+    settings = _settings(pool, limit, lm, base)
     planner = _planner(settings, plugins, seed)
     needs = scorer.needs()
     lengths = {"lengths": planner.lengths} if needs.lengths else {}
@@ -60,10 +60,10 @@ def select_rows(
 
     Raises `UsageError` for unknown names, bad input and a budget above the pool.
     """
-    settings = _settings(pool, limit, lm, base)
     method = resolve(plugins, parse_use(use), parse_use(trainer))
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
+    settings = _settings(pool, limit, lm, base)
     planner = _planner(settings, plugins, seed)
     source = planner.pool if method.generator is None else planner.generated(method, seed=seed)
     ref = planner.selection(method, pool=source, budget=Budget.parse(budget), seed=seed)
