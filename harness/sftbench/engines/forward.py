@@ -70,7 +70,7 @@ class LanguageModel:
         self.max_length = _window_of(model, tokenizer)
         self.bos_token_id = next(iter(leading_tokens(tokenizer)), None)
         # Chunks that stay in a CPU's cache, or that fill an accelerator without crowding it.
-        self.chunk_tokens = max(1, (2**23 if on_cpu else 2**28) // (4 * self.vocab_size))
+        self.chunk_tokens = max(1, (2**22 if on_cpu else 2**28) // (4 * self.vocab_size))
         self.workers = Workers(1 if not on_cpu else None)
         self._identify = identify
 
