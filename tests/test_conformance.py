@@ -10,6 +10,8 @@ import pytest
 
 from sftbench.conformance import Check, check_plugin, check_plugins, verdict
 from sftbench.errors import EnvironmentProblem
+from sftbench.roles import ROLES
+from sftbench.scaffold import write_distribution
 
 TOYS = Path(__file__).resolve().parent / "toys"
 OWN = [
@@ -21,15 +23,21 @@ BROKEN = ["crooked_parts", "heavy_parts", "observing_parts", "toy_parts"]
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
+WRITTEN = {kind: f"written_{kind}" for kind in (*ROLES, "method")}
+"""A distribution of each kind as `bench plugins new` writes it."""
+
+
 @pytest.fixture(scope="module")
-def checks():
+def checks(tmp_path_factory):
     """All plugins at once: that costs little more than one of them."""
-    sys.path.insert(0, str(TOYS))
+    into = tmp_path_factory.mktemp("written")
+    folders = [TOYS, *(write_distribution(f"written-{kind}", kind, into) / "src" for kind in WRITTEN)]
+    sys.path[:0] = [str(folder) for folder in folders]
     names = ("SFTBENCH_PLUGINS", "PYTHONPATH")
     before = [os.environ.get(name) for name in names]
-    yield check_plugins([*OWN, *BROKEN])
+    yield check_plugins([*OWN, *BROKEN, *WRITTEN.values()])
     assert [os.environ.get(name) for name in names] == before, "the kit leaves the environment as it was"
-    sys.path.remove(str(TOYS))
+    del sys.path[: len(folders)]
 
 
 def found(checks, part, rule):
@@ -42,6 +50,14 @@ def found(checks, part, rule):
 def test_a_plugin_of_the_project_follows_the_rules(checks, module):
     good, words = verdict(checks[module])
     assert good, (words, [check for check in checks[module] if check.outcome != "passed"])
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_a_plugin_follows_the_rules_as_soon_as_it_is_written(checks, kind):
+    good, words = verdict(checks[WRITTEN[kind]])
+    assert good, (words, [check for check in checks[WRITTEN[kind]] if check.outcome != "passed"])
+    # A selector that a method uses is seen to work there.
+    assert {kind, "method"} & {check.part.split()[0] for check in checks[WRITTEN[kind]] if check.rule == "works"}
 
 
 BREACHES = {

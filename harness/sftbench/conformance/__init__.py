@@ -17,7 +17,7 @@ from sftbench.conformance.material import trial_material
 from sftbench.conformance.offers import Offer, offered
 from sftbench.conformance.rules import Check, light_import, of_observer, of_part, of_suite, of_trials
 from sftbench.conformance.trial import Trial
-from sftbench.plugins import load, load_module
+from sftbench.plugins import Plugins, load, load_module
 
 __all__ = ["Check", "check_plugin", "check_plugins", "verdict"]
 
@@ -44,10 +44,8 @@ def check_plugins(module_names: Sequence[str]) -> dict[str, list[Check]]:
                 checks[name] += of_suite(suite)
             if offer.observes:
                 checks[name].append(of_observer(plugins, offer.plugin))
-        with tempfile.TemporaryDirectory(prefix="sftbench-check-") as folder:
-            trial = Trial(plugins=plugins, material=trial_material(Path(folder)), offers=offers)
-            for name, found in _tried(trial, offers, Path(folder)).items():
-                checks[name] += found
+        for name, found in _tried(plugins, offers).items():
+            checks[name] += found
     return checks
 
 
@@ -61,11 +59,14 @@ def verdict(checks: Sequence[Check]) -> tuple[bool, str]:
     return (True, words) if worked else (False, f"{words}; no part was seen to work, which is a failure")
 
 
-def _tried(trial: Trial, offers: dict[str, Offer], folder: Path) -> dict[str, list[Check]]:
+def _tried(plugins: Plugins, offers: dict[str, Offer]) -> dict[str, list[Check]]:
     """Let every part work, in processes of its own, and compare what came out."""
     if not any(offer.does_something for offer in offers.values()):
         return {}
-    first, again = trial.run(folder / "first"), trial.run(folder / "again")
+    with tempfile.TemporaryDirectory(prefix="sftbench-check-") as name:
+        folder = Path(name)
+        trial = Trial(plugins=plugins, material=trial_material(folder), offers=offers)
+        first, again = trial.run(folder / "first"), trial.run(folder / "again")
     return {name: list(of_trials(first, again, trial.labels[name])) for name in offers}
 
 
