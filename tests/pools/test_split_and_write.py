@@ -22,12 +22,32 @@ def pool_with(tmp_path: Path, ids: list[str]) -> Pool:
     return pool_from_rows(rows, into=tmp_path / "rows.arrow", key="k")
 
 
-def test_the_split_is_the_smallest_hashes_of_seed_and_id(tmp_path: Path) -> None:
+def test_the_split_is_the_smallest_hashes_of_seed_and_text(tmp_path: Path) -> None:
     ids = [f"row {number}" for number in range(50)]
     chosen, held_out = held_out_split(pool_with(tmp_path, ids), share=0.2, seed=3)
-    by_hash = sorted(ids, key=lambda row_id: hashlib.blake2b(f"3:{row_id}".encode(), digest_size=8).hexdigest())
-    assert [ids[index] for index in held_out] == sorted(by_hash[:10], key=ids.index)
+
+    def hashed(row_id: str) -> str:
+        prompt = f"do {row_id}"
+        text = f"3\0user:{len(prompt)}:{prompt}\0assistant:4:done"
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    assert [ids[index] for index in held_out] == sorted(sorted(ids, key=hashed)[:10], key=ids.index)
     assert sorted([*chosen, *held_out]) == list(range(50))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rows_of_equal_text_are_all_held_out_or_none(tmp_path: Path, seed: int) -> None:
+    rows = [{"id": str(number), "instruction": f"do {number % 23}", "output": "done"} for number in range(100)]
+    pool = pool_from_rows(rows, into=tmp_path / "rows.arrow", key="k")
+    chosen, held_out = held_out_split(pool, share=0.2, seed=seed)
+    assert not {index % 23 for index in chosen} & {index % 23 for index in held_out}
+    assert 15 <= len(held_out) <= 20
+
+
+def test_a_pool_of_one_text_has_nothing_to_hold_out(tmp_path: Path) -> None:
+    rows = [{"id": str(number), "instruction": "go on", "output": "done"} for number in range(100)]
+    with pytest.raises(UsageError, match=r"1 different texts.*--heldout"):
+        held_out_split(pool_from_rows(rows, into=tmp_path / "rows.arrow", key="k"))
 
 
 def test_the_split_does_not_depend_on_the_order_of_the_pool(tmp_path: Path) -> None:
@@ -54,7 +74,7 @@ def test_the_share_is_rounded_down_within_one_and_the_limit(
 
 
 def test_a_pool_of_one_row_has_none_to_hold_out(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="one row"):
+    with pytest.raises(UsageError, match="nothing can be held out of 1 rows"):
         held_out_split(pool_with(tmp_path, ["a"]))
     with pytest.raises(UsageError, match="share"):
         held_out_split(pool_with(tmp_path, ["a", "b"]), share=1.5)

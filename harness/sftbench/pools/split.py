@@ -1,4 +1,4 @@
-"""Held-out rows, chosen by a hash of each id: the same rows on every machine, in any order of the pool."""
+"""Held-out rows, chosen by a hash of their text: the same rows on every machine, in any order of the pool."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench.errors import UsageError
-from sftbench.rooms import Pool
+from sftbench.rooms import Pool, Row
 
 
 def held_out_split(
@@ -16,22 +16,36 @@ def held_out_split(
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Positions of the rows to choose from and of the held-out rows, both in pool order.
 
-    Held out are the rows with the smallest hashes of seed and id: `share` of the pool rounded down,
-    at least one and at most `at_most`. Raises `UsageError` for a pool of one row.
+    Held out are the rows with the smallest hashes of seed and text: `share` of the pool rounded down,
+    at least one and at most `at_most`. Rows of equal text stay together, so none is on both sides; a
+    group that would be too many is passed over. Raises `UsageError` when nothing can be held out.
     """
     if not 0 < share < 1 or at_most < 1:
         raise UsageError(
             f"cannot hold out a share of {share} and at most {at_most} rows: expected 0 < share < 1 and at_most >= 1"
         )
-    if len(pool) < 2:
-        raise UsageError("the pool has one row: there is none to hold out; give held-out rows of their own")
-    hashes = np.fromiter((_hash(row_id, seed) for row_id in pool.ids), dtype=np.uint64, count=len(pool))
+    hashes = np.fromiter((_hash(row, seed) for row in pool), dtype=np.uint64, count=len(pool))
+    group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)[1:]
     wanted = min(at_most, max(1, int(share * len(pool))))
-    order = np.lexsort((np.asarray(pool.ids), hashes))
-    held_out = np.zeros(len(pool), dtype=np.bool_)
-    held_out[order[:wanted]] = True
+    taken, num_held_out = np.zeros(len(sizes), dtype=np.bool_), 0
+    for group, size in enumerate(sizes.tolist()):
+        if num_held_out + size <= wanted:
+            taken[group] = True
+            num_held_out += size
+        if num_held_out == wanted:
+            break
+    held_out = taken[group_of]
+    if not 0 < num_held_out < len(pool):
+        raise UsageError(
+            f"nothing can be held out of {len(pool)} rows with {len(sizes)} different texts; "
+            "give held-out rows of their own with --heldout"
+        )
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def _hash(row_id: str, seed: int) -> int:
-    return int.from_bytes(blake2b(f"{seed}:{row_id}".encode(), digest_size=8).digest(), "big")
+def _hash(row: Row, seed: int) -> int:
+    digest = blake2b(str(seed).encode(), digest_size=8)
+    for message in row.messages:
+        # Lengths keep two texts apart that differ only in where one message ends.
+        digest.update(f"\0{message.role}:{len(message.content)}:{message.content}".encode("utf-8", "surrogatepass"))
+    return int.from_bytes(digest.digest(), "big")
