@@ -22,4 +22,6 @@ def warmup_recipe(*, budget: str, epochs: float | None, rank: int | None, learni
     that rank. What is None is as the run's trainer has it.
     """
     parameters = {"epochs": epochs, "rank": rank, "learning_rate": learning_rate}
-    return Recipe(selector=PartUse(name="random"), budget=budget, trainer=PartUse(name="sft", parameters=parameters))
+    # Rows of its own draw: those of `random` would make the reference the very model that methods are measured by.
+    selector = PartUse(name="random", parameters={"purpose": "warm-up"})
+    return Recipe(selector=selector, budget=budget, trainer=PartUse(name="sft", parameters=parameters))

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection
+from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection, param
+from sftbench_plugins.controls.chance import permutation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,13 @@ class Random:
     version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = False
 
+    purpose: str = param("random", "what the rows are drawn for; another purpose is another draw")
+
     def needs(self) -> Needs:
         return Needs()
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
-        chosen = allowance.fit(np.random.default_rng(desk.seed).permutation(len(pool)))
+        chosen = allowance.fit(permutation(len(pool), desk.seed, self.purpose))
         return Selection(ids=tuple(pool.ids[at] for at in chosen))
 
 
