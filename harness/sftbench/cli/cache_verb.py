@@ -9,11 +9,16 @@ from pathlib import Path
 
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
+NOT_ROOMS = ("unfinished", "logs", "locks")
+"""What else lies in a store."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", type=Path, help="folder of step outputs")
     parser.add_argument(
-        "--remove", metavar="ROOM", help="remove the outputs of one room (such as model), or 'all' or 'unfinished'"
+        "--remove",
+        metavar="ROOM",
+        help="remove the outputs of one room (such as model), , or 'unfinished', 'logs', or 'all'",
     )
     add_format(parser, FORMATS)
 
@@ -24,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from sftbench.runner import default_store
 
     root = options.store or default_store()
-    rooms = (*STAGES, "unfinished")
+    rooms = (*STAGES, *NOT_ROOMS)
     if options.remove is not None:
         if options.remove not in (*rooms, "all"):
             raise unknown_name("room", options.remove, (*rooms, "all"))

@@ -68,8 +68,9 @@ class LocalExecutor:
         outcomes = dict(ended)
         try:
             while self._hand_out(steps, outcomes):
-                worker, event = self._inbox.get()
-                self._hear(worker, event, outcomes)
+                # What a step tells while it works frees no process and ends nothing.
+                while not self._hear(*self._inbox.get(), outcomes):
+                    pass
         finally:
             self._dismiss_all()
         return outcomes
@@ -152,7 +153,8 @@ class LocalExecutor:
                     self._inbox.put((worker, json.loads(line)))
         self._inbox.put((worker, None))
 
-    def _hear(self, worker: _Worker, event: Event | None, outcomes: dict[Ref, Outcome]) -> None:
+    def _hear(self, worker: _Worker, event: Event | None, outcomes: dict[Ref, Outcome]) -> bool:
+        """Take note of what a process says; True when it may be given something to do."""
         step = worker.step
         if event is None:
             if self._workers.get(worker.number) is worker:
@@ -170,6 +172,8 @@ class LocalExecutor:
             self.on_end(step, event["status"], "")
         elif step is not None:
             self.on_event(step, event)
+            return False
+        return True
 
     def _died(self, worker: _Worker, step: Step, code: int, outcomes: dict[Ref, Outcome]) -> None:
         worker.step = None
