@@ -156,7 +156,8 @@ def facts(**more):
     model = ModelFacts(name="base", path="/models/base", fingerprint="f" * 8)
     made = Facts(
         pool_name="rows", pool_source={"source": "/rows.jsonl"}, pool_content={"content": "c" * 8},
-        heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm@1",
+        heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm@1", device="cpu",
+        processor="four cores",
     )  # fmt: skip
     return replace(made, **more)
 
@@ -362,6 +363,14 @@ class Newer(Loss):
     version = "2"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reads(Loss):
+    """A scorer with a tokenizer of its own."""
+
+    def needs(self):
+        return Needs(tokenizers={"own": "words"})
+
+
 OTHER_MODEL = ModelFacts(name="base", path="/models/base", fingerprint="g" * 8)
 CHANGES = {
     "version": ({}, {}, Newer()),
@@ -373,13 +382,16 @@ CHANGES = {
     "planting": ({}, {"plant": 0.1}, Loss()),
     "held-out share": ({}, {"heldout_share": 0.2}, Loss()),
     "longest row": ({}, {"max_length": 128}, Loss()),
+    "device": ({"device": "cuda"}, {}, Loss()),
+    "tokenizer": ({"tokenizers": {"words": OTHER_MODEL}}, {}, Reads()),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_selection_has_another_key_after_a_change_of(change):
     more_facts, more_terms, scorer = CHANGES[change]
-    before = plan(method("loss", scorer=Loss()))
+    there = facts(tokenizers={"words": facts().base})
+    before = plan(method("loss", scorer=Reads() if change == "tokenizer" else Loss()), at=there)
     after = plan(method("loss", scorer=scorer), at=facts(**more_facts), **more_terms)
     assert only(before, "loss").selection != only(after, "loss").selection
 
@@ -392,6 +404,28 @@ def test_a_model_has_another_key_for_another_seed_trainer_setting_or_base():
         for seed in (0, 1)
     }
     assert len(models) == 8
+
+
+@pytest.mark.parametrize(
+    ("budget", "counts"), [("10%", False), ("50 tokens", False), ("1e9 flops", True), ("5s", True)]
+)
+def test_how_long_is_trained_changes_a_selection_only_where_the_budget_counts_work(budget, counts):
+    def chosen(passes):
+        return only(
+            plan(method("loss", scorer=Loss(), training_passes=passes), budgets=(Budget.parse(budget),)), "loss"
+        )
+
+    assert (chosen(3.0).selection != chosen(6.0).selection) == counts
+
+
+def test_a_measured_speed_holds_for_one_processor():
+    here, there = (
+        plan(method("loss", scorer=Loss()), at=facts(processor=name), budgets=(Budget.parse("5s"),))
+        for name in ("four cores", "eight cores")
+    )
+    speeds = [{ref for ref, step in made.steps.items() if step.room == "calibration"} for made in (here, there)]
+    assert [len(refs) for refs in speeds] == [1, 1]
+    assert not speeds[0] & speeds[1]
 
 
 def test_where_things_lie_and_what_they_are_called_changes_no_key():

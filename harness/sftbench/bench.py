@@ -28,4 +28,4 @@ class Bench:
 def parent_pool(step: Step, bench: Bench, role: str = "pool") -> Pool:
     """The pool that a step works on, memory-mapped."""
     ref = step.parents[role]
-    return shelf.load_pool(bench.store.folder(*ref.split("/", 1)), ref)
+    return shelf.load_pool(bench.store.folder_of(ref), ref)

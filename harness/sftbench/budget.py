@@ -74,6 +74,11 @@ class Budget:
         }[self.unit]
         return text + ("+selection" if self.with_selection else "")
 
+    @property
+    def counts_work(self) -> bool:
+        """True when what a row costs depends on how it is trained on."""
+        return self.unit in ("flops", "device-seconds")
+
     def identity(self) -> dict[str, Json]:
         """What enters a step's key."""
         return {"amount": self.amount, "unit": self.unit, "with_selection": self.with_selection}
@@ -81,7 +86,10 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RowPrices:
-    """What training on each row costs: response tokens, FLOPs [n] over all epochs, and FLOPs per second."""
+    """What training on each row costs: response tokens, FLOPs [n] over all epochs, and FLOPs per second.
+
+    The FLOPs are read only for a budget that `counts_work`.
+    """
 
     response_tokens: npt.NDArray[np.int64]
     training_flops: npt.NDArray[np.float64]

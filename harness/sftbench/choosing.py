@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sftbench import shelf
+from sftbench import errors, shelf
 from sftbench.budget import Budget
 from sftbench.errors import SftbenchError, UsageError
-from sftbench.methods import resolve, resolve_recipes
+from sftbench.methods import parts_of, resolve, resolve_recipes
 from sftbench.parameters import parse_use
-from sftbench.plan import Plan, Planner, Ref, Terms, parents_first
+from sftbench.plan import Plan, Planner, Ref, Step, Terms, parents_first
 from sftbench.plugins import Plugins
+from sftbench.record import Record
 from sftbench.rooms import Pool, Scores, Selection
 from sftbench.runner import Run, Watcher, carry_out, default_store
 from sftbench.settings import RunSettings, check_settings
@@ -39,16 +42,16 @@ def score_pool(
     wanted = parse_use(use)
     scorer = plugins.part("scorer", wanted)
     settings = _settings(pool, limit, lm, base)
-    planner = _planner(settings, plugins, seed)
+    recipes = resolve_recipes(plugins, scorer, parse_use("sft"))
+    planner = _planner(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
     needs = scorer.needs()
     lengths = {"lengths": planner.lengths} if needs.lengths else {}
     ref = planner.part_step(
         "scores", scorer, pool=planner.pool, seed=seed, parents=lengths, identity={},
-        recipes=resolve_recipes(plugins, scorer, parse_use("sft")),
-        where={"base": planner.facts.base.path} if lengths else {}, given=dict(wanted.parameters),
+        recipes=recipes, where={"base": planner.facts.base.path} if lengths else {}, given=dict(wanted.parameters),
     )  # fmt: skip
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
-    folder = run.store.folder(*ref.split("/", 1))
+    folder = run.store.folder_of(ref)
     return _pool(run, planner.pool), shelf.load_scores(folder)
 
 
@@ -64,27 +67,29 @@ def select_rows(
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
     settings = _settings(pool, limit, lm, base)
-    planner = _planner(settings, plugins, seed)
+    planner = _planner(settings, plugins, parts_of([method]), seed)
     source = planner.pool if method.generator is None else planner.generated(method, seed=seed)
     ref = planner.selection(method, pool=source, budget=Budget.parse(budget), seed=seed)
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")
     return Choice(
         pool=_pool(run, source),
-        selection=shelf.load_selection(run.store.folder(*ref.split("/", 1))),
-        scores=shelf.load_scores(run.store.folder(*scores_ref.split("/", 1))) if scores_ref else None,
+        selection=shelf.load_selection(run.store.folder_of(ref)),
+        scores=shelf.load_scores(run.store.folder_of(scores_ref)) if scores_ref else None,
     )
 
 
 def _settings(pool: str, limit: int | None, lm: str | None, base: str | None) -> RunSettings:
     if lm is None and base is None:
         raise UsageError("--lm is missing: the model that scores rows, or whose tokenizer counts them")
-    return check_settings({"methods": ["none"], "pool": pool, "limit": limit, "lm": lm, "base": base or lm})
+    # A choice made by hand tries again what failed before.
+    given = {"methods": ["none"], "pool": pool, "limit": limit, "lm": lm, "base": base or lm, "redo": "failed"}
+    return check_settings(given)
 
 
-def _planner(settings: RunSettings, plugins: Plugins, seed: int) -> Planner:
+def _planner(settings: RunSettings, plugins: Plugins, parts: Iterable[Any], seed: int) -> Planner:
     """A planner over the whole pool: nothing is held out when nothing is evaluated."""
-    facts = survey(settings, plugins)
+    facts = survey(settings, plugins, parts)
     terms = Terms(
         budgets=(), seeds=(seed,), plant=0.0, heldout_share=0.0, heldout_at_most=1,
         max_length=min(window(facts.base.path), 2048), max_new_tokens=1, evals=(), judge=None,
@@ -104,26 +109,29 @@ def _carried_out(
     )
     place = Store(store or default_store())
     run = Run(
-        name="", settings=replace_redo(settings), given={}, facts=planner.facts, terms=planner.terms, plan=plan,
+        name="", settings=settings, given={}, facts=planner.facts, terms=planner.terms, plan=plan,
         plugins=plugins, store=place, methods=(),
     )  # fmt: skip
     outcomes = carry_out(run, watcher)
     for each, step in plan.steps.items():
-        record = place.find(*each.split("/", 1))
+        record = place.record_of(each)
         if outcomes.get(each) != "done":
-            failure = record.failure if record is not None else None
-            error = SftbenchError(
-                f"{step.label}: {failure.message if failure else 'its process died; see the log in the store'}"
-            )
-            error.exit_code = failure.exit_code if failure else 1
-            raise error
+            raise _failed(step, record, place)
     return run
 
 
-def replace_redo(settings: RunSettings) -> RunSettings:
-    """A choice made by hand tries again what failed before."""
-    return settings.model_copy(update={"redo": "failed"})
+def _failed(step: Step, record: Record | None, store: Store) -> SftbenchError:
+    """Why a step did not end, as an error; where to read more, if it is not a mistake that the user can mend."""
+    failure = record.failure if record is not None else None
+    if failure is None:
+        return SftbenchError(f"{step.label}: its process died; see the logs in {store.root / 'logs'}")
+    expected = issubclass(getattr(errors, failure.error, object), SftbenchError)
+    kind = "" if expected else f"{failure.error}: "
+    more = "" if expected else f" (traceback in {store.folder(step.room, step.key) / 'record.json'})"
+    error = SftbenchError(f"{step.label}: {kind}{failure.message}{more}")
+    error.exit_code = failure.exit_code
+    return error
 
 
 def _pool(run: Run, ref: Ref) -> Pool:
-    return shelf.load_pool(run.store.folder(*ref.split("/", 1)), ref)
+    return shelf.load_pool(run.store.folder_of(ref), ref)

@@ -56,9 +56,9 @@ class WorkingDesk:
         if name == "trained":
             if "model" not in self.step.parents:
                 return TrainedModel(path=Path(self.step.where["base"]))
-            return shelf.load_model(self._folder(self.step.parents["model"]))
+            return self._trained(self.step.parents["model"])
         if f"model:{name}" in self.step.parents:
-            return shelf.load_model(self._folder(self.step.parents[f"model:{name}"]))
+            return self._trained(self.step.parents[f"model:{name}"])
         if f"model:{name}" in self.step.where:
             return TrainedModel(path=Path(self.step.where[f"model:{name}"]))
         if name == "base" and self.step.room == "model":
@@ -80,6 +80,8 @@ class WorkingDesk:
     def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
         from sftbench.engines.loading import load_tokenizer
 
+        if f"tokenizer:{name}" in self.step.where:
+            return load_tokenizer(self.step.where[f"tokenizer:{name}"])
         path = Path(self.step.where["base"]) if name == "base" and "base" in self.step.where else None
         model = self.model_path(name) if path is None else TrainedModel(path=path)
         return load_tokenizer(model.base_path or model.path)
@@ -98,18 +100,18 @@ class WorkingDesk:
         return self._lengths()["training_tokens"].astype(np.int64)
 
     def training_flops(self) -> npt.NDArray[np.float64]:
-        return self._lengths()["training_flops"].astype(np.float64)
+        return self._training_flops("training_passes")
 
     def other_selection(self) -> Selection:
         return shelf.load_selection(self._parent("other", "another method's selection"))
 
     def other_cost(self) -> Mapping[str, float]:
         selecting = self.step.where.get("other_steps", "")
-        records = [self.store.find(*ref.split("/", 1)) for ref in selecting.split() if ref]
+        records = [self.store.record_of(ref) for ref in selecting.split() if ref]
         choosing = sum(record.ledger.flops for record in records if record is not None)
         positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
         chosen = [positions[row_id] for row_id in self.other_selection().ids]
-        training = float(self.training_flops()[chosen].sum()) * self.step.number("epochs")
+        training = float(self._training_flops("training_passes_of_other")[chosen].sum())
         return {"selecting_flops": choosing, "training_flops": training}
 
     def meter(self, **amounts: float) -> None:
@@ -124,6 +126,11 @@ class WorkingDesk:
     def _lengths(self) -> dict[str, npt.NDArray[np.generic]]:
         return shelf.load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
 
+    def _training_flops(self, passes: str) -> npt.NDArray[np.float64]:
+        if passes not in self.step.identity:
+            raise self._undeclared("what training costs", "needs().other_selection")
+        return self._lengths()["forward_flops"].astype(np.float64) * self.step.number(passes)
+
     def _pool_ids(self) -> list[str]:
         ref = self.step.parents["pool"]
         return shelf.load_pool(self._folder(ref), ref).ids
@@ -133,10 +140,13 @@ class WorkingDesk:
         if isinstance(limit, int):
             return limit
         lengths = self.step.parents.get("lengths")
-        record = self.store.find(*lengths.split("/", 1)) if lengths else None
+        record = self.store.record_of(lengths) if lengths else None
         if record is None or not isinstance(record.identity.get("max_length"), int):
             raise self._undeclared("the training encoding", "needs().lengths")
         return int(record.identity["max_length"])  # type: ignore[arg-type]
+
+    def _trained(self, ref: str) -> TrainedModel:
+        return shelf.load_model(self._folder(ref), Path(self.step.where["base"]))
 
     def _parent(self, role: str, what: str) -> Path:
         if role not in self.step.parents:
@@ -144,7 +154,7 @@ class WorkingDesk:
         return self._folder(self.step.parents[role])
 
     def _folder(self, ref: str) -> Path:
-        return self.store.folder(*ref.split("/", 1))
+        return self.store.folder_of(ref)
 
     def _undeclared(self, what: str, where: str) -> ContractError:
         part = self.step.identity.get("part", self.step.room)

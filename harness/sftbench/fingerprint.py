@@ -50,7 +50,16 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+"""One of these makes a folder one that holds a tokenizer."""
+_MORE_TOKENIZER_FILES = ("merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
 _MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
+
+
+def fingerprint_tokenizer(path: Path) -> str:
+    """What identifies the tokenizer of a folder, by content."""
+    wanted = (*TOKENIZER_FILES, *_MORE_TOKENIZER_FILES)
+    return key_of({name: hash_file(path / name) for name in wanted if (path / name).is_file()})
 
 
 def fingerprint_model(path: Path) -> str:

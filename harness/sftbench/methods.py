@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ class ResolvedMethod:
     ignores_budget: bool = False
     matched_to_each: bool = False
     fidelity: str = "own definition"
-    epochs: float = 1.0
+    training_passes: float = 3.0
+    """Forward passes over its rows that a training takes, backward passes counted by what they cost."""
     given: Mapping[str, Json] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, ResolvedMethod]] = field(default_factory=dict)
 
@@ -65,10 +66,23 @@ def resolve(plugins: Plugins, use: PartUse, trainer: PartUse) -> ResolvedMethod:
         ignores_budget=method.ignores_budget,
         matched_to_each=method.matched_to_each,
         fidelity=_fidelity(method, parts),
-        epochs=float(getattr(parts["trainer"], "epochs", 1) or 1),
+        training_passes=training_passes(parts["trainer"]),
         given=dict(use.parameters),
         recipes={"scorer": {}, "generator": {}, **recipes},
     )
+
+
+def parts_of(methods: Iterable[ResolvedMethod]) -> Iterator[Any]:
+    """Every part of the methods and of the recipes that they need."""
+    for method in methods:
+        yield from (part for part in (getattr(method, role) for role in PART_ROLES) if part is not None)
+        for recipes in method.recipes.values():
+            yield from parts_of(recipes.values())
+
+
+def training_passes(trainer: Any) -> float:
+    """What a training takes, in forward passes over its rows; three an epoch where the trainer does not say."""
+    return float(getattr(trainer, "epochs", 1) or 1) * float(getattr(trainer, "passes_per_epoch", 3.0))
 
 
 def _route(use: PartUse, classes: Mapping[str, type[Any]]) -> dict[str, dict[str, Json]]:
@@ -119,7 +133,7 @@ def _resolve_recipe(plugins: Plugins, recipe: Recipe, trainer: PartUse) -> Resol
         label=f"{recipe.selector} + {recipe.trainer}",
         selector=selector,
         trainer=made,
-        epochs=float(getattr(made, "epochs", 1) or 1),
+        training_passes=training_passes(made),
         recipes={"scorer": empty, "selector": empty, "trainer": empty},
     )
 

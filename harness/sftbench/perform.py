@@ -108,7 +108,7 @@ def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     pool = parent_pool(step, bench)
     part = _part(step, bench, "selector")
     scores_ref = step.parents.get("scores")
-    scores = shelf.load_scores(bench.store.folder(*scores_ref.split("/", 1))) if scores_ref else None
+    scores = shelf.load_scores(bench.store.folder_of(scores_ref)) if scores_ref else None
     given = _allowance(step, bench)
     selection = part.select(pool, scores, given, desk)
     positions = check_selection(selection, pool, part.name)
@@ -120,7 +120,7 @@ def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         check_selection(selection, pool, part.name)
     shelf.save_selection(selection, bench.work)
     payload: Payload = {"status": selection.status, "report": dict(selection.report)}
-    return {**payload, **count_planted(selection, pool, desk)}
+    return {**payload, **count_planted(selection, pool, _lengths(step, bench), desk)}
 
 
 def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -140,20 +140,23 @@ def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[A
     return np.array([pool.index_of[row_id] for row_id in selection.ids], dtype=np.int64)
 
 
+def _lengths(step: Step, bench: Bench) -> Mapping[str, np.ndarray[Any, Any]]:
+    return shelf.load_arrays(bench.store.folder_of(step.parents["lengths"]) / "lengths.safetensors")
+
+
 def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allowance:
     """What the selector may take, after what choosing has cost so far, and `also`."""
-    lengths = shelf.load_arrays(bench.store.folder(*step.parents["lengths"].split("/", 1)) / "lengths.safetensors")
+    lengths = _lengths(step, bench)
     count = len(lengths["training_tokens"])
     wanted = step.identity["budget"]
     if wanted == "all" or not isinstance(wanted, Mapping):
         return Allowance(cap=float(count), row_costs=np.ones(count), unit="rows")
-    epochs = step.number("epochs")
     budget = Budget(amount=float(wanted["amount"]), unit=wanted["unit"], with_selection=bool(wanted["with_selection"]))  # type: ignore[arg-type]
-    spent = [bench.store.find(*ref.split("/", 1)) for ref in step.where.get("choosing_steps", "").split()]
+    spent = [bench.store.record_of(ref) for ref in step.where.get("choosing_steps", "").split()]
     ledgers = [record.ledger for record in spent if record is not None] + ([also] if also else [])
     prices = RowPrices(
         response_tokens=lengths["training_tokens"].astype(np.int64),
-        training_flops=lengths["training_flops"] * epochs,
+        training_flops=lengths["forward_flops"] * (step.number("training_passes") if budget.counts_work else 0.0),
         flops_per_second=_speed(step, bench),
     )
     return allowance(
@@ -167,13 +170,13 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
 def _speed(step: Step, bench: Bench) -> float:
     if "calibration" not in step.parents:
         return 1.0
-    record = bench.store.find(*step.parents["calibration"].split("/", 1))
+    record = bench.store.record_of(step.parents["calibration"])
     return float(record.payload["training_flops_per_second"]) if record else 1.0  # type: ignore[arg-type]
 
 
 def _train(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "trainer")
-    selection = shelf.load_selection(bench.store.folder(*step.parents["selection"].split("/", 1)))
+    selection = shelf.load_selection(bench.store.folder_of(step.parents["selection"]))
     model = part.train(parent_pool(step, bench), selection, desk, bench.work / "model")
     if model.path != bench.work / "model" or not list(model.path.glob("*config.json")):
         raise ContractError(f"trainer {part.name} must leave a model in the folder that it is given, and say so")
@@ -197,7 +200,7 @@ def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
 def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "evaluator")
     ref = step.parents.get("responses")
-    responses = shelf.load_responses(bench.store.folder(*ref.split("/", 1))) if ref else None
+    responses = shelf.load_responses(bench.store.folder_of(ref)) if ref else None
     evaluation = part.evaluate(parent_pool(step, bench), responses, desk)
     strangers = set(evaluation.ids) - set(parent_pool(step, bench).ids)
     if strangers:
@@ -212,10 +215,7 @@ def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
 
 def _judge(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "judge")
-    both = [
-        shelf.load_responses(bench.store.folder(*step.parents[role].split("/", 1)))
-        for role in ("responses", "baseline")
-    ]
+    both = [shelf.load_responses(bench.store.folder_of(step.parents[role])) for role in ("responses", "baseline")]
     verdicts = part.judge(parent_pool(step, bench), both[0], both[1], desk)
     finite = verdicts.preference[np.isfinite(verdicts.preference)]
     if len(verdicts.preference) != len(verdicts.ids) or ((finite < 0) | (finite > 1)).any():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -23,9 +23,10 @@ STAGES = {
     "model": "train",
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
 }  # fmt: skip
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
-PLANT_VERSION = SPLIT_VERSION = "1"
+PLANT_VERSION = "1"
+SPLIT_VERSION = "2"
 """Bumped when other rows would be spoilt or held out."""
 
 
@@ -71,6 +72,7 @@ class Cell:
     seed: int
     fidelity: str
     matched_to: str | None
+    training_passes: float
     selection: Ref
     model: Ref | None
     evaluations: Mapping[str, Ref]
@@ -106,6 +108,12 @@ class Facts:
     base: ModelFacts
     scoring: ModelFacts
     embedder: str
+    device: str
+    """`cpu` or `cuda`: their results differ in the last digits and must not meet under one key."""
+    processor: str
+    """What a measured speed holds for."""
+    tokenizers: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """Folders that parts name, and what identifies the tokenizers in them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +170,7 @@ class Planner:
 
     def __init__(self, facts: Facts, terms: Terms) -> None:
         self.facts, self.terms = facts, terms
+        self.engine: dict[str, Json] = {"engine": ENGINE_VERSION, "device": facts.device}
         self.steps: dict[Ref, Step] = {}
         self.pool, self.heldout = self._pools()
         self.lengths = self._lengths(self.pool)
@@ -235,17 +244,6 @@ class Planner:
             )
         )
 
-    def _calibration(self) -> Ref:
-        base = self.facts.base
-        return self.add(
-            Step(
-                room="calibration",
-                label="measure speed",
-                identity={"base": base.fingerprint},
-                where={"base": base.path},
-            )
-        )
-
     def forward_pass(self, request: PassRequest, pool: Ref) -> Ref:
         model = self.facts.scoring if request.model == "scoring" else self.facts.base
         return self.add(
@@ -253,7 +251,7 @@ class Planner:
                 room="pass",
                 label=f"forward pass of {model.name} ({request.view}, {request.template})",
                 identity={
-                    "engine": ENGINE_VERSION,
+                    **self.engine,
                     "view": request.view,
                     "template": request.template,
                     "model": model.fingerprint,
@@ -272,11 +270,7 @@ class Planner:
         for request in needs.passes:
             parents[pass_role(request)] = self.forward_pass(request, pool)
         for component in needs.embeddings:
-            embeddings: dict[str, Json] = {
-                "engine": ENGINE_VERSION,
-                "component": component,
-                "embedder": self.facts.embedder,
-            }
+            embeddings = {**self.engine, "component": component, "embedder": self.facts.embedder}
             label = f"embeddings of {component}"
             parents[f"embeddings:{component}"] = self.add(
                 Step(room="embeddings", label=label, identity=embeddings, parents={"pool": pool})
@@ -285,6 +279,10 @@ class Planner:
             model = self.facts.scoring if name == "scoring" else self.facts.base
             identity[f"model:{name}"] = model.fingerprint
             where[f"model:{name}"] = model.path
+        for role, folder in needs.tokenizers.items():
+            tokenizer = self.facts.tokenizers[folder]
+            identity[f"tokenizer:{role}"] = tokenizer.fingerprint
+            where[f"tokenizer:{role}"] = tokenizer.path
         return parents, identity, where
 
     def part_step(
@@ -307,13 +305,15 @@ class Planner:
         for name, resolved in recipes.items():
             selection = self.selection(resolved, pool=pool, budget=Budget.parse(needs.models[name].budget), seed=seed)
             more_parents[f"model:{name}"] = self.model(resolved, selection=selection, pool=pool, seed=seed)
+            # A trained adapter is nothing without its base.
+            more_where["base"] = self.facts.base.path
         if not part.deterministic:
             more_identity["seed"] = seed
         return self.add(
             Step(
                 room=room,
                 label=f"{room} of {label or part.name}" + ("" if part.deterministic else f", seed {seed}"),
-                identity={"engine": ENGINE_VERSION, **part_identity(part), **identity, **more_identity},
+                identity={**self.engine, **part_identity(part), **identity, **more_identity},
                 parents={"pool": pool, **parents, **more_parents},
                 where={**where, **more_where},
                 given=given,
@@ -354,16 +354,20 @@ class Planner:
                 given=method.given,
             )
         if budget.unit == "device-seconds":
-            parents["calibration"] = self._calibration()
+            parents["calibration"] = self.add(calibration(self.facts))
+        identity: dict[str, Json] = {"budget": "all" if method.ignores_budget else budget.identity()}
         if other is not None:
             parents["other"] = other.selection
+            identity["training_passes_of_other"] = other.training_passes
+        if other is not None or budget.counts_work:
+            identity["training_passes"] = method.training_passes
         return self.part_step(
             "selection",
             method.selector,
             pool=pool,
             seed=seed,
             parents=parents,
-            identity={"budget": "all" if method.ignores_budget else budget.identity(), "epochs": method.epochs},
+            identity=identity,
             recipes=method.recipes["selector"],
             where={"base": base.path},
             given=method.given,
@@ -390,7 +394,7 @@ class Planner:
         base = self.facts.base
         parents = {"pool": self.heldout, **({"model": model} if model else {})}
         shared: dict[str, Json] = {
-            "engine": ENGINE_VERSION,
+            **self.engine,
             "base": base.fingerprint,
             "max_length": self.terms.max_length,
         }
@@ -435,6 +439,7 @@ class Planner:
             seed=seed,
             fidelity=method.fidelity,
             matched_to=other.label if other else None,
+            training_passes=method.training_passes,
             selection=selection,
             model=model,
             evaluations=evaluations,
@@ -451,7 +456,7 @@ class Planner:
             Step(
                 room="verdicts",
                 label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
-                identity={"engine": ENGINE_VERSION, **part_identity(judge), **more_identity},
+                identity={**self.engine, **part_identity(judge), **more_identity},
                 parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses, **wished},
                 where={"base": self.facts.base.path, **more_where},
             )
@@ -477,8 +482,6 @@ def make_plan(facts: Facts, terms: Terms, methods: Sequence[ResolvedMethod]) -> 
 def _cells_of_one_seed(
     planner: Planner, methods: Sequence[ResolvedMethod], budget: Budget, seed: int
 ) -> Iterator[Cell]:
-    from dataclasses import replace
-
     first = seed == planner.terms.seeds[0]
     plain = [
         planner.cell(method, budget=budget, seed=seed)
@@ -530,6 +533,17 @@ def parents_first(steps: Mapping[Ref, Step], ends: Iterable[Ref]) -> dict[Ref, S
 def cell_label(method: ResolvedMethod, other: Cell | None) -> str:
     """How the board names a method, matched to another or not."""
     return method.label if other is None else f"{method.label}({other.label})"
+
+
+def calibration(facts: Facts) -> Step:
+    """How fast this machine works the base model."""
+    base = facts.base
+    return Step(
+        room="calibration",
+        label="measure speed",
+        identity={"engine": ENGINE_VERSION, "base": base.fingerprint, "processor": facts.processor},
+        where={"base": base.path},
+    )
 
 
 def part_identity(part: Any) -> dict[str, Json]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sftbench.errors import ContractError
 from sftbench.fingerprint import key_of
-from sftbench.rooms import Json, Message, Pool, Row, Selection
+from sftbench.rooms import Json, Message, Pool, Ragged, Row, Selection
 
 if TYPE_CHECKING:
     from sftbench.desk import WorkingDesk
     from sftbench.engines.encode import Encoded
 
 PLANT_SEED = 20260
+_ROWS_AT_ONCE = 4096
 
 
 def planted_tokens(row: Row, encoded: Encoded) -> npt.NDArray[np.bool_]:
@@ -28,29 +29,38 @@ def planted_tokens(row: Row, encoded: Encoded) -> npt.NDArray[np.bool_]:
     return touched
 
 
-def count_planted(selection: Selection, pool: Pool, desk: WorkingDesk) -> dict[str, Json]:
+def count_planted(
+    selection: Selection, pool: Pool, lengths: Mapping[str, npt.NDArray[Any]], desk: WorkingDesk
+) -> dict[str, Json]:
     """What a selection trains on, and how much of it was planted. Masked tokens are not let in."""
-    rows = pool.take([pool.index_of[row_id] for row_id in selection.ids])
-    num_tokens = num_trained = num_planted_tokens = 0
-    for position, (row, encoded) in enumerate(zip(rows, desk.training_encoding(rows), strict=True)):
-        count = int(encoded.response.sum())
-        trained = np.ones(count, dtype=np.bool_)
-        if selection.token_labels is not None:
-            labels = selection.token_labels[position]
-            if len(labels) != count:
-                raise ContractError(f"row '{row.id}' has {count} response tokens and {len(labels)} token labels")
-            trained = labels > 0
-        num_tokens += count
-        num_trained += int(trained.sum())
-        num_planted_tokens += int((planted_tokens(row, encoded) & trained).sum())
+    chosen = np.array([pool.index_of[row_id] for row_id in selection.ids], dtype=np.int64)
+    num_tokens = num_trained = int(lengths["training_tokens"][chosen].sum())
+    num_planted_tokens = int(lengths["planted_tokens"][chosen].sum())
+    if selection.token_labels is not None:
+        num_trained = int((selection.token_labels.values > 0).sum())
+        num_planted_tokens = _planted_and_trained(selection.token_labels, pool, chosen, desk)
     return {
-        "num_rows": len(rows),
+        "num_rows": len(chosen),
         "ids_hash": key_of(list(selection.ids)),
         "num_response_tokens": num_tokens,
         "num_trained_tokens": num_trained,
-        "num_planted_rows": sum(row.planted is not None for row in rows),
+        "num_planted_rows": int(lengths["planted"][chosen].sum()),
         "num_planted_tokens": num_planted_tokens,
     }
+
+
+def _planted_and_trained(labels: Ragged, pool: Pool, chosen: npt.NDArray[np.int64], desk: WorkingDesk) -> int:
+    """Planted tokens that are not masked. Raises `ContractError` for labels that do not fit the response."""
+    count = position = 0
+    for start in range(0, len(chosen), _ROWS_AT_ONCE):
+        rows = pool.take(chosen[start : start + _ROWS_AT_ONCE].tolist())
+        for row, encoded in zip(rows, desk.training_encoding(rows), strict=True):
+            wanted, given = int(encoded.response.sum()), labels[position]
+            if len(given) != wanted:
+                raise ContractError(f"row '{row.id}' has {wanted} response tokens and {len(given)} token labels")
+            count += int((planted_tokens(row, encoded) & (given > 0)).sum())
+            position += 1
+    return count
 
 
 def planted_rows(pool: Pool, *, share: float, accepts: Callable[[str, str], bool] | None = None) -> Iterator[Row]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sftbench.plan import Ref, Step
+from sftbench.plan import Ref, Step, calibration
 from sftbench.record import Record
 from sftbench.runner import Run, Watcher, carry_out, first_failure, known_outcomes, local_slots
 
@@ -46,18 +46,18 @@ class _Scale:
 
     @property
     def forward_flops_per_token(self) -> float:
-        return self.counts["training_flops"] / 3 / max(1.0, self.counts["num_tokens"])
+        return self.counts["forward_flops"] / max(1.0, self.counts["num_tokens"])
 
 
 def predict(run: Run, watcher: Watcher) -> Prediction:
     """Read the pool, count its tokens, measure the machine, and add up. Those three steps are kept in the store."""
-    calibration = _calibration(run)
-    measured = replace(run, plan=replace(run.plan, steps={**run.plan.steps, calibration.ref: calibration}))
+    speed = calibration(run.facts)
+    measured = replace(run, plan=replace(run.plan, steps={**run.plan.steps, speed.ref: speed}))
     unread = first_failure(measured, carry_out(measured, watcher, only=_is_preparing), "prepare")
     if unread is not None:
         raise unread
     known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
-    scale = _scale(run, calibration)
+    scale = _scale(run, speed)
     works = {
         ref: _Work() if scale is None else _work(run, step, scale)
         for ref, step in run.plan.steps.items()
@@ -70,21 +70,14 @@ def _is_preparing(step: Step) -> bool:
     return step.stage == "prepare"
 
 
-def _calibration(run: Run) -> Step:
-    base = run.facts.base
-    return Step(
-        room="calibration", label="measure speed", identity={"base": base.fingerprint}, where={"base": base.path}
-    )
-
-
 def _record(run: Run, ref: Ref) -> Record | None:
-    record = run.store.find(*ref.split("/", 1))
+    record = run.store.record_of(ref)
     return record if record is not None and record.status == "done" else None
 
 
-def _scale(run: Run, calibration: Step) -> _Scale | None:
+def _scale(run: Run, measuring: Step) -> _Scale | None:
     """None when a preparing step failed; the run itself will say why."""
-    lengths, speed, heldout = (_record(run, ref) for ref in (run.plan.lengths, calibration.ref, run.plan.heldout))
+    lengths, speed, heldout = (_record(run, ref) for ref in (run.plan.lengths, measuring.ref, run.plan.heldout))
     if lengths is None or speed is None or heldout is None:
         return None
     weights = sum(path.stat().st_size for path in Path(run.facts.base.path).glob("*.safetensors"))
@@ -111,8 +104,8 @@ def _work(run: Run, step: Step, scale: _Scale) -> _Work:
         wanted = tokens * _extra_passes(run, step)
         return _Work(tokens=wanted, seconds=wanted * forward)
     if step.room == "model":
-        share, epochs = _trained_share(run, step, scale), _epochs(step)
-        flops = scale.counts["training_flops"] * share * epochs
+        share, epochs = _trained_share(run, step, scale), _parameter(step, "epochs", 1.0)
+        flops = scale.counts["forward_flops"] * share * epochs * (2.0 if _parameter(step, "rank", 0.0) else 3.0)
         seconds = flops / scale.speed["training_flops_per_second"]
         return _Work(tokens=tokens * share * epochs, seconds=seconds, disk_bytes=scale.model_bytes)
     if step.room == "responses":
@@ -132,10 +125,11 @@ def _extra_passes(run: Run, step: Step) -> float:
     return 0.0
 
 
-def _epochs(step: Step) -> float:
+def _parameter(step: Step, name: str, otherwise: float) -> float:
+    """A numeric parameter of the part of a step."""
     parameters = step.identity.get("parameters")
-    epochs = parameters.get("epochs", 1) if isinstance(parameters, Mapping) else 1
-    return float(epochs) if isinstance(epochs, (int, float)) else 1.0
+    value = parameters.get(name) if isinstance(parameters, Mapping) else None
+    return float(value) if isinstance(value, (int, float)) else otherwise
 
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
@@ -147,12 +141,14 @@ def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
     if not isinstance(identity, Mapping):
         return 1.0
     amount = float(identity["amount"])
+    passes = selection.identity.get("training_passes")
+    flops = scale.counts["forward_flops"] * (float(passes) if isinstance(passes, (int, float)) else 1.0)
     whole = {
         "rows": scale.counts["num_rows"],
         "share": 1.0,
         "tokens": scale.counts["num_response_tokens"],
-        "flops": scale.counts["training_flops"] * _epochs(step),
-        "device-seconds": scale.counts["training_flops"] * _epochs(step) / scale.speed["training_flops_per_second"],
+        "flops": flops,
+        "device-seconds": flops / scale.speed["training_flops_per_second"],
     }[identity["unit"]]
     return min(1.0, amount / whole)
 

@@ -63,9 +63,9 @@ def _at(pool: Pool, positions: npt.NDArray[np.int64]) -> Iterator[Row]:
 
 
 def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
-    """Per row: response tokens, trained response tokens and training FLOPs of one epoch; and what is planted."""
+    """Per row: response tokens, trained response tokens, FLOPs of a forward pass, and what is planted."""
     from sftbench.engines.encode import count_response_tokens, encode_rows
-    from sftbench.engines.flops import shape_at, training_flops
+    from sftbench.engines.flops import forward_flops, shape_at
     from sftbench.engines.loading import load_tokenizer
 
     pool = parent_pool(step, bench)
@@ -73,32 +73,32 @@ def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     tokenizer, shape = load_tokenizer(base), shape_at(base)
     limit = int(step.number("max_length"))
     count = len(pool)
-    response_lengths, training_tokens, total_tokens = (np.zeros(count, dtype=np.int64) for _ in range(3))
-    flops = np.zeros(count)
-    num_planted = num_planted_tokens = position = 0
+    names = ("response_lengths", "training_tokens", "total_tokens", "planted_tokens")
+    numbers = {name: np.zeros(count, dtype=np.int64) for name in names}
+    flops, planted = np.zeros(count), np.zeros(count, dtype=np.bool_)
+    position = 0
     with desk.progress(count, "row") as progress:
         for batch in pool.batches():
             encodings = encode_rows(batch, tokenizer, template="training", max_length=limit)
             for row, alone, encoded in zip(batch, count_response_tokens(batch, tokenizer), encodings, strict=True):
-                response_lengths[position] = alone
-                training_tokens[position] = int(encoded.response.sum())
-                total_tokens[position] = len(encoded.token_ids)
-                flops[position] = training_flops(
-                    shape, [len(encoded.token_ids)], num_scored_tokens=int(training_tokens[position])
-                )
-                num_planted += row.planted is not None
-                num_planted_tokens += int(planted_tokens(row, encoded).sum())
+                trained, total = int(encoded.response.sum()), len(encoded.token_ids)
+                numbers["response_lengths"][position] = alone
+                numbers["training_tokens"][position] = trained
+                numbers["total_tokens"][position] = total
+                numbers["planted_tokens"][position] = int(planted_tokens(row, encoded).sum())
+                planted[position] = row.planted is not None
+                flops[position] = forward_flops(shape, [total], num_scored_tokens=trained)
                 position += 1
             progress.advance(len(batch))
-    arrays = {"response_lengths": response_lengths, "training_tokens": training_tokens, "total_tokens": total_tokens}
-    shelf.save_arrays({**arrays, "training_flops": flops}, bench.work / "lengths.safetensors")
+    arrays = {**numbers, "planted": planted, "forward_flops": flops}
+    shelf.save_arrays(arrays, bench.work / "lengths.safetensors")
     return {
         "num_rows": count,
-        "num_response_tokens": int(training_tokens.sum()),
-        "num_tokens": int(total_tokens.sum()),
-        "num_planted": int(num_planted),
-        "num_planted_tokens": int(num_planted_tokens),
-        "training_flops": float(flops.sum()),
+        "num_response_tokens": int(numbers["training_tokens"].sum()),
+        "num_tokens": int(numbers["total_tokens"].sum()),
+        "num_planted": int(planted.sum()),
+        "num_planted_tokens": int(numbers["planted_tokens"].sum()),
+        "forward_flops": float(flops.sum()),
     }
 
 

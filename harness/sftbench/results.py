@@ -74,7 +74,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
     failure = _failure(run, cell, outcomes)
     if failure is None and any(outcomes.get(ref) != "done" for ref in _own(cell)):
         return None
-    records = {ref: run.store.find(*ref.split("/", 1)) for ref in cell.refs if outcomes.get(ref) == "done"}
+    records = {ref: run.store.record_of(ref) for ref in cell.refs if outcomes.get(ref) == "done"}
     selection = records.get(cell.selection)
     return {
         "schema": SCHEMA,
@@ -100,7 +100,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
 
 
 def _pool(run: Run, cell: Cell) -> dict[str, Any]:
-    lengths = run.store.find(*run.plan.lengths.split("/", 1))
+    lengths = run.store.record_of(run.plan.lengths)
     counts = lengths.payload if lengths else {}
     names = ("num_rows", "num_planted", "num_planted_tokens", "num_response_tokens")
     return {"name": run.facts.pool_name, "key": run.plan.pool, **{name: counts.get(name, 0) for name in names}}
@@ -159,7 +159,7 @@ def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
 
     total = Ledger()
     for ref in refs:
-        record = run.store.find(*ref.split("/", 1))
+        record = run.store.record_of(ref)
         total = total + record.ledger if record else total
     return dataclasses.asdict(total)
 
@@ -185,13 +185,23 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
     refs = {*own}.union(*(run.plan.ancestors(ref) for ref in own))
     for ref in run.plan.steps:
         if ref in refs and outcomes.get(ref) in ("failed", "died"):
-            record = run.store.find(*ref.split("/", 1))
+            record = run.store.record_of(ref)
             step = run.plan.steps[ref]
             if record is not None and record.failure is not None:
-                return {"step": step.label, "error": record.failure.error, "message": record.failure.message}
+                message = _without_places(run, record.failure.message)
+                return {"step": step.label, "error": record.failure.error, "message": message}
             return {
                 "step": step.label,
                 "error": "ProcessDied",
                 "message": "its process died twice; see the log in the store",
             }
     return None
+
+
+def _without_places(run: Run, message: str) -> str:
+    """A message without this machine's folders: results are for publishing."""
+    base, scoring = run.facts.base, run.facts.scoring
+    places = {str(run.store.root): "STORE", base.path: base.name, scoring.path: scoring.name, str(Path.home()): "~"}
+    for place in sorted(places, key=len, reverse=True):
+        message = message.replace(place, places[place])
+    return message

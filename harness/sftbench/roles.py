@@ -81,6 +81,8 @@ class Needs:
     """Row lengths and the training encoding; selectors and trainers have them anyway."""
     models: Mapping[str, Recipe] = field(default_factory=dict)
     """Models to be trained first, by the name under which the desk gives them."""
+    tokenizers: Mapping[str, str] = field(default_factory=dict)
+    """Folders of tokenizers of other models, by the name under which the desk gives them."""
     other_selection: bool = False
 
 
@@ -138,7 +140,7 @@ class Desk(Protocol):
         ...
 
     def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
-        """The tokenizer of a model, without its weights."""
+        """The tokenizer of a model, without its weights, or one declared in `needs().tokenizers`."""
         ...
 
     def training_encoding(self, rows: Iterable[Row], *, max_length: int | None = None) -> Iterator[Encoded]:
@@ -154,7 +156,7 @@ class Desk(Protocol):
         ...
 
     def training_flops(self) -> npt.NDArray[np.float64]:
-        """FLOPs [n] that one epoch of full fine-tuning on each row of the pool takes."""
+        """FLOPs [n] that this method's training, all epochs, takes on each row (with `needs().other_selection`)."""
         ...
 
     def meter(self, **amounts: float) -> None:

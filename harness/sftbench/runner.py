@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from sftbench.budget import Budget
+from sftbench.devices import device_kind, num_cores, processor, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
-from sftbench.methods import ResolvedMethod, resolve
+from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms, make_plan
 from sftbench.plugins import Plugins
@@ -60,7 +62,8 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
     judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
-    facts = survey(settings, plugins)
+    _refuse_step_bounds(budgets, methods)
+    facts = survey(settings, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -83,6 +86,17 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         store=Store(settings.store or default_store()),
         methods=tuple(methods),
     )
+
+
+def _refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:
+    """With a fixed number of steps a row has no price, and a budget of work could not be kept."""
+    counting = [budget for budget in budgets if budget.counts_work]
+    for trainer in {method.trainer for method in methods if counting}:
+        if getattr(trainer, "min_steps", 1) > 1 or getattr(trainer, "max_steps", None) is not None:
+            raise UsageError(
+                f"a budget of {counting[0]} cannot be kept with min_steps or max_steps of {trainer.name}: the work "
+                "would not depend on the rows; give epochs, or a budget in rows"
+            )
 
 
 def _default_name(facts: Facts) -> str:
@@ -165,7 +179,7 @@ def exit_code_of(run: Run, outcomes: Mapping[Ref, Outcome], *, num_failed: int) 
     """0 when no cell failed; what the failure asks for when all cells failed for one kind of reason; else 1."""
     if not num_failed:
         return 0
-    records = [run.store.find(*ref.split("/", 1)) for ref, outcome in outcomes.items() if outcome == "failed"]
+    records = [run.store.record_of(ref) for ref, outcome in outcomes.items() if outcome == "failed"]
     codes = {record.failure.exit_code for record in records if record is not None and record.failure is not None}
     return codes.pop() if len(codes) == 1 and num_failed == len(run.plan.cells) else 1
 
@@ -173,7 +187,7 @@ def exit_code_of(run: Run, outcomes: Mapping[Ref, Outcome], *, num_failed: int) 
 def first_failure(run: Run, outcomes: Mapping[Ref, Outcome], stage: str) -> SftbenchError | None:
     """The first failure of a stage, as the error it was."""
     for ref, step in run.plan.steps.items():
-        record = run.store.find(*ref.split("/", 1)) if outcomes.get(ref) == "failed" else None
+        record = run.store.record_of(ref) if outcomes.get(ref) == "failed" else None
         if step.stage == stage and record is not None and record.failure is not None:
             error = SftbenchError(record.failure.message)
             error.exit_code = record.failure.exit_code
@@ -182,8 +196,6 @@ def first_failure(run: Run, outcomes: Mapping[Ref, Outcome], stage: str) -> Sftb
 
 
 def _as_json(record: Record) -> dict[str, Json]:
-    import json
-
     loaded: dict[str, Json] = json.loads(record.to_json())
     return loaded
 
@@ -203,18 +215,9 @@ def _placed(run: Run, step: Step) -> Step:
 
 def local_slots(workers: int | None) -> Slots:
     """One process per GPU; on a CPU up to four, with the cores shared out."""
-    devices = _visible_gpus()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    devices, cores = visible_gpus(), num_cores()
     count = workers or len(devices) or min(4, cores)
     return Slots(num_workers=count, num_threads=max(1, cores // count), devices=devices)
-
-
-def _visible_gpus() -> tuple[str, ...]:
-    """The GPUs that may be used, found without importing torch."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return tuple(each for each in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if each.strip() not in ("", "-1"))
-    folder = Path("/proc/driver/nvidia/gpus")
-    return tuple(str(index) for index, _ in enumerate(sorted(folder.iterdir()))) if folder.is_dir() else ()
 
 
 def provenance(slots: Slots) -> dict[str, Json]:
@@ -234,7 +237,8 @@ def provenance(slots: Slots) -> dict[str, Json]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "num_threads": slots.num_threads,
-        "device": "cuda" if slots.devices else "cpu",
+        "device": device_kind(),
+        "processor": processor(),
         "packages": {name: _version(name) for name in packages},
     }
 

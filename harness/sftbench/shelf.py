@@ -122,16 +122,17 @@ def load_pass(folder: Path, statistic: str) -> PassResult:
 
 
 def save_model(model: TrainedModel, folder: Path) -> None:
-    """The report of a training; the weights are in the folder already."""
-    base = str(model.base_path) if model.base_path else None
-    _write_json(folder / "trained.json", {"path": model.path.name, "base_path": base, "report": dict(model.report)})
+    """The report of a training; the weights are in the folder already. Where the base lies is not kept."""
+    is_adapter = model.base_path is not None
+    _write_json(folder / "trained.json", {"path": model.path.name, "adapter": is_adapter, "report": dict(model.report)})
 
 
-def load_model(folder: Path) -> TrainedModel:
-    """Where a trained model lies."""
+def load_model(folder: Path, base: Path) -> TrainedModel:
+    """Where a trained model lies; `base` is where its base model lies now."""
     about = _read_json(folder / "trained.json")
-    base = Path(about["base_path"]) if about["base_path"] else None
-    return TrainedModel(path=folder / about["path"], base_path=base, report=about["report"])
+    return TrainedModel(
+        path=folder / about["path"], base_path=base if about["adapter"] else None, report=about["report"]
+    )
 
 
 def save_responses(responses: Responses, folder: Path) -> None:

@@ -39,6 +39,14 @@ class Store:
             return None
         return Record.from_json(text, where=str(path))
 
+    def folder_of(self, ref: str) -> Path:
+        """Where the output of the step `ROOM/KEY` is, or will be."""
+        return self.folder(*ref.split("/", 1))
+
+    def record_of(self, ref: str) -> Record | None:
+        """The record of the step `ROOM/KEY`, or None."""
+        return self.find(*ref.split("/", 1))
+
     @contextmanager
     def making(self, room: str, key: str) -> Iterator[Path]:
         """A folder to make a step in, that survives a kill, so that a long step can go on from checkpoints.

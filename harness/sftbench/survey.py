@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sftbench.devices import device_kind, processor
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.fingerprint import fingerprint_model
+from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, fingerprint_tokenizer
 from sftbench.plan import Facts, ModelFacts
 from sftbench.plugins import Plugins
 from sftbench.rooms import Json
 from sftbench.settings import RunSettings
-
-TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "tokenizer.model", "vocab.txt")
 
 
 def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
@@ -27,8 +27,11 @@ def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: P
     return check_settings({**settings.model_dump(), **defaults, **given})
 
 
-def survey(settings: RunSettings, plugins: Plugins) -> Facts:
-    """Where pool, held-out rows and models lie, and their content keys. Raises a clear error for what is missing."""
+def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Facts:
+    """Where pool, held-out rows and models lie, and their content keys; tokenizers that parts name too.
+
+    Raises a clear error for what is missing.
+    """
     from sftbench.pools import pool_key
 
     suite = plugins.suite(settings.suite) if settings.pool is None or settings.base is None else None
@@ -64,22 +67,42 @@ def survey(settings: RunSettings, plugins: Plugins) -> Facts:
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
         embedder=embedder_identity(),
+        device=device_kind(),
+        processor=processor(),
+        tokenizers={folder: tokenizer_facts(folder) for part in parts for folder in part.needs().tokenizers.values()},
     )
 
 
 def model_facts(model: str, name: str | None = None) -> ModelFacts:
     """Find a model folder, or the snapshot of a hub id in the local cache (downloading it if a hub can be reached)."""
-    path = Path(model).expanduser()
-    if not path.is_dir():
-        if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
-            raise EnvironmentProblem(f"there is no model folder {model}")
-        path = _from_hub(model)
-    if not any((path / file).exists() for file in TOKENIZER_FILES):
+    path = _found(model)
+    if not _has_tokenizer(path):
         advice = f"save one with tokenizer.save_pretrained('{model}')"
         raise UsageError(f"the model {model} has no tokenizer beside it; {advice}")
     on_hub = path.parent.name == "snapshots"
     found = name or (model if on_hub else path.resolve().name)
     return ModelFacts(name=found, path=str(path.resolve()), fingerprint=fingerprint_model(path))
+
+
+def tokenizer_facts(folder: str) -> ModelFacts:
+    """Find the tokenizer that a part names, as `model_facts` finds a model."""
+    path = _found(folder)
+    if not _has_tokenizer(path):
+        raise EnvironmentProblem(f"there is no tokenizer in {folder}: none of {', '.join(TOKENIZER_FILES)}")
+    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_tokenizer(path))
+
+
+def _found(model: str) -> Path:
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1:
+        raise EnvironmentProblem(f"there is no model folder {model}")
+    return _from_hub(model)
+
+
+def _has_tokenizer(path: Path) -> bool:
+    return any((path / file).exists() for file in TOKENIZER_FILES)
 
 
 def _from_hub(model: str) -> Path:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from sftbench import plugins
+from sftbench.devices import device_kind
 from sftbench.executors.local import Slots
 from sftbench.plan import Facts, ModelFacts, Plan, Terms
 from sftbench.runner import Run, carry_out, known_outcomes, local_slots
@@ -37,7 +38,7 @@ def run(workshop, diary):
     model = ModelFacts(name="none", path="", fingerprint="")
     facts = Facts(
         pool_name="toys", pool_source={}, pool_content={}, heldout_source=None, heldout_content=None, base=model,
-        scoring=model, embedder="",
+        scoring=model, embedder="", device="cpu", processor="any",
     )  # fmt: skip
     terms = Terms(
         budgets=(), seeds=(), plant=0, heldout_share=0, heldout_at_most=0, max_length=8, max_new_tokens=1, evals=(),
@@ -124,8 +125,16 @@ def test_the_processes_share_the_cores(monkeypatch):
     assert slots.num_threads >= 1
 
 
+def test_gpus_that_torch_cannot_use_do_not_count(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert local_slots(2).devices == ()
+    assert device_kind() == "cpu"
+
+
 def test_every_visible_gpu_has_a_process(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     slots = local_slots(None)
     assert (slots.num_workers, slots.devices) == (2, ("3", "5"))
     assert isinstance(slots, Slots)

@@ -8,7 +8,7 @@ import sftbench
 
 LAYERS = (
     {"rooms", "errors"},
-    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects"},
+    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
     {"methods", "settings", "plan"},
     {"desk", "bench", "prepare", "perform"},

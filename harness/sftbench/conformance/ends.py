@@ -100,7 +100,12 @@ class Ends:
             return "model", {"selection": self.given.selection}, where, identity
         other = {"other": self.given.selection} if part.needs().other_selection else {}
         parents = {**lengths, "scores": self.given.scores, **other}
-        return "selection", parents, where, {"budget": budget.identity(), "epochs": 1}
+        return (
+            "selection",
+            parents,
+            where,
+            {"budget": budget.identity(), "training_passes": 3.0, "training_passes_of_other": 3.0},
+        )
 
 
 def _rows(planner: Planner, suite: Suite, part: str) -> Ref:

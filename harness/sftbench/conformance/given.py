@@ -53,7 +53,7 @@ class Given:
             return evaluations[part.name]
         cell = Cell(
             method="base", label="base", kind="control", budget="", seed=0, fidelity="", matched_to=None,
-            selection=self.selection, model=None, evaluations={}, responses=responses,
+            training_passes=3.0, selection=self.selection, model=None, evaluations={}, responses=responses,
         )  # fmt: skip
         verdicts = planner.verdicts(cell, cell)
         assert verdicts is not None
@@ -61,7 +61,7 @@ class Given:
 
 
 def _candidates(store: Store, planner: Planner) -> list[str]:
-    """The ids that are left when held-out rows are split off: which these are is known by id."""
+    """The ids that are left when held-out rows are split off: which these are is known by their text."""
     from sftbench.pools import held_out_split, read_pool
 
     with store.making("pool", "whole") as work:

@@ -11,6 +11,7 @@ from sftbench.conformance.given import Given
 from sftbench.conformance.material import Material
 from sftbench.conformance.offers import Offer
 from sftbench.conformance.seals import Seals
+from sftbench.devices import device_kind
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import fingerprint_model, hash_file, key_of
 from sftbench.plan import Facts, ModelFacts, Planner, Ref, Step, Terms, parents_first
@@ -73,6 +74,7 @@ class Trial:
             pool_name="check", pool_source={"source": str(pool)},
             pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm",
+            device=device_kind(), processor="any",
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(SEED,), plant=0.0, heldout_share=0.2, heldout_at_most=12, max_length=128,
@@ -92,9 +94,9 @@ def _done(store: Store, steps: Mapping[Ref, Step], seals: Seals, given: Given) -
 
 def _hash(store: Store, ref: Ref) -> str:
     """Of every file of a step but its record, which tells times, and of what the record tells besides."""
-    folder = store.folder(*ref.split("/", 1))
+    folder = store.folder_of(ref)
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    record = store.find(*ref.split("/", 1))
+    record = store.record_of(ref)
     hashes = {name: hash_file(path) for name, path in files.items() if name != "record.json"}
     return key_of({"files": hashes, "payload": dict(record.payload) if record else {}})
 
@@ -106,7 +108,7 @@ def why(store: Store, steps: Mapping[Ref, Step], ref: Ref, outcomes: Mapping[Ref
     waiting = [ref]
     while waiting:
         each = waiting.pop()
-        record = store.find(*each.split("/", 1))
+        record = store.record_of(each)
         if record is not None and record.failure is not None:
             return f"{steps[each].label}: {record.failure.error}: {record.failure.message}"
         if outcomes.get(each) == "died":

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.fingerprint import fingerprint_model, hash_file, key_of
+from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, hash_file, key_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 
 
 def load_tokenizer(path: Path | str) -> PreTrainedTokenizerFast:
@@ -24,12 +23,14 @@ def load_tokenizer(path: Path | str) -> PreTrainedTokenizerFast:
 
     folder = model_folder(path)
     # Without its files some tokenizer classes load all the same, with an empty vocabulary.
-    if not any((folder / name).is_file() for name in _TOKENIZER_FILES):
-        raise UsageError(f"the model '{path}' has no tokenizer: none of {', '.join(_TOKENIZER_FILES[:4])} is there")
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise UsageError(f"the model '{path}' has no tokenizer: none of {', '.join(TOKENIZER_FILES[:4])} is there")
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(path))
     except (OSError, ValueError, KeyError) as problem:
         raise UsageError(f"the tokenizer of '{path}' cannot be loaded: {problem}") from problem
+    if not tokenizer.is_fast:
+        raise UsageError(f"the tokenizer of '{path}' has no fast form (tokenizer.json), which tells where tokens lie")
     return tokenizer  # type: ignore[no-any-return]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
+from sftbench_plugins.controls.chance import permutation
 
 NUM_BANDS = 10
 
@@ -38,7 +39,7 @@ class MatchedRandom:
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         other = _positions(pool, desk.other_selection().ids)
-        order = np.random.default_rng(desk.seed).permutation(len(pool)).astype(np.int64)
+        order = permutation(len(pool), desk.seed, f"random-{self.match}")
         report: dict[str, Json]
         if self.match == "lengths":
             lengths = desk.response_lengths()
@@ -62,8 +63,7 @@ class MatchedRandom:
             trained = float((labels.values > 0).sum()) if labels is not None else float(costs[other].sum())
             return costs, trained
         cost = desk.other_cost()
-        epochs = cost["training_flops"] / float(desk.training_flops()[other].sum())
-        return desk.training_flops() * epochs, cost["selecting_flops"] + cost["training_flops"]
+        return desk.training_flops(), cost["selecting_flops"] + cost["training_flops"]
 
 
 def _positions(pool: Pool, ids: Sequence[str]) -> Positions:

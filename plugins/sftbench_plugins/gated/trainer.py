@@ -43,6 +43,11 @@ class Gated(TrainingSettings):
         super().__post_init__()
         self.distillation()
 
+    @property
+    def passes_per_epoch(self) -> float:
+        """With the teacher's forward pass, counted for every row: which rows are distilled is not known beforehand."""
+        return super().passes_per_epoch + 1.0
+
     def needs(self) -> Needs:
         """The reference, unless it is the base model."""
         if self.reference != "warmup":

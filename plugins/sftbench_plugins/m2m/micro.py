@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Allowance, Desk, EnvironmentProblem, Json, Needs, Pool, Scores, Selection, UsageError, param
+from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
 from sftbench_plugins.m2m.bands import Band, find_band
 from sftbench_plugins.m2m.lengths import LengthControl, Limits, length_strata
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
-    from transformers import PreTrainedTokenizerFast
 
     from sftbench_plugins.m2m.reading import Reading, Segmenter
     from sftbench_plugins.m2m.series import Series
@@ -62,8 +61,11 @@ class Micro:
             raise ValueError(f"band_high is {self.band_high}, below band_low, which is {self.band_low}")
 
     def needs(self) -> Needs:
-        student = self.segmentation == "tokens" and self.tokenizer == "student"
-        return Needs(language_models=("base",) if student else (), lengths=True)
+        if self.segmentation != "tokens":
+            return Needs(lengths=True)
+        if self.tokenizer == "student":
+            return Needs(language_models=("base",), lengths=True)
+        return Needs(tokenizers={"foreign": self.tokenizer}, lengths=True)
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         """Cover the types of the level's pool, then fill so that types occur equally often.
@@ -87,25 +89,14 @@ class Micro:
     def _read(self, pool: Pool, lengths: npt.NDArray[np.int64], desk: Desk) -> tuple[Reading, Segmenter]:
         from sftbench_plugins.m2m.reading import Tokens, Words, read
 
-        segment: Segmenter = Words() if self.segmentation == "words" else Tokens(self._tokenizer(desk))
+        student = self.tokenizer == "student"
+        words = self.segmentation == "words"
+        segment: Segmenter = Words() if words else Tokens(desk.tokenizer("base" if student else "foreign"))
         wanted = LengthControl.parse(self.length_control).admits(lengths)
         path = desk.scratch / "types.int32"
         with desk.progress(len(pool), "rows") as progress:
             reading = read(pool, self.component, segment=segment, wanted=wanted, path=path, progress=progress)
         return reading, segment
-
-    def _tokenizer(self, desk: Desk) -> PreTrainedTokenizerFast:
-        if self.tokenizer == "student":
-            return desk.tokenizer("base")
-        from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-        try:
-            loaded = AutoTokenizer.from_pretrained(self.tokenizer, local_files_only=True)
-        except (OSError, ValueError) as problem:
-            raise EnvironmentProblem(f"micro: no tokenizer could be read from {self.tokenizer}: {problem}") from None
-        if not isinstance(loaded, PreTrainedTokenizerFast):
-            raise EnvironmentProblem(f"micro: {self.tokenizer} holds no fast tokenizer (tokenizer.json)")
-        return loaded
 
     def _types(self, reading: Reading, segment: Segmenter) -> tuple[Band, csr_array]:
         reading.occurrences[segment.ignored] = reading.num_holders[segment.ignored] = 0

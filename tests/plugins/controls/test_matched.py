@@ -96,11 +96,11 @@ def test_masked_tokens_are_not_counted_as_trained(make_pool: MakePool, desk: Cal
 
 
 def test_compute_spent_on_choosing_buys_further_rows(make_pool: MakePool, desk: Callable[..., Any]) -> None:
-    flops, other, epochs = np.full(NUM_ROWS, 100.0), np.arange(10), 3
-    cost = {"selecting_flops": 6000.0, "training_flops": epochs * 10 * 100.0}
+    flops, other = np.full(NUM_ROWS, 300.0), np.arange(10)
+    cost = {"selecting_flops": 6000.0, "training_flops": 10 * 300.0}
     given = desk(flops=flops, other=selection_of(other), cost=cost)
     chosen = MatchedRandom(match="compute").select(make_pool(["a"] * NUM_ROWS), None, rows(NUM_ROWS), given)
-    assert len(chosen.ids) == 10 + 6000 // (epochs * 100)
+    assert len(chosen.ids) == 10 + 6000 // 300
 
 
 def test_compute_beyond_the_pool_takes_the_whole_pool(make_pool: MakePool, desk: Callable[..., Any]) -> None:

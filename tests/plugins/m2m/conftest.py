@@ -99,7 +99,7 @@ class Desk:
         self.advanced = 0
 
     def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
-        assert name == "base"
+        assert name in ("base", "foreign")
         return self._tokenizer
 
     def response_lengths(self) -> npt.NDArray[np.int64]:

@@ -50,6 +50,11 @@ class TrainingSettings:
             raise ValueError(f"max_steps ({self.max_steps}) is below min_steps ({self.min_steps})")
 
     @property
+    def passes_per_epoch(self) -> float:
+        """Forward passes that an epoch is worth: a backward pass takes two, with LoRA one (no gradient of weights)."""
+        return 2.0 if self.rank else 3.0
+
+    @property
     def peak_learning_rate(self) -> float:
         """The learning rate that is meant for a model of a billion parameters and more: as given, or the usual one."""
         if self.learning_rate is not None:
