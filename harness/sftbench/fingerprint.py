@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sftbench.errors import EnvironmentProblem, UsageError
+
+REMEMBERED_BYTES = 64 * 2**20
+_SETTLED_NS = 2 * 10**9
 
 
 def canonical(value: object) -> str:
@@ -45,9 +51,39 @@ def key_of(value: object) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces."""
+    """SHA-256 of a file's bytes, read in pieces. For large files it is remembered until the file changes."""
+    status = path.stat()
+    if status.st_size < REMEMBERED_BYTES:
+        return _hash_bytes(path)
+    note = _notes() / hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
+    state = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    with contextlib.suppress(OSError, ValueError):
+        known_state, known_hash = note.read_text(encoding="utf-8").splitlines()
+        if known_state == state:
+            return known_hash
+    content = _hash_bytes(path)
+    # A file that was written just now may change again within the resolution of its time.
+    if time.time_ns() - status.st_mtime_ns > _SETTLED_NS:
+        with contextlib.suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            partial = note.with_suffix(f".{os.getpid()}")
+            partial.write_text(f"{state}\n{content}\n", encoding="utf-8")
+            partial.replace(note)
+    return content
+
+
+def _hash_bytes(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _notes() -> Path:
+    return user_cache() / "hashes"
+
+
+def user_cache() -> Path:
+    """The folder for what can be made again: `sftbench` in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sftbench"
 
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")

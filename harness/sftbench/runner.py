@@ -15,6 +15,7 @@ from sftbench.budget import Budget
 from sftbench.devices import device_kind, num_cores, processor, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
+from sftbench.fingerprint import user_cache
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms, make_plan
@@ -125,9 +126,8 @@ def _compared(method: ResolvedMethod) -> ResolvedMethod:
 
 def default_store() -> Path:
     """`SFTBENCH_STORE`, or a folder in the user's cache."""
-    if os.environ.get("SFTBENCH_STORE"):
-        return Path(os.environ["SFTBENCH_STORE"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sftbench"
+    named = os.environ.get("SFTBENCH_STORE")
+    return Path(named) if named else user_cache()
 
 
 def known_outcomes(plan: Plan, store: Store, redo: Redo) -> tuple[dict[Ref, Outcome], frozenset[Ref]]:
