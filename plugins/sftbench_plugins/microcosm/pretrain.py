@@ -1,7 +1,7 @@
 """Makes the packaged base model: `python -m sftbench_plugins.microcosm.pretrain`.
 
-Tokenizer and weights come from the suite's own terse text and a fixed seed; a few minutes
-on two cores, less on a GPU.
+Tokenizer and weights come from the suite's own terse text and a fixed seed; half an hour
+on two cores, minutes on a GPU.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def pretrain(model: LlamaForCausalLM, stream: Iterator[tuple[torch.Tensor, torch
 def main() -> None:
     """Trains tokenizer and model and writes both to the model folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--num-steps", type=int, default=1600)
+    parser.add_argument("--num-steps", type=int, default=3000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=MODEL_FOLDER)
     given = parser.parse_args()

@@ -13,19 +13,19 @@ from sftbench_plugins.microcosm.tasks import Task, make_task
 
 MODEL_FOLDER: Final = Path(__file__).parent / "model"
 
-NUM_POOL_ROWS: Final = 1000
-PLANTED_SHARE: Final = 0.4
-BUDGET_ROWS: Final = 120
-NUM_HELDOUT_ITEMS: Final = 198
+NUM_POOL_ROWS: Final = 500
+PLANTED_SHARE: Final = 0.5
+BUDGET_ROWS: Final = 60
+NUM_HELDOUT_ITEMS: Final = 242
 MAX_NEW_TOKENS: Final = 64
 
-NUM_EPOCHS: Final = 8
+NUM_EPOCHS: Final = 6
 LEARNING_RATE: Final = 1e-3
 BATCH_SIZE: Final = 16
 WARMUP_SHARE: Final = 0.1
 WEIGHT_DECAY: Final = 0.0
 
-VERSION: Final = "2"
+VERSION: Final = "3"
 """Bumped whenever the rows, the items or the base model change."""
 
 DEFAULTS: Final[Mapping[str, Json]] = {
