@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
-from sftbench_plugins.controls.chance import permutation
+from sftbench_plugins.controls.chance import permutation, trainable
 
 NUM_BANDS = 10
 
@@ -39,7 +39,7 @@ class MatchedRandom:
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         other = _positions(pool, desk.other_selection().ids)
-        order = permutation(len(pool), desk.seed, f"random-{self.match}")
+        order = trainable(permutation(len(pool), desk.seed, f"random-{self.match}"), desk)
         report: dict[str, Json]
         if self.match == "lengths":
             lengths = desk.response_lengths()

@@ -8,12 +8,16 @@ from typing import ClassVar
 import numpy as np
 
 from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection, param
-from sftbench_plugins.controls.chance import permutation
+from sftbench_plugins.controls.chance import permutation, trainable
 
 
 @dataclass(frozen=True, kw_only=True)
 class Random:
-    """Rows in an order drawn by chance from the seed, as many as the allowance admits."""
+    """Rows in an order drawn by chance from the seed, as many as the allowance admits.
+
+    Rows that leave nothing to train on (no response, a prompt longer than the window) are not drawn: every
+    method leaves them out, and chance must not lose by them.
+    """
 
     name: ClassVar[str] = "random"
     version: ClassVar[str] = "1"
@@ -25,7 +29,7 @@ class Random:
         return Needs()
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
-        chosen = allowance.fit(permutation(len(pool), desk.seed, self.purpose))
+        chosen = allowance.fit(trainable(permutation(len(pool), desk.seed, self.purpose), desk))
         return Selection(ids=tuple(pool.ids[at] for at in chosen))
 
 

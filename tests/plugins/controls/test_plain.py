@@ -45,6 +45,23 @@ def test_chance_keeps_within_a_budget_of_tokens(make_pool: MakePool, desk: Calla
     assert 40 < spent <= 60
 
 
+def test_rows_that_leave_nothing_to_train_on_are_not_drawn(make_pool: MakePool, desk: Callable[..., Any]) -> None:
+    tokens = np.arange(20) % 4
+    chosen = Random().select(make_pool(["a"] * 20), None, rows(20, 20), desk(tokens=tokens)).ids
+    assert sorted(chosen) == sorted(f"r{at}" for at in range(20) if at % 4)
+
+
+def test_two_purposes_of_one_seed_draw_apart(make_pool: MakePool, desk: Callable[..., Any]) -> None:
+    pool, shared = make_pool(["a"] * 100), 0
+    for seed in range(50):
+        drawn = [
+            set(Random(purpose=each).select(pool, None, rows(20, 100), desk(seed=seed)).ids) for each in ("a", "b")
+        ]
+        shared += len(drawn[0] & drawn[1])
+    # Hypergeometric: 4 of 20 are shared on average, with a variance of 2.6 for each seed.
+    assert abs(shared - 50 * 4) < 4 * (50 * 2.6) ** 0.5
+
+
 def test_everything_is_the_pool_in_its_order(make_pool: MakePool, desk: Callable[..., Any]) -> None:
     pool = make_pool(["a", "b", "c"])
     assert Everything().select(pool, None, rows(3, 3), desk()).ids == ("r0", "r1", "r2")
