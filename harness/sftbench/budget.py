@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +95,17 @@ class RowPrices:
     response_tokens: npt.NDArray[np.int64]
     training_flops: npt.NDArray[np.float64]
     flops_per_second: float
+
+    @classmethod
+    def of(
+        cls, lengths: Mapping[str, npt.NDArray[Any]], *, training_passes: float, flops_per_second: float
+    ) -> RowPrices:
+        """From the arrays of the room `lengths`, for a training worth so many forward passes over its rows."""
+        return cls(
+            response_tokens=lengths["training_tokens"].astype(np.int64),
+            training_flops=lengths["forward_flops"] * training_passes,
+            flops_per_second=flops_per_second,
+        )
 
 
 def allowance(budget: Budget, prices: RowPrices, *, spent_flops: float = 0.0, spent_seconds: float = 0.0) -> Allowance:

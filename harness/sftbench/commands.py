@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sftbench import plugins
 from sftbench.choosing import Choice, score_pool, select_rows
+from sftbench.compare import compare
 from sftbench.errors import SftbenchError
-from sftbench.results import write_results
-from sftbench.runner import Watcher, carry_out, prepare, require_store
+from sftbench.runner import Watcher, prepare
 from sftbench.settings import load_settings
 from sftbench.survey import with_suite_defaults
 
@@ -27,12 +27,10 @@ def run(*, watcher: Watcher | None = None, config: Path | None = None, **setting
     found = plugins.load()
     checked, given = load_settings(settings, config)
     planned = prepare(with_suite_defaults(checked, given, found), given, found)
-    require_store(planned)
-    folder, cells = write_results(planned, carry_out(planned, watcher or _silent()))
-    if not cells:
+    compared = compare(planned, watcher or _silent())
+    if compared.board is None:
         raise SftbenchError("nothing is finished yet, so there is no board")
-    _write_board(folder, planned.settings.board or Path("leaderboards") / planned.name)
-    return load_board(folder)
+    return load_board(compared.results)
 
 
 def select(method: str, *, pool: str, budget: str, watcher: Watcher | None = None, **more: Any) -> Choice:
@@ -60,13 +58,6 @@ def load_board(path: str | Path) -> pandas.DataFrame:
     from sftbench.board.render import load_board as load
 
     return load(path)
-
-
-def _write_board(folder: Path, out: Path) -> None:
-    from sftbench.board.build import build_board
-    from sftbench.board.render import write_board
-
-    write_board(build_board(folder), out)
 
 
 def _silent() -> Watcher:

@@ -53,7 +53,7 @@ class WorkingDesk:
         return shelf.load_arrays(folder / "embeddings.safetensors")["embeddings"]
 
     def model_path(self, name: str) -> TrainedModel:
-        if name == "trained":
+        if name == "trained" and self.step.stage == "measure":
             if "model" not in self.step.parents:
                 return TrainedModel(path=Path(self.step.where["base"]))
             return self._trained(self.step.parents["model"])
@@ -107,8 +107,7 @@ class WorkingDesk:
 
     def other_cost(self) -> Mapping[str, float]:
         selecting = self.step.where.get("other_steps", "")
-        records = [self.store.record_of(ref) for ref in selecting.split() if ref]
-        choosing = sum(record.ledger.flops for record in records if record is not None)
+        choosing = sum(self.store.ended(ref).ledger.flops for ref in selecting.split())
         positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
         chosen = [positions[row_id] for row_id in self.other_selection().ids]
         training = float(self._training_flops("training_passes_of_other")[chosen].sum())

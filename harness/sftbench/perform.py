@@ -152,13 +152,10 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
     if wanted == "all" or not isinstance(wanted, Mapping):
         return Allowance(cap=float(count), row_costs=np.ones(count), unit="rows")
     budget = Budget(amount=float(wanted["amount"]), unit=wanted["unit"], with_selection=bool(wanted["with_selection"]))  # type: ignore[arg-type]
-    spent = [bench.store.record_of(ref) for ref in step.where.get("choosing_steps", "").split()]
-    ledgers = [record.ledger for record in spent if record is not None] + ([also] if also else [])
-    prices = RowPrices(
-        response_tokens=lengths["training_tokens"].astype(np.int64),
-        training_flops=lengths["forward_flops"] * (step.number("training_passes") if budget.counts_work else 0.0),
-        flops_per_second=_speed(step, bench),
-    )
+    spent = [bench.store.ended(ref) for ref in step.where.get("choosing_steps", "").split()]
+    ledgers = [record.ledger for record in spent] + ([also] if also else [])
+    passes = step.number("training_passes") if budget.counts_work else 0.0
+    prices = RowPrices.of(lengths, training_passes=passes, flops_per_second=_speed(step, bench))
     return allowance(
         budget,
         prices,
@@ -170,8 +167,8 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
 def _speed(step: Step, bench: Bench) -> float:
     if "calibration" not in step.parents:
         return 1.0
-    record = bench.store.record_of(step.parents["calibration"])
-    return float(record.payload["training_flops_per_second"]) if record else 1.0  # type: ignore[arg-type]
+    payload = bench.store.ended(step.parents["calibration"]).payload
+    return float(payload["training_flops_per_second"])  # type: ignore[arg-type]
 
 
 def _train(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

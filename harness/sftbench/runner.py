@@ -9,10 +9,11 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
-from sftbench.budget import Budget
-from sftbench.devices import device_kind, num_cores, processor, visible_gpus
+from sftbench.budget import Budget, RowPrices, allowance
+from sftbench.devices import num_processes, num_threads, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
@@ -24,6 +25,7 @@ from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
 from sftbench.settings import Redo, RunSettings
+from sftbench.shelf import load_arrays
 from sftbench.store import Store
 from sftbench.survey import survey, window
 
@@ -54,6 +56,11 @@ class Run:
     store: Store
     methods: tuple[ResolvedMethod, ...]
 
+    @property
+    def board_folder(self) -> Path:
+        """Where the board goes."""
+        return self.settings.board or Path("leaderboards") / self.name
+
 
 def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -> Run:
     """Check every name and setting, look at the inputs, and plan. Nothing is run."""
@@ -63,7 +70,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
     judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
-    _refuse_step_bounds(budgets, methods)
+    refuse_step_bounds(budgets, methods)
     facts = survey(settings, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
     terms = Terms(
         budgets=budgets,
@@ -89,10 +96,11 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     )
 
 
-def _refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:
+def refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:
     """With a fixed number of steps a row has no price, and a budget of work could not be kept."""
     counting = [budget for budget in budgets if budget.counts_work]
-    for trainer in {method.trainer for method in methods if counting}:
+    bound = [method for method in methods if method.trains and not method.ignores_budget]
+    for trainer in {method.trainer for method in bound if counting}:
         if getattr(trainer, "min_steps", 1) > 1 or getattr(trainer, "max_steps", None) is not None:
             raise UsageError(
                 f"a budget of {counting[0]} cannot be kept with min_steps or max_steps of {trainer.name}: the work "
@@ -137,7 +145,7 @@ def known_outcomes(plan: Plan, store: Store, redo: Redo) -> tuple[dict[Ref, Outc
     if redo == "always":
         return {}, frozenset(ref for ref, record in found.items() if record is not None)
     if redo == "failed":
-        again = frozenset(ref for ref, status in known.items() if status == "failed")
+        again = frozenset(ref for ref, record in found.items() if record is not None and record.status == "failed")
         return {ref: status for ref, status in known.items() if ref not in again}, again
     return dict(known), frozenset(ref for ref, record in found.items() if record is not None and ref not in known)
 
@@ -148,9 +156,16 @@ def _passing(record: Record) -> bool:
     return failure is not None and (failure.exit_code == 4 or failure.error in ("MemoryError", "OutOfMemoryError"))
 
 
-def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lambda step: True) -> dict[Ref, Outcome]:
-    """Do what is missing. Returns the outcome of every step that was reached."""
+def carry_out(
+    run: Run,
+    watcher: Watcher,
+    *,
+    only: Callable[[Step], bool] = lambda step: True,
+    ended_before: Mapping[Ref, Outcome] = MappingProxyType({}),
+) -> dict[Ref, Outcome]:
+    """Do what is missing, but not what has just ended. Returns the outcome of every step that was reached."""
     known, redo = known_outcomes(run.plan, run.store, run.settings.redo)
+    known, redo = {**known, **ended_before}, redo - set(ended_before)
     steps = {ref: _placed(run, step) for ref, step in run.plan.steps.items() if only(step)}
     watcher.planned(len(steps), sum(ref in known for ref in steps))
     if run.settings.redo == "never" or all(ref in known for ref in steps):
@@ -159,7 +174,7 @@ def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lamb
     def ended(step: Step, outcome: Outcome, why: str) -> None:
         record = run.store.find(step.room, step.key)
         if record is not None:
-            run.plugins.observe(_as_json(record))
+            _tell_observers(run, step, record, watcher)
         watcher.ended(step, outcome, why, record)
 
     slots = local_slots(run.settings.workers)
@@ -167,7 +182,7 @@ def carry_out(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lamb
         store=run.store.root,
         slots=slots,
         logs=run.store.root / "logs",
-        provenance=provenance(slots),
+        provenance=provenance(run, slots),
         on_event=watcher.event,
         on_end=ended,
         redo=redo,
@@ -195,6 +210,15 @@ def first_failure(run: Run, outcomes: Mapping[Ref, Outcome], stage: str) -> Sftb
     return None
 
 
+def _tell_observers(run: Run, step: Step, record: Record, watcher: Watcher) -> None:
+    # Whoever only looks on must not end the work of others.
+    try:
+        run.plugins.observe(_as_json(record))
+    except Exception as problem:
+        message = f"a plugin failed on hearing that '{step.label}' ended: {type(problem).__name__}: {problem}"
+        watcher.event(step, {"event": "log", "message": message})
+
+
 def _as_json(record: Record) -> dict[str, Json]:
     loaded: dict[str, Json] = json.loads(record.to_json())
     return loaded
@@ -215,12 +239,10 @@ def _placed(run: Run, step: Step) -> Step:
 
 def local_slots(workers: int | None) -> Slots:
     """One process per GPU; on a CPU up to four, with the cores shared out."""
-    devices, cores = visible_gpus(), num_cores()
-    count = workers or len(devices) or min(4, cores)
-    return Slots(num_workers=count, num_threads=max(1, cores // count), devices=devices)
+    return Slots(num_workers=num_processes(workers), num_threads=num_threads(workers), devices=visible_gpus())
 
 
-def provenance(slots: Slots) -> dict[str, Json]:
+def provenance(run: Run, slots: Slots) -> dict[str, Json]:
     """What the numbers were made with."""
     packages = (
         "sftbench",
@@ -237,8 +259,8 @@ def provenance(slots: Slots) -> dict[str, Json]:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "num_threads": slots.num_threads,
-        "device": device_kind(),
-        "processor": processor(),
+        "device": run.facts.device,
+        "processor": run.facts.processor,
         "packages": {name: _version(name) for name in packages},
     }
 
@@ -250,10 +272,35 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-def require_store(run: Run) -> None:
-    """Fail before any work if the store or the results cannot be written."""
-    for folder in (run.store.root, run.settings.results):
+def is_preparing(step: Step) -> bool:
+    """Reading and measuring of the inputs, which come before everything else."""
+    return step.stage == "prepare"
+
+
+def require_places(run: Run) -> None:
+    """Fail before any work if store, results or board cannot be written."""
+    for what, folder in (("store", run.store.root), ("results", run.settings.results), ("board", run.board_folder)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".probe-{os.getpid()}"
+            probe.write_text("")
+            probe.unlink()
         except OSError as problem:
-            raise UsageError(f"cannot make the folder {folder}: {problem.strerror}") from None
+            raise UsageError(f"cannot write to {folder}: {problem.strerror}; choose another with --{what}") from None
+
+
+def check_budgets(run: Run) -> None:
+    """Hold every budget against the pool, once it has been read, before anything is spent on choosing.
+
+    Raises `UsageError` for a budget above the pool and `BudgetError` for one that admits no row.
+    """
+    folder = run.store.folder_of(run.plan.lengths)
+    if run.store.record_of(run.plan.lengths) is None:
+        return
+    lengths = load_arrays(folder / "lengths.safetensors")
+    speeds = [run.store.record_of(ref) for ref, step in run.plan.steps.items() if step.room == "calibration"]
+    speed = next((record.payload["training_flops_per_second"] for record in speeds if record is not None), 1.0)
+    bound = [method for method in run.methods if not method.ignores_budget and method.generator is None]
+    for budget in run.terms.budgets:
+        for passes in {method.training_passes for method in bound if method.trains}:
+            allowance(budget, RowPrices.of(lengths, training_passes=passes, flops_per_second=float(speed)))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sftbench.errors import EnvironmentProblem
+from sftbench.errors import EnvironmentProblem, SftbenchError
 from sftbench.record import Record
 
 RECORD = "record.json"
@@ -47,6 +47,13 @@ class Store:
         """The record of the step `ROOM/KEY`, or None."""
         return self.find(*ref.split("/", 1))
 
+    def ended(self, ref: str) -> Record:
+        """The record of a step that another rests on. Raises `SftbenchError` when it is gone."""
+        record = self.record_of(ref)
+        if record is None:
+            raise SftbenchError(f"{ref} is no longer in the store {self.root}; run again, and it is made again")
+        return record
+
     @contextmanager
     def making(self, room: str, key: str) -> Iterator[Path]:
         """A folder to make a step in, that survives a kill, so that a long step can go on from checkpoints.
@@ -65,6 +72,9 @@ class Store:
         target = self.folder(record.room, record.key)
         with full_disk_explained(self.root):
             shutil.rmtree(work / "scratch", ignore_errors=True)
+            # A record may not outlive the files beside it when the power goes.
+            for path in (each for each in work.rglob("*") if each.is_file() and not each.is_symlink()):
+                _sync(path)
             write_atomically(work / RECORD, record.to_json())
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.exists():
@@ -72,6 +82,17 @@ class Store:
                 target.rename(aside)
                 shutil.rmtree(aside, ignore_errors=True)
             work.rename(target)
+            _sync(target.parent)
+
+    def is_in_use(self) -> bool:
+        """True while a step is being made, by whichever run."""
+        for path in (self.root / "locks").glob("*"):
+            with path.open("w") as handle:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+        return False
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:
@@ -80,6 +101,15 @@ class Store:
         with path.open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written to a file, or a folder's list of names."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -94,18 +124,18 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 @contextmanager
-def full_disk_explained(root: Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a message with the way out."""
+def full_disk_explained(root: Path, what: str = "store") -> Iterator[None]:
+    """Turn a full or read-only disk into a message with the way out: the flag `--what`."""
     try:
         yield
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EnvironmentProblem(
-                f"the disk of the store {root} is full; what was finished is kept. Free some space "
-                "('bench cache' lists what is large) or choose another place with --store, then run again"
+                f"the disk of the {what} {root} is full; what was finished is kept. Free some space "
+                f"('bench cache' lists what is large) or choose another place with --{what}, then run again"
             ) from None
         if problem.errno in (errno.EACCES, errno.EROFS):
             raise EnvironmentProblem(
-                f"cannot write to the store {root}: {problem.strerror}; choose another with --store"
+                f"cannot write to the {what} {root}: {problem.strerror}; choose another with --{what}"
             ) from None
         raise

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
-NOT_ROOMS = ("unfinished", "logs", "locks")
-"""What else lies in a store."""
+NOT_ROOMS = ("unfinished", "logs", "hashes")
+"""What else lies in a store and may be removed; its locks may not."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,21 +18,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--remove",
         metavar="ROOM",
-        help="remove the outputs of one room (such as model), , or 'unfinished', 'logs', or 'all'",
+        help="remove the outputs of one room (such as model), , 'unfinished', 'logs', 'hashes' or 'all'",
     )
     add_format(parser, FORMATS)
 
 
 def run(options: argparse.Namespace) -> int:
-    from sftbench.errors import unknown_name
+    from sftbench.errors import UsageError, unknown_name
     from sftbench.plan import STAGES
     from sftbench.runner import default_store
+    from sftbench.store import Store
 
     root = options.store or default_store()
     rooms = (*STAGES, *NOT_ROOMS)
     if options.remove is not None:
         if options.remove not in (*rooms, "all"):
             raise unknown_name("room", options.remove, (*rooms, "all"))
+        if Store(root).is_in_use():
+            raise UsageError(f"a run is working in the store {root}; remove nothing while it does")
         for room in rooms if options.remove == "all" else (options.remove,):
             shutil.rmtree(root / room, ignore_errors=True)
     rows = [_row(root, room) for room in rooms if (root / room).is_dir()]

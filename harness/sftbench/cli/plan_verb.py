@@ -17,10 +17,10 @@ def run(options: argparse.Namespace) -> int:
     import sys
 
     from sftbench.predict import predict
-    from sftbench.runner import require_store
+    from sftbench.runner import require_places
 
     planned = prepared(options)
-    require_store(planned)
+    require_places(planned)
     with Watching() as watcher:
         prediction = predict(planned, watcher)
     print_rows(prediction.cells, options.output, title=f"{planned.name}: {len(prediction.cells)} cells")

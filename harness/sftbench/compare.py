@@ -1,0 +1,66 @@
+"""One run from start to end: look at the inputs, do what is missing, write records and board."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftbench.board.build import build_board
+from sftbench.board.render import write_board
+from sftbench.board.table import Board
+from sftbench.executors.local import Outcome
+from sftbench.plan import Ref
+from sftbench.results import write_results
+from sftbench.runner import (
+    Run,
+    Watcher,
+    carry_out,
+    check_budgets,
+    first_failure,
+    is_preparing,
+    known_outcomes,
+    require_places,
+)
+from sftbench.store import full_disk_explained
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a run came to. `cells` are the records as written; without any there is no board."""
+
+    results: Path
+    cells: list[dict[str, Any]]
+    outcomes: Mapping[Ref, Outcome]
+    board: Board | None
+
+
+def compare(run: Run, watcher: Watcher) -> Comparison:
+    """Carry a run out and write its results and its board.
+
+    Raises the error of an input that cannot be read, and `UsageError` for a budget above the pool,
+    before anything is spent or written. A run that is interrupted writes what is finished first.
+    """
+    require_places(run)
+    prepared = carry_out(run, watcher, only=is_preparing)
+    unread = first_failure(run, prepared, "prepare")
+    if unread is not None:
+        raise unread
+    check_budgets(run)
+    before = {ref: outcome for ref, outcome in prepared.items() if is_preparing(run.plan.steps[ref])}
+    try:
+        return _written(run, carry_out(run, watcher, ended_before=before))
+    except KeyboardInterrupt:
+        _written(run, known_outcomes(run.plan, run.store, "missing")[0])
+        raise
+
+
+def _written(run: Run, outcomes: Mapping[Ref, Outcome]) -> Comparison:
+    with full_disk_explained(run.settings.results, "results"):
+        folder, cells = write_results(run, outcomes)
+    board = build_board(folder) if cells else None
+    if board is not None:
+        with full_disk_explained(run.board_folder, "board"):
+            write_board(board, run.board_folder)
+    return Comparison(results=folder, cells=cells, outcomes=outcomes, board=board)
