@@ -348,7 +348,10 @@ def test_held_out_rows_come_from_the_pool_unless_they_are_given():
     assert made.steps[made.heldout].parents == made.steps[made.pool].parents
     given = plan(RANDOM, at=facts(heldout_source={"source": "/h.jsonl"}, heldout_content={"content": "h"}))
     assert given.steps[given.heldout].identity["content"] == "h"
-    assert not given.steps[given.pool].parents
+    assert given.steps[given.pool].identity["make"] == "apart"
+    assert given.steps[given.pool].parents["heldout"] == given.heldout
+    suite = plan(RANDOM, at=facts(heldout_source={"suite": "s"}, heldout_content={"suite": "s@1", "part": "heldout"}))
+    assert not suite.steps[suite.pool].parents
 
 
 def test_defects_are_planted_in_the_candidates_and_never_in_held_out_rows():

@@ -16,7 +16,7 @@ from sftbench.plan import Plan, Planner, Ref, Step, Terms, parents_first
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Pool, Scores, Selection
-from sftbench.runner import Run, Watcher, carry_out, default_store
+from sftbench.runner import Run, Watcher, carry_out, default_store, refuse_step_bounds
 from sftbench.settings import RunSettings, check_settings
 from sftbench.store import Store
 from sftbench.survey import survey, window
@@ -41,7 +41,7 @@ def score_pool(
     """
     wanted = parse_use(use)
     scorer = plugins.part("scorer", wanted)
-    settings = _settings(pool, limit, lm, base)
+    settings = _settings(pool, limit, lm, base, seed)
     recipes = resolve_recipes(plugins, scorer, parse_use("sft"))
     planner = _planner(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
     needs = scorer.needs()
@@ -63,13 +63,14 @@ def select_rows(
 
     Raises `UsageError` for unknown names, bad input and a budget above the pool.
     """
-    method = resolve(plugins, parse_use(use), parse_use(trainer))
+    method, wanted = resolve(plugins, parse_use(use), parse_use(trainer)), Budget.parse(budget)
+    refuse_step_bounds([wanted], [method])
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
-    settings = _settings(pool, limit, lm, base)
+    settings = _settings(pool, limit, lm, base, seed)
     planner = _planner(settings, plugins, parts_of([method]), seed)
     source = planner.pool if method.generator is None else planner.generated(method, seed=seed)
-    ref = planner.selection(method, pool=source, budget=Budget.parse(budget), seed=seed)
+    ref = planner.selection(method, pool=source, budget=wanted, seed=seed)
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")
     return Choice(
@@ -79,11 +80,19 @@ def select_rows(
     )
 
 
-def _settings(pool: str, limit: int | None, lm: str | None, base: str | None) -> RunSettings:
+def _settings(pool: str, limit: int | None, lm: str | None, base: str | None, seed: int) -> RunSettings:
     if lm is None and base is None:
         raise UsageError("--lm is missing: the model that scores rows, or whose tokenizer counts them")
     # A choice made by hand tries again what failed before.
-    given = {"methods": ["none"], "pool": pool, "limit": limit, "lm": lm, "base": base or lm, "redo": "failed"}
+    given = {
+        "methods": ["none"],
+        "pool": pool,
+        "limit": limit,
+        "lm": lm,
+        "base": base or lm,
+        "seeds": [seed],
+        "redo": "failed",
+    }
     return check_settings(given)
 
 

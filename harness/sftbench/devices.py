@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Literal
 
 DeviceKind = Literal["cpu", "cuda"]
+_SIGNS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/kfd")
+"""Any of these is there on a machine whose GPU torch could use: Linux, WSL, ROCm."""
+MOST_PROCESSES = 4
+"""On a CPU; more would share memory bandwidth."""
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The GPUs that a process may use, by the numbers that `CUDA_VISIBLE_DEVICES` takes; none if torch sees none."""
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        named = [each for each in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if each.strip() not in ("", "-1")]
-    else:
-        folder = Path("/proc/driver/nvidia/gpus")
-        named = [str(index) for index, _ in enumerate(folder.iterdir())] if folder.is_dir() else []
-    return tuple(named) if named and _torch_sees_gpus() else ()
-
-
-def _torch_sees_gpus() -> bool:
-    # A torch built for the CPU computes there, whatever the machine has.
+    """The GPUs that torch can use, by the numbers that `CUDA_VISIBLE_DEVICES` takes."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named == "" or not (named or any(os.path.exists(sign) for sign in _SIGNS)):
+        return ()
+    # What torch says decides: one built for the CPU computes there, whatever the machine has.
     import torch
 
-    return torch.cuda.is_available()
+    count = torch.cuda.device_count()
+    if named is None:
+        return tuple(str(index) for index in range(count))
+    return tuple(each.strip() for each in named.split(","))[:count]
 
 
 def device_kind() -> DeviceKind:
@@ -37,13 +38,23 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processor() -> str:
-    """The GPU, or the CPU with its cores: what a measured speed holds for."""
+def num_processes(workers: int | None) -> int:
+    """How many steps run at a time: as asked for, or one per GPU, or up to four on a CPU."""
+    return workers or len(visible_gpus()) or min(MOST_PROCESSES, num_cores())
+
+
+def num_threads(workers: int | None) -> int:
+    """Threads of each process: the cores, shared out."""
+    return max(1, num_cores() // num_processes(workers))
+
+
+def processor(workers: int | None) -> str:
+    """The GPU, or the CPU and how many threads of it a process has: what a measured speed holds for."""
     if device_kind() == "cuda":
         import torch
 
         return torch.cuda.get_device_name(0)
-    return f"{_cpu_name()}, {num_cores()} cores"
+    return f"{_cpu_name()}, {num_threads(workers)} thread(s)"
 
 
 def _cpu_name() -> str:

@@ -56,7 +56,7 @@ def hash_file(path: Path) -> str:
     if status.st_size < REMEMBERED_BYTES:
         return _hash_bytes(path)
     note = _notes() / hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()
-    state = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+    state = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_dev} {status.st_ino}"
     with contextlib.suppress(OSError, ValueError):
         known_state, known_hash = note.read_text(encoding="utf-8").splitlines()
         if known_state == state:
@@ -88,7 +88,15 @@ def user_cache() -> Path:
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
 """One of these makes a folder one that holds a tokenizer."""
-_MORE_TOKENIZER_FILES = ("merges.txt", "added_tokens.json", "special_tokens_map.json", "tokenizer_config.json")
+_MORE_TOKENIZER_FILES = (
+    "merges.txt",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+    "config.json",
+)
 _MODEL_FILES = (".safetensors", ".json", ".jinja", ".txt", ".model")
 
 

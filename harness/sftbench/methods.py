@@ -88,7 +88,8 @@ def training_passes(trainer: Any) -> float:
 def _route(use: PartUse, classes: Mapping[str, type[Any]]) -> dict[str, dict[str, Json]]:
     """Which part gets which of the given parameters."""
     routed: dict[str, dict[str, Json]] = {role: {} for role in classes}
-    for name, value in use.parameters.items():
+    # `scorer.alpha` wins over `alpha`, in whatever order they are written.
+    for name, value in sorted(use.parameters.items(), key=lambda pair: "." in pair[0]):
         role, dot, inner = name.partition(".")
         if dot:
             if role not in classes:

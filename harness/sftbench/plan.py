@@ -219,6 +219,11 @@ class Planner:
                     where=facts.heldout_source or {},
                 )
             )
+            # A suite sees to that itself.
+            if "suite" not in facts.heldout_content:
+                apart = {"make": "apart", "version": SPLIT_VERSION}
+                parents = {"pool": whole, "heldout": heldout}
+                pool = self.add(Step(room="pool", label="leave out held-out rows", identity=apart, parents=parents))
         if terms.plant:
             planted: dict[str, Json] = {"make": "planted", "share": terms.plant, "version": PLANT_VERSION}
             pool = self.add(

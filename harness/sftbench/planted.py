@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sftbench.errors import ContractError
+from sftbench.errors import ContractError, UsageError
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json, Message, Pool, Ragged, Row, Selection
 
@@ -77,7 +77,10 @@ def planted_rows(pool: Pool, *, share: float, accepts: Callable[[str, str], bool
     def accepted(row: PlantableRow, response: str) -> bool:
         return accepts is not None and accepts(row["id"], response)
 
-    planted = plant_stream(row_at, len(pool), share=share, seed=PLANT_SEED, accepts=accepted if accepts else None)
+    try:
+        planted = plant_stream(row_at, len(pool), share=share, seed=PLANT_SEED, accepts=accepted if accepts else None)
+    except ValueError as problem:
+        raise UsageError(f"cannot plant defects in {share:.0%} of the pool: {problem}") from None
     for row, changed in zip(pool, planted, strict=True):
         if not changed["planted_kind"]:
             yield row
@@ -94,13 +97,17 @@ def planted_rows(pool: Pool, *, share: float, accepts: Callable[[str, str], bool
 
 def _raw(row: Row, messages: tuple[Message, ...]) -> str:
     """The row in the form it came in, with the planted text: methods that read its own fields must see the defect."""
+    from sftbench.pools import form_of
+
     original = row.original()
-    if "instruction" in original and len(messages) == 2:
-        fresh = {"instruction": messages[0].content, "input": "", "output": messages[1].content}
-        if messages[0] == row.messages[0]:
-            fresh = {"output": messages[1].content}
+    form = form_of(original, known=("alpaca",))
+    if form == "alpaca":
+        prompt, response = messages[-2:]
+        fresh = {"output": response.content}
+        if prompt != row.messages[-2]:
+            fresh |= {"instruction": prompt.content, "input": ""}
         return json.dumps({**original, **fresh}, ensure_ascii=False)
-    if "conversations" in original:
+    if form == "sharegpt":
         names = {"user": "human", "assistant": "gpt"}
         turns = [{"from": names.get(m.role, m.role), "value": m.content} for m in messages]
         return json.dumps({**original, "conversations": turns}, ensure_ascii=False)

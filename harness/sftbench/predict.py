@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sftbench.plan import Ref, Step, calibration
+from sftbench.methods import parts_of, training_passes
+from sftbench.plan import Ref, Step, calibration, part_identity
 from sftbench.record import Record
-from sftbench.runner import Run, Watcher, carry_out, first_failure, known_outcomes, local_slots
+from sftbench.runner import Run, Watcher, carry_out, first_failure, is_preparing, known_outcomes, local_slots
 
 STARTUP_SECONDS = 8.0
 """Loading libraries and a model, once for each stage and process."""
@@ -53,21 +54,18 @@ def predict(run: Run, watcher: Watcher) -> Prediction:
     """Read the pool, count its tokens, measure the machine, and add up. Those three steps are kept in the store."""
     speed = calibration(run.facts)
     measured = replace(run, plan=replace(run.plan, steps={**run.plan.steps, speed.ref: speed}))
-    unread = first_failure(measured, carry_out(measured, watcher, only=_is_preparing), "prepare")
+    unread = first_failure(measured, carry_out(measured, watcher, only=is_preparing), "prepare")
     if unread is not None:
         raise unread
     known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
     scale = _scale(run, speed)
+    failed = {ref for ref, outcome in known.items() if outcome == "failed"}
     works = {
         ref: _Work() if scale is None else _work(run, step, scale)
         for ref, step in run.plan.steps.items()
-        if ref not in known
+        if ref not in known and not failed & run.plan.ancestors(ref)
     }
     return Prediction(cells=_cells(run, known, works), summary=_summary(run, known, works))
-
-
-def _is_preparing(step: Step) -> bool:
-    return step.stage == "prepare"
 
 
 def _record(run: Run, ref: Ref) -> Record | None:
@@ -104,8 +102,9 @@ def _work(run: Run, step: Step, scale: _Scale) -> _Work:
         wanted = tokens * _extra_passes(run, step)
         return _Work(tokens=wanted, seconds=wanted * forward)
     if step.room == "model":
-        share, epochs = _trained_share(run, step, scale), _parameter(step, "epochs", 1.0)
-        flops = scale.counts["forward_flops"] * share * epochs * (2.0 if _parameter(step, "rank", 0.0) else 3.0)
+        trainer, share = _part(run, step), _trained_share(run, step, scale)
+        flops = scale.counts["forward_flops"] * share * training_passes(trainer)
+        epochs = float(getattr(trainer, "epochs", 1) or 1)
         seconds = flops / scale.speed["training_flops_per_second"]
         return _Work(tokens=tokens * share * epochs, seconds=seconds, disk_bytes=scale.model_bytes)
     if step.room == "responses":
@@ -116,20 +115,12 @@ def _work(run: Run, step: Step, scale: _Scale) -> _Work:
 
 def _extra_passes(run: Run, step: Step) -> float:
     """Forward passes over the pool that a part makes itself; parts that make some say so in `passes_over_pool`."""
-    name = str(step.identity["part"]).rpartition("@")[0]
-    role = "scorer" if step.room == "scores" else "selector"
-    for method in run.methods:
-        part = getattr(method, role)
-        if part is not None and part.name == name:
-            return float(getattr(part, "passes_over_pool", 0.0))
-    return 0.0
+    return float(getattr(_part(run, step), "passes_over_pool", 0.0))
 
 
-def _parameter(step: Step, name: str, otherwise: float) -> float:
-    """A numeric parameter of the part of a step."""
-    parameters = step.identity.get("parameters")
-    value = parameters.get(name) if isinstance(parameters, Mapping) else None
-    return float(value) if isinstance(value, (int, float)) else otherwise
+def _part(run: Run, step: Step) -> Any:
+    """The part that a step works with, of a method or of a recipe."""
+    return next(part for part in parts_of(run.methods) if part_identity(part).items() <= step.identity.items())
 
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
@@ -167,8 +158,8 @@ def _cells(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> li
                 "steps": len(refs),
                 "in store": len(refs) - len(missing),
                 "failed": sum(known.get(ref) == "failed" for ref in refs),
-                "seconds to go": round(sum(works[ref].seconds for ref in missing), 1),
-                "tokens to go": int(sum(works[ref].tokens for ref in missing)),
+                "seconds to go": round(sum(works[ref].seconds for ref in missing if ref in works), 1),
+                "tokens to go": int(sum(works[ref].tokens for ref in missing if ref in works)),
             }
         )
     return rows

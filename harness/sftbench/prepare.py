@@ -25,7 +25,7 @@ Payload = dict[str, Json]
 
 def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     """Read a pool, split one, or plant defects in one."""
-    from sftbench.pools import held_out_split, pool_from_rows, read_pool
+    from sftbench.pools import apart_from, held_out_split, pool_from_rows, read_pool
 
     make, into = step.identity["make"], bench.work / shelf.POOL_ROWS
     if make == "read" and "suite" in step.where:
@@ -39,12 +39,18 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
             raise UsageError(f"{step.where['source']} changed while the run was reading it; run again")
     else:
         pool = parent_pool(step, bench)
-        share = step.number("share")
         if make == "planted":
+            share = step.number("share")
             origin = bench.plugins.suites.get(step.where.get("suite", ""))
             rows_ = planted_rows(pool, share=share, accepts=origin.accepts if origin else None)
             made = _made(rows_, pool.form, step, bench)
+        elif make == "apart":
+            kept = apart_from(pool, parent_pool(step, bench, "heldout"))
+            if len(kept) < len(pool):
+                desk.log(f"{len(pool) - len(kept)} rows of the pool are held-out rows too and cannot be chosen")
+            made = _made(_at(pool, kept), pool.form, step, bench)
         else:
+            share = step.number("share")
             candidates, heldout = held_out_split(pool, share, int(step.number("at_most")))
             made = _made(_at(pool, candidates if make == "candidates" else heldout), pool.form, step, bench)
     shelf.save_pool_form(made, bench.work)

@@ -200,8 +200,11 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
 
 def _without_places(run: Run, message: str) -> str:
     """A message without this machine's folders: results are for publishing."""
-    base, scoring = run.facts.base, run.facts.scoring
-    places = {str(run.store.root): "STORE", base.path: base.name, scoring.path: scoring.name, str(Path.home()): "~"}
-    for place in sorted(places, key=len, reverse=True):
+    facts = run.facts
+    models = [facts.base, facts.scoring, *facts.tokenizers.values()]
+    sources = [each["source"] for each in (facts.pool_source, facts.heldout_source or {}) if "source" in each]
+    places = {str(run.store.root): "STORE", str(Path.home()): "~"}
+    places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
+    for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):
         message = message.replace(place, places[place])
     return message

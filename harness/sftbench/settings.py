@@ -52,6 +52,9 @@ def _texts(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
+OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA")
+"""Read from the environment elsewhere."""
+
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds), Field(min_length=1)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
@@ -111,6 +114,11 @@ def load_settings(flags: Mapping[str, Any], file: Path | None) -> tuple[RunSetti
         if f"SFTBENCH_{name.upper()}" in os.environ
     }
     given = {**from_file, **from_environment, **{name: value for name, value in flags.items() if value is not None}}
+    for variable in os.environ:
+        if variable.startswith("SFTBENCH_") and variable not in OTHER_VARIABLES:
+            name = variable.removeprefix("SFTBENCH_").lower()
+            if name not in RunSettings.model_fields:
+                raise unknown_name("setting in the environment", name, RunSettings.model_fields)
     for name in given:
         if name not in RunSettings.model_fields:
             raise unknown_name(f"setting in {file}", name, RunSettings.model_fields)

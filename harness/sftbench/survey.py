@@ -68,7 +68,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         scoring=model_facts(settings.lm) if settings.lm else base,
         embedder=embedder_identity(),
         device=device_kind(),
-        processor=processor(),
+        processor=processor(settings.workers),
         tokenizers={folder: tokenizer_facts(folder) for part in parts for folder in part.needs().tokenizers.values()},
     )
 

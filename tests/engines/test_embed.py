@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from sftbench.engines.embed import embed_texts, identify_embedder
+from sftbench.engines.embed import embed_texts
 from sftbench.errors import SftbenchError
 
 TEXTS = ["hello", "", "a much longer text about cats and dogs " * 4, "x", "Voilà — 日本語 😀", "the end"]
@@ -68,11 +68,6 @@ def test_texts_are_read_as_a_stream_and_work_is_metered():
 
 def test_no_texts_give_no_vectors():
     assert embed_texts([]).shape == (0, 384)
-
-
-def test_the_identity_names_the_encoder_by_content():
-    assert identify_embedder().startswith("minilm@")
-    assert identify_embedder() == identify_embedder()
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -66,7 +66,7 @@ def test_labels_say_which_term_a_token_belongs_to() -> None:
 
 def test_labels_of_tokens_that_truncation_cut_off_are_dropped() -> None:
     selection = Selection(ids=("r0",), token_labels=labels([1, 0, 1]))
-    made = training_rows(pool(("ab", "cde")), selection, LetterDesk(), max_length=4)  # type: ignore[arg-type]
+    made = training_rows(pool(("ab", "cde")), selection, LetterDesk(max_length=4))  # type: ignore[arg-type]
     assert made.rows[0].ce_weights.tolist() == [0, 0, 1, 0]
     assert made.num_truncated == 1
 

@@ -13,7 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from sftbench.errors import UsageError
-from sftbench.pools import held_out_split, pool_from_rows, pool_of, read_pool, write_rows
+from sftbench.pools import apart_from, held_out_split, pool_from_rows, pool_of, read_pool, write_rows
 from sftbench.rooms import Message, Pool, Row
 
 
@@ -159,3 +159,12 @@ def test_an_unknown_suffix_or_id_is_refused(tmp_path: Path) -> None:
         write_rows(pool, ["a"], None, tmp_path / "o.csv")
     with pytest.raises(UsageError, match="nobody"):
         write_rows(pool, ["nobody"], None, tmp_path / "o.jsonl")
+
+
+def test_rows_that_are_held_out_too_are_left_out_of_the_pool(tmp_path: Path) -> None:
+    pool = pool_with(tmp_path, [str(number) for number in range(10)])
+    rows = [{"id": f"h{number}", "instruction": f"do {number}", "output": "done"} for number in (3, 7, 99)]
+    heldout = pool_from_rows(rows, into=tmp_path / "heldout.arrow", key="h")
+    assert apart_from(pool, heldout).tolist() == [0, 1, 2, 4, 5, 6, 8, 9]
+    with pytest.raises(UsageError, match="every row of the pool"):
+        apart_from(heldout, heldout)

@@ -18,7 +18,6 @@ from sftbench.engines.flops import forward_flops, shape_of
 from sftbench.engines.forward import Meter
 from sftbench.engines.loading import fitting_device, model_folder
 from sftbench.errors import EnvironmentProblem
-from sftbench.fingerprint import hash_file, key_of
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -48,13 +47,6 @@ def embed_texts(
         if advance is not None:
             advance(len(batch))
     return np.concatenate(found) if found else np.empty((0, encoder.width), dtype=np.float32)
-
-
-def identify_embedder(model: str = "minilm") -> str:
-    """Name and content fingerprint of an encoder, without loading it."""
-    folder = _folder(model)
-    files = sorted(each for each in folder.rglob("*") if each.suffix in (".safetensors", ".json", ".txt"))
-    return f"{model}@{key_of({str(each.relative_to(folder)): hash_file(each) for each in files})[:16]}"
 
 
 class _Encoder:

@@ -140,6 +140,8 @@ class LocalExecutor:
     def _limits(self, number: int) -> dict[str, str]:
         threads = str(self.slots.num_threads)
         limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        # Without any, a process must not find one that the keys of its steps do not know of.
+        limits["CUDA_VISIBLE_DEVICES"] = ""
         if self.slots.devices:
             limits["CUDA_VISIBLE_DEVICES"] = self.slots.devices[number % len(self.slots.devices)]
         return limits

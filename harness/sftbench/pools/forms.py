@@ -8,7 +8,7 @@ that scorers can name it (`empty_response`) and no position in the pool shifts. 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -31,13 +31,17 @@ _ROLES: Final = {
 }
 
 
-def form_of(raw: Mapping[str, Any]) -> str | None:
-    """`messages`, `sharegpt` or `alpaca` by the keys of a row; None if it has none of the three."""
+def form_of(raw: Mapping[str, Any], known: Collection[str] = ()) -> str | None:
+    """`messages`, `sharegpt` or `alpaca` by the keys of a row; None if it has none of the three.
+
+    In a pool that is known to hold Alpaca rows, an instruction alone is a row without a response.
+    """
     if _is_list(raw.get("messages")):
         return "messages"
     if _is_list(raw.get("conversations")):
         return "sharegpt"
-    return "alpaca" if "instruction" in raw and "output" in raw else None
+    has_output = "output" in raw or "alpaca" in known
+    return "alpaca" if "instruction" in raw and has_output else None
 
 
 def row_of(raw: Mapping[str, Any], form: str | None, position: int) -> Row:
@@ -79,7 +83,7 @@ def _alpaca(raw: Mapping[str, Any]) -> list[Message]:
         messages.append(Message(role="assistant", content=_text(pair[1], "history")))
     instruction, context = _text(raw["instruction"], "instruction"), _text(raw.get("input"), "input")
     messages.append(Message(role="user", content=f"{instruction}\n{context}" if context else instruction))
-    messages.append(Message(role="assistant", content=_text(raw["output"], "output")))
+    messages.append(Message(role="assistant", content=_text(raw.get("output"), "output")))
     return messages
 
 

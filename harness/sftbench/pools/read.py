@@ -62,7 +62,7 @@ def _pool(placed: Iterable[Placed], source: str, *, into: Path, key: str) -> Poo
 def _rows(placed: Iterable[Placed], source: str, forms: set[str]) -> Iterator[Row]:
     """Notes the forms that it meets in `forms`."""
     for position, (where, raw) in enumerate(placed):
-        form = form_of(raw)
+        form = form_of(raw, known=forms)
         try:
             row = row_of(raw, form, position)
         except (ValueError, TypeError) as problem:

@@ -43,6 +43,18 @@ def held_out_split(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
+def apart_from(pool: Pool, heldout: Pool) -> npt.NDArray[np.int64]:
+    """Positions of the rows of a pool whose text is not that of a held-out row.
+
+    Raises `UsageError` when none is left.
+    """
+    asked = {_hash(row, 0) for row in heldout}
+    kept = np.array([index for index, row in enumerate(pool) if _hash(row, 0) not in asked], dtype=np.int64)
+    if not len(kept):
+        raise UsageError("every row of the pool is among the held-out rows: there is nothing to choose from")
+    return kept
+
+
 def _hash(row: Row, seed: int) -> int:
     digest = blake2b(str(seed).encode(), digest_size=8)
     for message in row.messages:

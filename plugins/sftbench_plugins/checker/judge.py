@@ -35,7 +35,7 @@ class Checker:
     def judge(self, heldout: Pool, model: Responses, baseline: Responses, desk: Desk) -> Verdicts:
         mine, theirs = (dict(zip(each.ids, each.texts, strict=True)) for each in (model, baseline))
         leads = [self.quality(row, mine[row.id]) - self.quality(row, theirs[row.id]) for row in heldout]
-        num_checked = sum("answers" in row.original() for row in heldout)
+        num_checked = sum(_has_answers(row) for row in heldout)
         report: dict[str, Json] = {"num_checked": num_checked, "num_by_likeness": len(heldout) - num_checked}
         preference = np.array([self._preference(lead) for lead in leads], dtype=np.float64)
         return Verdicts(ids=tuple(heldout.ids), preference=preference, report=report)
@@ -45,7 +45,12 @@ class Checker:
         accepted = accepted_answers(row)
         if not accepted:
             return float("nan")
-        return float(is_correct(answer, accepted)) if "answers" in row.original() else token_f1(answer, row.response)
+        return float(is_correct(answer, accepted)) if _has_answers(row) else token_f1(answer, row.response)
 
     def _preference(self, lead: float) -> float:
         return 0.5 if abs(lead) <= self.margin else lead if np.isnan(lead) else float(lead > 0)
+
+
+def _has_answers(row: Row) -> bool:
+    # A table fills the column of rows that have none with null.
+    return row.original().get("answers") is not None

@@ -69,5 +69,5 @@ class Gated(TrainingSettings):
         """Train the base model; raises UsageError when the teacher knows more tokens than the student."""
         from sftbench import fine_tune, training_rows
 
-        rows = training_rows(pool, selection, desk, max_length=self.max_length)
+        rows = training_rows(pool, selection, desk)
         return fine_tune(rows, settings=self, desk=desk, out=out, distillation=self.distillation())

@@ -44,7 +44,7 @@ class Sft(TrainingSettings):
         """Train the base model; raises UsageError for tokens marked 2 unless `distillation_tokens` says otherwise."""
         from sftbench import fine_tune, training_rows
 
-        rows = training_rows(pool, self.relabelled(selection), desk, max_length=self.max_length)
+        rows = training_rows(pool, self.relabelled(selection), desk)
         return fine_tune(rows, settings=self, desk=desk, out=out)
 
     def relabelled(self, selection: Selection) -> Selection:

@@ -39,7 +39,7 @@ class TrainingRows:
     num_truncated: int = 0
 
 
-def training_rows(pool: Pool, selection: Selection, desk: Desk, *, max_length: int | None = None) -> TrainingRows:
+def training_rows(pool: Pool, selection: Selection, desk: Desk) -> TrainingRows:
     """Encode the selected rows and give each response token its weight from `selection.token_labels`.
 
     A row is skipped, and counted, when truncation leaves no response token (`prompt_too_long`,
@@ -57,7 +57,7 @@ def training_rows(pool: Pool, selection: Selection, desk: Desk, *, max_length: i
     if labels is not None and len(labels) != len(indices):
         raise ContractError(f"{len(indices)} rows are selected, but {len(labels)} have token labels")
     kept, skipped, num_truncated = [], Counter[str](), 0
-    for position, encoded in enumerate(desk.training_encoding(pool.take(indices), max_length=max_length)):
+    for position, encoded in enumerate(desk.training_encoding(pool.take(indices))):
         row, reason = _weighted(encoded, None if labels is None else labels[position])
         if row is None:
             skipped[reason] += 1

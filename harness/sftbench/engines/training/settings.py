@@ -26,7 +26,6 @@ class TrainingSettings:
     alpha: int = param(16, "LoRA scaling numerator (the update is multiplied by alpha / rank)")
     dropout: float = param(0.1, "dropout on the input of the LoRA adapter")
     batch_size: int = param(16, "rows per optimiser step, over all devices together")
-    max_length: int | None = param(None, "longest row in tokens, below what the run sets; longer rows lose their end")
     schedule: Literal["linear", "cosine", "constant"] = param("cosine", "how the learning rate falls after warm-up")
     warmup_share: float = param(0.03, "share of the steps in which the learning rate rises to its peak")
     weight_decay: float = param(0.0, "AdamW weight decay of matrices (never of biases and norms)")

@@ -1,0 +1,334 @@
+"""Result records: one file per cell, made from step records alone, with no place of this machine in them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pluggy
+import pytest
+
+from sftbench.budget import Budget
+from sftbench.ledger import Ledger
+from sftbench.methods import ResolvedMethod
+from sftbench.parameters import PartUse
+from sftbench.plan import Facts, ModelFacts, Terms, make_plan
+from sftbench.plugins import Plugins
+from sftbench.record import Failure, Record
+from sftbench.results import cell_path, describe, write_results
+from sftbench.roles import Needs, PassRequest, Recipe
+from sftbench.runner import Run
+from sftbench.settings import check_settings
+from sftbench.store import Store
+
+NONE = Plugins(manager=pluggy.PluginManager("sftbench"), parts={}, methods={}, suites={}, plugin_of={})
+PASSES = (PassRequest(view="conditional"), PassRequest(view="response_only"))
+PAYLOADS = {
+    "lengths": {"num_rows": 40, "num_planted": 4, "num_planted_tokens": 9, "num_response_tokens": 400},
+    "selection": {
+        "num_rows": 4, "num_response_tokens": 120, "num_trained_tokens": 30, "num_planted_rows": 1,
+        "num_planted_tokens": 3, "status": "full", "ids_hash": "h",
+    },
+    "evaluation": {"ids": ["a", "b"], "items": {"mark": [1.0, None]}, "bigger_is_better": {"mark": True}},
+    "verdicts": {"ids": ["a", "b"], "preference": [1.0, None]},
+}  # fmt: skip
+
+
+def part(name, needs=None, *, deterministic=True):
+    """A part that can be planned with and does nothing."""
+    about = {"name": name, "version": "1", "deterministic": deterministic, "generates": True}
+    return type(name, (), {**about, "needs": lambda self: needs or Needs()})()
+
+
+def method(name, *, selector=None, scorer=None, recipes=None, **more):
+    none = {role: {} for role in ("generator", "scorer", "selector", "trainer")}
+    return ResolvedMethod(
+        name=name, label=name, selector=selector or part("best"), trainer=part("school", deterministic=False),
+        scorer=scorer, recipes={**none, **(recipes or {})}, **more,
+    )  # fmt: skip
+
+
+GAP = method("gap", scorer=part("gap", Needs(passes=PASSES)))
+LOSS = method("loss", scorer=part("loss", Needs(passes=PASSES[:1])))
+BASE = method("base", control=True, trains=False, ignores_budget=True)
+RANDOM = method("random", selector=part("chance", deterministic=False), control=True)
+MATCHED = method(
+    "matched", selector=part("matched", Needs(other_selection=True), deterministic=False), control=True,
+    matched_to_each=True,
+)  # fmt: skip
+WARM = Recipe(selector=PartUse(name="chance"), budget="5%", trainer=PartUse(name="school"))
+WARMED = method(
+    "warmed",
+    selector=part("reader", Needs(models={"warm": WARM})),
+    recipes={"selector": {"warm": method("recipe", selector=part("chance", deterministic=False))}},
+)
+
+
+class Made:
+    """A run whose steps are ended by hand. The step at place i of the plan has used 2**i FLOPs and 1 s."""
+
+    def __init__(self, folder, *methods, seeds=(0,), **facts):
+        home = folder / "home"
+        base = ModelFacts(name="tiny", path=str(home / "models" / "tiny"), fingerprint="f")
+        found = Facts(
+            pool_name="rows", pool_source={"source": str(folder / "data" / "rows.jsonl")},
+            pool_content={"content": "c"}, heldout_source=None, heldout_content=None, base=base, scoring=base,
+            embedder="e", device="cpu", processor="one core",
+        )  # fmt: skip
+        found = dataclasses.replace(found, **facts)
+        terms = Terms(
+            budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
+            max_length=256, max_new_tokens=8, evals=(part("marks"),), judge=part("referee"),
+        )  # fmt: skip
+        given = {
+            "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),
+            "results": str(folder / "results"), "board": str(folder / "board"), "workers": 2, "redo": "failed",
+        }  # fmt: skip
+        self.run = Run(
+            name="made", settings=check_settings(given), given=given, facts=found, terms=terms,
+            plan=make_plan(found, terms, methods), plugins=NONE, store=Store(home / "store"), methods=methods,
+        )  # fmt: skip
+        self.outcomes = {}
+        self.flops = {ref: 2.0**place for place, ref in enumerate(self.run.plan.steps)}
+
+    def end(self, ref, *, failure=None, **payload):
+        """Put a step into the store, and note it."""
+        step, place = self.run.plan.steps[ref], list(self.run.plan.steps).index(ref)
+        record = Record(
+            key=step.key, room=step.room, identity=step.identity, status="failed" if failure else "done",
+            payload={} if failure else {**PAYLOADS.get(step.room, {}), **payload}, failure=failure,
+            ledger=Ledger(flops=self.flops[ref], device_seconds=1.0, peak_memory_bytes=float(place)),
+        )  # fmt: skip
+        with self.run.store.making(step.room, step.key) as work:
+            self.run.store.commit(work, record)
+        self.outcomes[ref] = record.status
+
+    def finish(self, *, without=()):
+        """End every step, but not those named and what rests on them."""
+        for ref in self.run.plan.steps:
+            if ref not in self.outcomes and not {ref, *self.run.plan.ancestors(ref)} & set(without):
+                self.end(ref)
+        return self
+
+    def cell(self, label, seed=0):
+        (found,) = [each for each in self.run.plan.cells if each.label == label and each.seed == seed]
+        return found
+
+    def step(self, label):
+        (found,) = [ref for ref, step in self.run.plan.steps.items() if step.label == label]
+        return found
+
+    def write(self):
+        """Results by their place below the folder."""
+        folder, _ = write_results(self.run, self.outcomes)
+        return {
+            str(path.relative_to(folder)): json.loads(path.read_text())
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def described(self, label):
+        return describe(self.run, self.cell(label), self.outcomes)
+
+
+def failed(message, error="ValueError", trace=""):
+    return Failure(error=error, message=message, trace=trace)
+
+
+@pytest.fixture
+def made(tmp_path, monkeypatch):
+    """Makes runs in a folder that stands for a whole machine."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    return lambda *methods, **more: Made(tmp_path, *methods, **more)
+
+
+def test_every_cell_has_one_file_that_reads_as_a_sentence(made):
+    files = made(GAP, RANDOM, seeds=(0, 7)).finish().write()
+    cells = {f"{name}/10pct/seed-{seed}.json" for name in ("gap", "random") for seed in (0, 7)}
+    assert set(files) == {*cells, "run.json"}
+    assert all(files[path]["label"] == path.split("/")[0] for path in cells)
+    assert files["run.json"]["num_cells"] == 4
+
+
+def test_a_finished_cell_tells_what_its_steps_recorded(made):
+    cell = made(GAP, RANDOM).finish().described("gap")
+    assert (cell["status"], cell["failure"], cell["budget"], cell["seed"]) == ("done", None, "10%", 0)
+    assert cell["evaluations"] == {"marks": PAYLOADS["evaluation"]}
+    assert cell["verdicts"] == {"baseline": "random", "judge": "referee", **PAYLOADS["verdicts"]}
+    assert cell["selection"]["trained_share"] == 0.25
+    assert cell["pool"]["num_planted_tokens"] == 9
+    assert cell["base"] == {"name": "tiny", "fingerprint": "f"}
+
+
+def test_the_steps_of_a_cell_are_those_it_rests_on_parents_first(made):
+    given = made(GAP, LOSS, RANDOM).finish()
+    told = [step["key"] for step in given.described("loss")["steps"]]
+    cell, plan = given.cell("loss"), given.run.plan
+    needed = {*cell.refs, *(each for ref in cell.refs for each in plan.ancestors(ref))}
+    assert set(told) == {plan.steps[ref].key for ref in needed}
+    places = {key: at for at, key in enumerate(told)}
+    assert all(places[plan.steps[up].key] < places[plan.steps[ref].key] for ref in needed for up in plan.ancestors(ref))
+
+
+def test_no_file_names_a_place_of_this_machine(made, tmp_path):
+    given = made(GAP, RANDOM)
+    home = tmp_path / "home"
+    message = f"{home}/store/scores/ab/cd: no space; {home}/models/tiny/config.json and {home}/.cache/hub are there"
+    given.end(given.step("scores of gap"), failure=failed(message, trace=f"File {tmp_path}/code.py"))
+    files = given.finish(without=[given.step("scores of gap")]).write()
+    assert str(tmp_path) not in json.dumps(files)
+    failure = files["gap/10pct/seed-0.json"]["failure"]
+    assert failure["message"] == "STORE/scores/ab/cd: no space; tiny/config.json and ~/.cache/hub are there"
+
+
+@pytest.mark.parametrize("place", ["data/rows.jsonl", "data/heldout.jsonl", "words"])
+def test_no_message_names_the_place_of_a_pool_or_of_a_foreign_tokenizer(made, tmp_path, place):
+    words = ModelFacts(name="words", path=str(tmp_path / "words"), fingerprint="w")
+    given = made(
+        GAP, tokenizers={"words": words}, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
+        heldout_content={"content": "h"},
+    )  # fmt: skip
+    given.end(given.step("scores of gap"), failure=failed(f"{tmp_path / place} changed while it was read"))
+    assert str(tmp_path) not in json.dumps(given.described("gap"))
+
+
+def test_what_a_run_was_told_is_kept_without_the_settings_of_this_machine(made):
+    about = made(GAP).finish().write()["run.json"]
+    machine = {"store", "results", "board", "workers", "redo"}
+    assert not machine & (set(about["given"]) | set(about["settings"]))
+    assert about["given"] == {"methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1"}
+    assert about["settings"]["max_length"] == 256
+    assert about["settings"]["controls"] == "standard"
+
+
+def test_writing_again_gives_the_same_bytes(made):
+    given = made(GAP, RANDOM).finish()
+    folder, _ = write_results(given.run, given.outcomes)
+    before = {path: path.read_bytes() for path in folder.rglob("*.json")}
+    write_results(given.run, given.outcomes)
+    assert {path: path.read_bytes() for path in folder.rglob("*.json")} == before
+
+
+def test_cells_of_an_earlier_run_go_when_all_of_this_one_are_there_and_not_before(made):
+    given = made(GAP, RANDOM)
+    folder = given.run.settings.results / "made"
+    old, other = folder / "old" / "10pct" / "seed-0.json", folder / "old" / "10pct" / "notes.json"
+    old.parent.mkdir(parents=True)
+    for path in (old, other):
+        path.write_text("{}")
+    model = given.cell("gap").model
+    files = given.finish(without=[model]).write()
+    assert {"random/10pct/seed-0.json", "old/10pct/seed-0.json"} <= set(files)
+    assert "gap/10pct/seed-0.json" not in files
+    files = given.finish().write()
+    assert "gap/10pct/seed-0.json" in files
+    assert not old.exists()
+    assert other.exists()
+
+
+def test_a_cell_that_failed_counts_as_there(made):
+    given = made(GAP, RANDOM)
+    old = given.run.settings.results / "made" / "old" / "10pct" / "seed-0.json"
+    old.parent.mkdir(parents=True)
+    old.write_text("{}")
+    given.end(given.cell("gap").selection, failure=failed("broken"))
+    given.finish(without=[given.cell("gap").selection]).write()
+    assert not old.exists()
+
+
+def test_a_failed_cell_says_which_step_failed_and_why_and_the_others_are_done(made):
+    given = made(GAP, LOSS, RANDOM)
+    given.end(given.step("scores of gap"), failure=failed("the toy is broken"))
+    files = given.finish(without=[given.step("scores of gap")]).write()
+    cell = files["gap/10pct/seed-0.json"]
+    assert cell["status"] == "failed"
+    assert cell["failure"] == {"step": "scores of gap", "error": "ValueError", "message": "the toy is broken"}
+    assert (cell["selection"], cell["evaluations"], cell["verdicts"]) == (None, {}, None)
+    assert {files[f"{name}/10pct/seed-0.json"]["status"] for name in ("loss", "random")} == {"done"}
+
+
+def test_a_failed_cell_has_cost_what_was_done_before_it_failed(made):
+    given = made(GAP, RANDOM)
+    given.end(given.step("scores of gap"), failure=failed("broken"))
+    cost = given.finish(without=[given.step("scores of gap")]).described("gap")["cost"]
+    passes = [given.step(f"forward pass of tiny ({view}, bare)") for view in ("conditional", "response_only")]
+    assert cost["selecting"]["flops"] == sum(given.flops[ref] for ref in passes)
+    assert cost["training"]["flops"] == cost["evaluating"]["flops"] == 0
+
+
+def test_a_step_whose_process_died_is_a_failure(made):
+    given = made(GAP)
+    given.finish(without=[given.cell("gap").model])
+    given.outcomes[given.cell("gap").model] = "died"
+    failure = given.described("gap")["failure"]
+    assert (failure["step"], failure["error"]) == ("model of gap, seed 0", "ProcessDied")
+
+
+def test_a_failing_baseline_fails_nobody_else(made):
+    given = made(GAP, RANDOM)
+    given.end(given.cell("random").model, failure=failed("no memory"))
+    given.finish(without=[given.cell("random").model])
+    assert given.described("random")["status"] == "failed"
+    assert (given.described("gap")["status"], given.described("gap")["verdicts"]) == ("done", None)
+
+
+def test_a_failing_judge_costs_a_cell_its_verdicts_and_nothing_else(made):
+    given = made(GAP, RANDOM)
+    given.end(given.cell("gap").verdicts, failure=failed("speechless"))
+    cell = given.finish().described("gap")
+    assert (cell["status"], cell["verdicts"]) == ("done", None)
+    assert cell["evaluations"]
+
+
+def flops_of(given, *labels):
+    return sum(given.flops[given.step(label)] for label in labels)
+
+
+VIEWS = ("forward pass of tiny (conditional, bare)", "forward pass of tiny (response_only, bare)")
+CHOOSING = {
+    "gap": (*VIEWS, "scores of gap", "selection of gap"),
+    "loss": (VIEWS[0], "scores of loss", "selection of loss"),
+    "warmed": ("selection of recipe, seed 0", "model of recipe, seed 0", "selection of warmed"),
+    "random": ("selection of random, seed 0",),
+    "matched(gap)": ("selection of matched(gap), seed 0",),
+    "matched(warmed)": ("selection of matched(warmed), seed 0",),
+}
+
+
+@pytest.mark.parametrize("label", CHOOSING)
+def test_the_cost_of_a_choice_is_the_sum_of_what_it_rests_on(made, label):
+    given = made(GAP, LOSS, WARMED, RANDOM, MATCHED).finish()
+    cost = given.described(label)["cost"]
+    assert cost["selecting"]["flops"] == flops_of(given, *CHOOSING[label])
+    assert cost["selecting"]["device_seconds"] == len(CHOOSING[label])
+    assert cost["training"]["flops"] == flops_of(given, f"model of {label}, seed 0")
+    measuring = [f"answers of {label}, seed 0", f"marks of {label}, seed 0"]
+    measuring += [] if label == "random" else [f"verdicts of referee on {label}, seed 0"]
+    assert cost["evaluating"]["flops"] == flops_of(given, *measuring)
+
+
+def test_memory_is_the_largest_and_not_the_sum(made):
+    given = made(GAP).finish()
+    places = [list(given.run.plan.steps).index(given.step(label)) for label in CHOOSING["gap"]]
+    assert given.described("gap")["cost"]["selecting"]["peak_memory_bytes"] == max(places)
+    assert set(given.described("gap")["cost"]["training"]) == {field.name for field in dataclasses.fields(Ledger)}
+
+
+def test_the_untrained_base_chose_nothing_and_paid_for_no_choice(made):
+    cell = made(BASE, RANDOM).finish().described("base")
+    assert cell["selection"] is None
+    assert cell["cost"]["selecting"]["flops"] == cell["cost"]["training"]["flops"] == 0
+    assert cell["cost"]["evaluating"]["flops"] > 0
+
+
+def test_labels_that_look_alike_have_files_of_their_own_inside_the_folder(made):
+    labels = ["a b", "a-b", "a/b", "../a-b", "a-b.", "/a-b", "a[b=c]", "a(b=c)", "..", "é", "ü"]
+    like = made(GAP).run.plan.cells[0]
+    paths = [cell_path(dataclasses.replace(like, label=label)) for label in labels]
+    assert len({str(path).lower() for path in paths}) == len(labels)
+    for path in paths:
+        assert len(path.parts) == 3
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+    assert cell_path(dataclasses.replace(like, label="a-b")) == Path("a-b/10pct/seed-0.json")
