@@ -12,7 +12,8 @@ import pytest
 from sftbench import Needs, PartUse, PassRequest, Recipe, UsageError, param
 from sftbench.budget import Budget
 from sftbench.methods import ResolvedMethod
-from sftbench.plan import Facts, ModelFacts, Terms, make_plan, parents_first
+from sftbench.plan import Facts, ModelFacts, Terms, parents_first
+from sftbench.planner import make_plan
 
 CONDITIONAL, ALONE = PassRequest(view="conditional"), PassRequest(view="response_only")
 NO_RECIPES = {role: {} for role in ("generator", "scorer", "selector", "trainer")}

@@ -14,7 +14,8 @@ import pytest
 from sftbench.budget import Budget
 from sftbench.errors import SftbenchError
 from sftbench.methods import ResolvedMethod
-from sftbench.plan import Facts, ModelFacts, Terms, calibration, make_plan
+from sftbench.plan import Facts, ModelFacts, Terms, calibration
+from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.predict import predict
 from sftbench.record import Failure, Record

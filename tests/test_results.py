@@ -13,7 +13,8 @@ from sftbench.budget import Budget
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
 from sftbench.parameters import PartUse
-from sftbench.plan import Facts, ModelFacts, Terms, make_plan
+from sftbench.plan import Facts, ModelFacts, Terms
+from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.record import Failure, Record
 from sftbench.results import cell_path, describe, write_results

@@ -10,7 +10,7 @@ import pytest
 from sftbench import plugins
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.fingerprint import fingerprint_tokenizer
-from sftbench.plan import make_plan
+from sftbench.planner import make_plan
 from sftbench.runner import prepare
 from sftbench.settings import check_settings, load_settings
 from sftbench.survey import model_facts, survey, tokenizer_facts, window, with_suite_defaults

@@ -12,7 +12,8 @@ from sftbench.budget import Budget
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.methods import parts_of, resolve, resolve_recipes
 from sftbench.parameters import parse_use
-from sftbench.plan import Plan, Planner, Ref, Step, Terms, parents_first
+from sftbench.plan import Plan, Ref, Step, Terms, parents_first
+from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Pool, Scores, Selection

@@ -19,7 +19,8 @@ from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, parse_use
-from sftbench.plan import Facts, Plan, Ref, Step, Terms, make_plan
+from sftbench.plan import Facts, Plan, Ref, Step, Terms
+from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.reporting import Event

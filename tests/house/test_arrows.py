@@ -10,7 +10,7 @@ LAYERS = (
     {"rooms", "errors"},
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
-    {"methods", "settings", "plan"},
+    {"methods", "settings", "plan", "planner"},
     {"desk", "bench", "prepare", "perform"},
     {"executors"},
     {"survey", "runner"},

@@ -11,7 +11,8 @@ from sftbench.conformance.given import Given
 from sftbench.conformance.offers import Offer
 from sftbench.methods import resolve, resolve_recipes
 from sftbench.parameters import PartUse
-from sftbench.plan import Planner, Ref, Step
+from sftbench.plan import Ref, Step
+from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.roles import Method, Suite
 

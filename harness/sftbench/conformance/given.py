@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from sftbench import shelf
-from sftbench.plan import Cell, Planner, Ref, Step
+from sftbench.plan import Cell, Ref, Step
+from sftbench.planner import Planner
 from sftbench.record import Record
 from sftbench.rooms import Scores, Selection
 from sftbench.store import Store

@@ -14,7 +14,8 @@ from sftbench.conformance.seals import Seals
 from sftbench.devices import device_kind
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import fingerprint_model, hash_file, key_of
-from sftbench.plan import Facts, ModelFacts, Planner, Ref, Step, Terms, parents_first
+from sftbench.plan import Facts, ModelFacts, Ref, Step, Terms, parents_first
+from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.store import Store
 

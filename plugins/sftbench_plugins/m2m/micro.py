@@ -80,7 +80,9 @@ class Micro:
         rows = self._eligible(reading, matrix, allowance)
         series = self._series(matrix[rows], lengths[rows], allowance.row_costs[rows], allowance.cap, desk.seed)
         order = _within(allowance, rows[series.at(self.level).rows], desk.seed)
-        report = describe(self, series, chosen=np.searchsorted(rows, order), lengths=lengths[rows])
+        chosen = np.searchsorted(rows, order)
+        report: dict[str, Json] = {"component": self.component, "segmentation": self.segmentation}
+        report |= describe(series, level=self.level, num_levels=self.levels, chosen=chosen, lengths=lengths[rows])
         report |= _account(reading, band, matrix, rows)
         self._warn_about_length(desk, float(lengths[order].mean()), float(lengths[rows].mean()))
         ids = pool.ids

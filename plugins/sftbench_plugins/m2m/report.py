@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,32 +9,30 @@ from sftbench import Json
 from sftbench_plugins.m2m.lengths import first_within
 from sftbench_plugins.m2m.series import Series
 
-if TYPE_CHECKING:
-    from sftbench_plugins.m2m.micro import Micro
-
 
 def describe(
-    micro: Micro, series: Series, *, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
+    series: Series, *, level: float, num_levels: int, chosen: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]
 ) -> dict[str, Json]:
-    """Figures of the rows `chosen` from the series; `lengths` [n] are response tokens of the rows it may choose."""
+    """Figures of the rows `chosen` from the series at a level in percent, and of `num_levels` levels of it.
+
+    `lengths` [n] are response tokens of the rows that it may choose.
+    """
     limits, generator = series.limits, np.random.default_rng(series.seed)
     shuffled = generator.permutation(len(lengths))
     drawn = shuffled[first_within(limits.costs[shuffled], limits.strata[shuffled], limits.room)]
     here = _figures(series, chosen, lengths)
     return {
         "status": "reconstruction",
-        "component": micro.component,
-        "segmentation": micro.segmentation,
         "k_min": series.fewest,
         "k_max": series.most,
-        "k_wanted": series.types_at(micro.level),
+        "k_wanted": series.types_at(level),
         "k_actual": here["types"],
-        "percent_wanted": micro.level,
+        "percent_wanted": level,
         **{name: value for name, value in here.items() if name != "types"},
         "entropy_max": float(np.log(max(1, series.pruned.types_after[0]))),
         "pool_mean_response_length": float(lengths.mean()),
         "random_of_same_size": _figures(series, drawn, lengths),
-        "levels": [_level(series, 100 * step / (micro.levels - 1)) for step in range(micro.levels)],
+        "levels": [_level(series, 100 * step / (num_levels - 1)) for step in range(num_levels)],
     }
 
 

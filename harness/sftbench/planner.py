@@ -1,0 +1,386 @@
+"""From methods x budgets x seeds to cells and steps. Pure: nothing is read, run or written here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sftbench.budget import Budget
+from sftbench.methods import ResolvedMethod
+from sftbench.plan import (
+    ENGINE_VERSION,
+    PLANT_VERSION,
+    SPLIT_VERSION,
+    Cell,
+    Facts,
+    Plan,
+    Ref,
+    Step,
+    Terms,
+    calibration,
+    parents_first,
+    part_identity,
+    pass_role,
+)
+from sftbench.roles import Needs, PassRequest
+from sftbench.rooms import Json
+
+
+class Planner:
+    """Adds steps, each once, and puts cells together from them."""
+
+    def __init__(self, facts: Facts, terms: Terms) -> None:
+        self.facts, self.terms = facts, terms
+        self.engine: dict[str, Json] = {"engine": ENGINE_VERSION, "device": facts.device}
+        self.steps: dict[Ref, Step] = {}
+        self.pool, self.heldout = self._pools()
+        self.lengths = self._lengths(self.pool)
+
+    def add(self, step: Step) -> Ref:
+        self.steps.setdefault(step.ref, step)
+        return step.ref
+
+    def _pools(self) -> tuple[Ref, Ref]:
+        facts, terms = self.facts, self.terms
+        whole = self.add(
+            Step(
+                room="pool",
+                label=f"read {facts.pool_name}",
+                identity={"make": "read", **facts.pool_content},
+                where=facts.pool_source,
+            )
+        )
+        if facts.heldout_content is None and not terms.heldout_share:
+            pool = heldout = whole
+        elif facts.heldout_content is None:
+            split: dict[str, Json] = {
+                "share": terms.heldout_share,
+                "at_most": terms.heldout_at_most,
+                "version": SPLIT_VERSION,
+            }
+            parents = {"pool": whole}
+            pool = self.add(
+                Step(
+                    room="pool",
+                    label="split off held-out rows",
+                    identity={"make": "candidates", **split},
+                    parents=parents,
+                )
+            )
+            heldout = self.add(
+                Step(room="pool", label="held-out rows", identity={"make": "heldout", **split}, parents=parents)
+            )
+        else:
+            pool = whole
+            heldout = self.add(
+                Step(
+                    room="pool",
+                    label="read held-out rows",
+                    identity={"make": "read", **facts.heldout_content},
+                    where=facts.heldout_source or {},
+                )
+            )
+            # A suite sees to that itself.
+            if "suite" not in facts.heldout_content:
+                apart = {"make": "apart", "version": SPLIT_VERSION}
+                parents = {"pool": whole, "heldout": heldout}
+                pool = self.add(Step(room="pool", label="leave out held-out rows", identity=apart, parents=parents))
+        if terms.plant:
+            planted: dict[str, Json] = {"make": "planted", "share": terms.plant, "version": PLANT_VERSION}
+            pool = self.add(
+                Step(
+                    room="pool",
+                    label=f"plant defects in {terms.plant:.0%}",
+                    identity=planted,
+                    parents={"pool": pool},
+                    where=facts.pool_source,
+                )
+            )
+        return pool, heldout
+
+    def _lengths(self, pool: Ref) -> Ref:
+        base = self.facts.base
+        return self.add(
+            Step(
+                room="lengths",
+                label="row lengths",
+                identity={"engine": ENGINE_VERSION, "base": base.fingerprint, "max_length": self.terms.max_length},
+                parents={"pool": pool},
+                where={"base": base.path},
+            )
+        )
+
+    def forward_pass(self, request: PassRequest, pool: Ref) -> Ref:
+        model = self.facts.scoring if request.model == "scoring" else self.facts.base
+        return self.add(
+            Step(
+                room="pass",
+                label=f"forward pass of {model.name} ({request.view}, {request.template})",
+                identity={
+                    **self.engine,
+                    "view": request.view,
+                    "template": request.template,
+                    "model": model.fingerprint,
+                    "max_length": self.terms.max_length if request.template == "training" else None,
+                },
+                parents={"pool": pool},
+                where={"model": model.path},
+            )
+        )
+
+    def wanted(self, needs: Needs, pool: Ref) -> tuple[dict[str, Ref], dict[str, Json], dict[str, str]]:
+        """Parents, identity and places for what a part needs."""
+        parents: dict[str, Ref] = {}
+        identity: dict[str, Json] = {}
+        where: dict[str, str] = {}
+        for request in needs.passes:
+            parents[pass_role(request)] = self.forward_pass(request, pool)
+        for component in needs.embeddings:
+            embeddings = {**self.engine, "component": component, "embedder": self.facts.embedder}
+            label = f"embeddings of {component}"
+            parents[f"embeddings:{component}"] = self.add(
+                Step(room="embeddings", label=label, identity=embeddings, parents={"pool": pool})
+            )
+        for name in needs.language_models:
+            model = self.facts.scoring if name == "scoring" else self.facts.base
+            identity[f"model:{name}"] = model.fingerprint
+            where[f"model:{name}"] = model.path
+        for role, folder in needs.tokenizers.items():
+            tokenizer = self.facts.tokenizers[folder]
+            identity[f"tokenizer:{role}"] = tokenizer.fingerprint
+            where[f"tokenizer:{role}"] = tokenizer.path
+        return parents, identity, where
+
+    def part_step(
+        self,
+        room: str,
+        part: Any,
+        *,
+        pool: Ref,
+        seed: int,
+        parents: Mapping[str, Ref],
+        identity: Mapping[str, Json],
+        recipes: Mapping[str, Any],
+        where: Mapping[str, str],
+        given: Mapping[str, Json],
+        label: str = "",
+    ) -> Ref:
+        """A step in which one part works, with all that the part said it needs."""
+        needs: Needs = part.needs()
+        more_parents, more_identity, more_where = self.wanted(needs, pool)
+        for name, resolved in recipes.items():
+            selection = self.selection(resolved, pool=pool, budget=Budget.parse(needs.models[name].budget), seed=seed)
+            more_parents[f"model:{name}"] = self.model(resolved, selection=selection, pool=pool, seed=seed)
+            # A trained adapter is nothing without its base.
+            more_where["base"] = self.facts.base.path
+        if not part.deterministic:
+            more_identity["seed"] = seed
+        return self.add(
+            Step(
+                room=room,
+                label=f"{room} of {label or part.name}" + ("" if part.deterministic else f", seed {seed}"),
+                identity={**self.engine, **part_identity(part), **identity, **more_identity},
+                parents={"pool": pool, **parents, **more_parents},
+                where={**where, **more_where},
+                given=given,
+            )
+        )
+
+    def generated(self, method: ResolvedMethod, *, seed: int) -> Ref:
+        """The pool that a method's generator makes of the run's pool."""
+        return self.part_step(
+            "generated",
+            method.generator,
+            pool=self.pool,
+            seed=seed,
+            parents={},
+            identity={},
+            recipes=method.recipes["generator"],
+            where={"base": self.facts.base.path},
+            given=method.given,
+        )
+
+    def selection(
+        self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
+    ) -> Ref:
+        label = cell_label(method, other)
+        parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
+        base = self.facts.base
+        if method.scorer is not None:
+            lengths = {"lengths": parents["lengths"]} if method.scorer.needs().lengths else {}
+            parents["scores"] = self.part_step(
+                "scores",
+                method.scorer,
+                pool=pool,
+                seed=seed,
+                parents=lengths,
+                identity={},
+                recipes=method.recipes["scorer"],
+                where={"base": base.path} if lengths else {},
+                given=method.given,
+            )
+        if budget.unit == "device-seconds":
+            parents["calibration"] = self.add(calibration(self.facts))
+        identity: dict[str, Json] = {"budget": "all" if method.ignores_budget else budget.identity()}
+        if other is not None:
+            parents["other"] = other.selection
+            identity["training_passes_of_other"] = other.training_passes
+        if other is not None or budget.counts_work:
+            identity["training_passes"] = method.training_passes
+        return self.part_step(
+            "selection",
+            method.selector,
+            pool=pool,
+            seed=seed,
+            parents=parents,
+            identity=identity,
+            recipes=method.recipes["selector"],
+            where={"base": base.path},
+            given=method.given,
+            label=label or method.label,
+        )
+
+    def model(self, method: ResolvedMethod, *, selection: Ref, pool: Ref, seed: int, label: str = "") -> Ref:
+        base = self.facts.base
+        return self.part_step(
+            "model",
+            method.trainer,
+            pool=pool,
+            seed=seed,
+            parents={"selection": selection},
+            identity={"base": base.fingerprint, "max_length": self.terms.max_length},
+            recipes=method.recipes["trainer"],
+            where={"base": base.path},
+            given=method.given,
+            label=label or method.label,
+        )
+
+    def measured(self, model: Ref | None, *, label: str = "base") -> tuple[dict[str, Ref], Ref]:
+        """Evaluations of a trained model (None: the base), and its responses."""
+        base = self.facts.base
+        parents = {"pool": self.heldout, **({"model": model} if model else {})}
+        shared: dict[str, Json] = {
+            **self.engine,
+            "base": base.fingerprint,
+            "max_length": self.terms.max_length,
+        }
+        where = {"base": base.path}
+        responses = self.add(
+            Step(
+                room="responses",
+                label=f"answers of {label}",
+                identity={**shared, "max_new_tokens": self.terms.max_new_tokens},
+                parents=parents,
+                where=where,
+            )
+        )
+        evaluations = {}
+        for part in self.terms.evals:
+            wished, more_identity, more_where = self.wanted(part.needs(), self.heldout)
+            mine = {**parents, **({"responses": responses} if part.generates else {}), **wished}
+            identity = {**shared, **part_identity(part), **more_identity}
+            evaluations[part.name] = self.add(
+                Step(
+                    room="evaluation",
+                    label=f"{part.name} of {label}",
+                    identity=identity,
+                    parents=mine,
+                    where={**where, **more_where},
+                )
+            )
+        return evaluations, responses
+
+    def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
+        """All steps of one cell but the verdicts, which need the baseline's responses."""
+        label = cell_label(method, other)
+        pool = self.pool if method.generator is None else self.generated(method, seed=seed)
+        selection = self.selection(method, pool=pool, budget=budget, seed=seed, other=other)
+        model = self.model(method, selection=selection, pool=pool, seed=seed, label=label) if method.trains else None
+        evaluations, responses = self.measured(model, label=f"{label}, seed {seed}")
+        return Cell(
+            method=method.name,
+            label=label,
+            kind="control" if method.control else "method",
+            budget=str(budget),
+            seed=seed,
+            fidelity=method.fidelity,
+            matched_to=other.label if other else None,
+            training_passes=method.training_passes,
+            selection=selection,
+            model=model,
+            evaluations=evaluations,
+            responses=responses if self.terms.judge or any(part.generates for part in self.terms.evals) else None,
+        )
+
+    def verdicts(self, cell: Cell, baseline: Cell) -> Ref | None:
+        """The judge's step for one cell against the baseline of the same budget and seed."""
+        judge = self.terms.judge
+        if judge is None or cell.responses is None or baseline.responses is None:
+            return None
+        wished, more_identity, more_where = self.wanted(judge.needs(), self.heldout)
+        return self.add(
+            Step(
+                room="verdicts",
+                label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
+                identity={**self.engine, **part_identity(judge), **more_identity},
+                parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses, **wished},
+                where={"base": self.facts.base.path, **more_where},
+            )
+        )
+
+
+def make_plan(facts: Facts, terms: Terms, methods: Sequence[ResolvedMethod]) -> Plan:
+    """Every cell: methods and controls first, then the controls that are matched to each compared method."""
+    planner = Planner(facts, terms)
+    cells: list[Cell] = []
+    for budget in terms.budgets:
+        for seed in terms.seeds:
+            cells += _cells_of_one_seed(planner, methods, budget, seed)
+    return Plan(
+        cells=tuple(_ordered(cells)),
+        steps=parents_first(planner.steps, [ref for cell in cells for ref in cell.refs]),
+        pool=planner.pool,
+        heldout=planner.heldout,
+        lengths=planner.lengths,
+    )
+
+
+def _cells_of_one_seed(
+    planner: Planner, methods: Sequence[ResolvedMethod], budget: Budget, seed: int
+) -> Iterator[Cell]:
+    first = seed == planner.terms.seeds[0]
+    plain = [
+        planner.cell(method, budget=budget, seed=seed)
+        for method in methods
+        if not method.matched_to_each and (method.trains or first)
+    ]
+    # Rows that a generator made are not in the pool, where the matched rows would have to come from.
+    on_pool = {method.label for method in methods if method.generator is None}
+    compared = [cell for cell in plain if cell.kind == "method" and cell.label in on_pool]
+    matched = [
+        planner.cell(method, budget=budget, seed=seed, other=cell)
+        for method in methods
+        if method.matched_to_each
+        for cell in compared
+    ]
+    cells = plain + matched
+    named = [cell for cell in plain if cell.method == planner.terms.baseline]
+    baseline = next((cell for cell in named if cell.label == cell.method), named[0] if named else None)
+    for cell in cells:
+        verdicts = planner.verdicts(cell, baseline) if baseline and cell is not baseline else None
+        yield replace(cell, verdicts=verdicts, baseline=baseline.label if verdicts and baseline else None)
+
+
+def _ordered(cells: Iterable[Cell]) -> list[Cell]:
+    """The order of methods on the command line must not show: by budget as given, then name, then seed."""
+    budgets: dict[str, int] = {}
+    listed = list(cells)
+    for cell in listed:
+        budgets.setdefault(cell.budget, len(budgets))
+    return sorted(listed, key=lambda cell: (budgets[cell.budget], cell.kind == "control", cell.label, cell.seed))
+
+
+def cell_label(method: ResolvedMethod, other: Cell | None) -> str:
+    """How the board names a method, matched to another or not."""
+    return method.label if other is None else f"{method.label}({other.label})"
