@@ -15,6 +15,7 @@ LAYERS = (
     {"executors"},
     {"survey", "runner"},
     {"results", "predict", "choosing", "conformance"},
+    {"compare"},
     {"commands", "cli"},
 )
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""
