@@ -23,6 +23,7 @@ from transformers.utils import logging
 from sftbench.plant import PlantableRow, plant, response_of
 from sftbench_plugins.answers import is_correct
 from sftbench_plugins.microcosm import suite
+from sftbench_plugins.microcosm.tasks import FAMILIES
 
 IGNORED = -100
 
@@ -112,6 +113,18 @@ def measure(model: PreTrainedModel, folder: Path, items: Sequence[suite.Row]) ->
     return statistics.mean(right), likelihood, {family: statistics.mean(many) for family, many in by_family.items()}
 
 
+def terse_accuracy(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, *, num_each: int) -> dict[str, float]:
+    """Share of terse tasks of each family that the model solves as it is: what it knows, whatever it can follow."""
+    rng = random.Random("terse trial")
+    found = {}
+    for name, family in FAMILIES.items():
+        contents = [family(rng) for _ in range(num_each)]
+        prompts = [f"{rng.choice(content.cues)}: {content.given}\n" for content in contents]
+        right = map(is_correct, answer(model, tokenizer, prompts), (content.answers for content in contents))
+        found[name] = statistics.mean(right)
+    return found
+
+
 def drawn(pool: Sequence[PlantableRow], condition: str, budget: int, seed: int) -> list[PlantableRow]:
     """The rows of one condition: `clean`, `random`, `planted`, a kind of defect, or `all`."""
     if condition == "all":
@@ -136,6 +149,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--conditions", nargs="+", default=["clean", "random", "planted", "all"])
     parser.add_argument("--families", action="store_true", help="also print exact match by family")
+    parser.add_argument("--terse", type=int, default=0, help="also so many terse tasks of each family")
     return parser.parse_args()
 
 
@@ -150,6 +164,10 @@ def main() -> None:
     items = list(suite.heldout_rows())
     base, likelihood, _ = measure(load(given.model)[0], given.model, items)
     print(f"base: exact match {base:.3f}, negative log-likelihood {likelihood:.3f}")
+    if given.terse:
+        terse = terse_accuracy(*load(given.model), num_each=given.terse)
+        by_family = {name: round(share, 2) for name, share in terse.items()}
+        print(f"terse tasks solved: {statistics.mean(terse.values()):.3f}, {by_family}")
     print("| condition | rows | epochs | rate | exact match | spread | NLL | training s | evaluation s |")
     print("|---|---|---|---|---|---|---|---|---|")
     settings = [(b, e, r) for b in given.budgets for e in given.epochs for r in given.rates]

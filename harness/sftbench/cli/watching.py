@@ -30,7 +30,7 @@ class Watching:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.completed:.0f}/{task.total:.0f} {task.fields[unit]}"),
+            TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -56,15 +56,16 @@ class Watching:
     def planned(self, num_steps: int, num_known: int) -> None:
         self._num_steps, self._num_done = num_steps, num_known
         self._say(f"{num_steps} steps, {num_known} of them in the store already")
-        self._overall = self._progress.add_task(
-            "all steps", total=num_steps, completed=num_known, unit="steps", rate=""
-        )
+        if self._overall is not None:
+            self._progress.remove_task(self._overall)
+        self._overall = self._progress.add_task("all steps", total=num_steps, count="", rate="")
+        self._show_overall()
 
     def event(self, step: Step, event: Event) -> None:
         if event["event"] == "started":
             self._started[step.ref] = self._told[step.ref] = time.monotonic()
             if self._live:
-                self._tasks[step.ref] = self._progress.add_task(escape(step.label), total=None, unit="", rate="")
+                self._tasks[step.ref] = self._progress.add_task(escape(step.label), total=None, count="", rate="")
         elif event["event"] == "progress":
             self._advance(step, event)
         elif event["event"] == "log":
@@ -75,8 +76,9 @@ class Watching:
         rate = event["done"] / seconds if seconds > 0 else 0.0
         shown = f"{rate:.3g} {event['unit']}/s" if event["done"] else ""
         if step.ref in self._tasks:
+            count = f"{event['done']}/{event['total']} {event['unit']}"
             self._progress.update(
-                self._tasks[step.ref], total=event["total"], completed=event["done"], unit=event["unit"], rate=shown
+                self._tasks[step.ref], total=event["total"], completed=event["done"], count=count, rate=shown
             )
         elif not self._live and time.monotonic() - self._told.get(step.ref, 0) > PLAIN_SECONDS:
             self._told[step.ref] = time.monotonic()
@@ -87,8 +89,7 @@ class Watching:
         self._num_done += 1
         if step.ref in self._tasks:
             self._progress.remove_task(self._tasks.pop(step.ref))
-        if self._overall is not None:
-            self._progress.update(self._overall, completed=self._num_done)
+        self._show_overall()
         seconds = time.monotonic() - self._started.get(step.ref, time.monotonic())
         if outcome == "done":
             if seconds > QUIET_SECONDS:
@@ -98,6 +99,11 @@ class Watching:
             self._say(
                 f"[{self._num_done}/{self._num_steps}] {step.label} FAILED: {failure.message if failure else why}"
             )
+
+    def _show_overall(self) -> None:
+        if self._overall is not None:
+            count = f"{self._num_done}/{self._num_steps} steps"
+            self._progress.update(self._overall, completed=self._num_done, count=count)
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
