@@ -16,6 +16,7 @@ from sftbench.results import write_results
 from sftbench.runner import (
     Run,
     Watcher,
+    announce,
     carry_out,
     check_budgets,
     first_failure,
@@ -43,7 +44,8 @@ def compare(run: Run, watcher: Watcher) -> Comparison:
     before anything is spent or written. A run that is interrupted writes what is finished first.
     """
     require_places(run)
-    prepared = carry_out(run, watcher, only=is_preparing)
+    announce(run, watcher)
+    prepared = carry_out(run, watcher, only=is_preparing, ended_before={})
     unread = first_failure(run, prepared, "prepare")
     if unread is not None:
         raise unread

@@ -9,7 +9,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 from sftbench.budget import Budget, RowPrices, allowance
@@ -157,18 +156,30 @@ def _passing(record: Record) -> bool:
     return failure is not None and (failure.exit_code == 4 or failure.error in ("MemoryError", "OutOfMemoryError"))
 
 
+def announce(run: Run, watcher: Watcher, *, only: Callable[[Step], bool] = lambda step: True) -> None:
+    """Tell how many steps there are, and how many of them the store has."""
+    known, _ = known_outcomes(run.plan, run.store, run.settings.redo)
+    refs = [ref for ref, step in run.plan.steps.items() if only(step)]
+    watcher.planned(len(refs), sum(ref in known for ref in refs))
+
+
 def carry_out(
     run: Run,
     watcher: Watcher,
     *,
     only: Callable[[Step], bool] = lambda step: True,
-    ended_before: Mapping[Ref, Outcome] = MappingProxyType({}),
+    ended_before: Mapping[Ref, Outcome] | None = None,
 ) -> dict[Ref, Outcome]:
-    """Do what is missing, but not what has just ended. Returns the outcome of every step that was reached."""
+    """Do what is missing, and return the outcome of every step that was reached.
+
+    In a run of several parts each is told what ended before it, which is not done again, and `announce` comes first.
+    """
     known, redo = known_outcomes(run.plan, run.store, run.settings.redo)
-    known, redo = {**known, **ended_before}, redo - set(ended_before)
+    if ended_before is None:
+        announce(run, watcher, only=only)
+    else:
+        known, redo = {**known, **ended_before}, redo - set(ended_before)
     steps = {ref: _placed(run, step) for ref, step in run.plan.steps.items() if only(step)}
-    watcher.planned(len(steps), sum(ref in known for ref in steps))
     if run.settings.redo == "never" or all(ref in known for ref in steps):
         return known
 

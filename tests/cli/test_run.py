@@ -116,6 +116,16 @@ def test_what_failed_is_done_again_when_asked_for_and_not_before(run):
     assert counts == [1, 1, 1, 2]
 
 
+def test_a_budget_above_the_pool_is_refused_before_anything_is_spent_and_the_board_stays(run):
+    before = run.boards()
+    refused = run("toy[meets=1]", "--budget", "5000")
+    assert refused.returncode == 2
+    assert "5000 rows is more than the pool, which has" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert run.boards() == before
+    assert not list(run.results.glob("*/5000"))
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_ends_the_run_with_the_way_out_and_nothing_is_lost(run):
     message = run.bench.refused(4, *run.command(f"{run.waiting},toy[disk_full=true]"))
