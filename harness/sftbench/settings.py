@@ -71,7 +71,7 @@ class RunSettings(BaseModel):
         default="", description="name of the run, its results and its board", pattern=r"^[A-Za-z0-9._-]*$"
     )
     suite: str = Field(
-        default="microcosm", description="embedded suite, used for whatever of pool and base is not given"
+        default="microcosm", description="embedded suite, used when neither pool nor base is given"
     )
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
     limit: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
