@@ -82,7 +82,7 @@ def test_a_budget_that_buys_no_row_is_over_budget(shared_bench, material):
 BROKEN_POOLS = {
     "broken line": ('{"instruction": "a", "output": "b"}\n{"instruction": "a",\n', "line 2"),
     "line that is no row": ('{"instruction": "a", "output": "b"}\n[1, 2]\n', "line 2"),
-    "row without response": ('{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n', "line 2"),
+    "row of no known form": ('{"instruction": "a", "output": "b"}\n{"question": "c"}\n', "line 2"),
     "empty file": ("", "empty"),
     "two rows with one id": ('{"id": 7, "instruction": "a", "output": "b"}\n' * 2, "7"),
 }

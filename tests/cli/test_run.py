@@ -62,7 +62,7 @@ def test_an_interrupted_run_says_so_and_goes_on_where_it_was(run):
         assert started.poll() is None
         time.sleep(0.1)
     started.send_signal(signal.SIGINT)
-    _, errors = started.communicate(timeout=60)
+    _, errors = started.communicate(timeout=180)
     assert started.returncode == 130
     assert "what was finished is kept" in errors
     assert "Traceback" not in errors

@@ -207,7 +207,7 @@ def test_no_process_outlives_the_run_and_the_next_run_goes_on(workshop, diary, s
     wait_for(lambda: len(diary.lines()) == 3)
     workers = {int(pid) for pid, _, _ in diary.lines()}
     run.send_signal(signal_number)
-    run.wait(timeout=30)
+    run.wait(timeout=120)
     wait_for(lambda: not any(is_alive(pid) for pid in workers))
     assert workshop.record(quick).status == "done"
     assert workshop.record(steps[1]) is None

@@ -127,14 +127,14 @@ def test_the_processes_share_the_cores(monkeypatch):
 
 def test_gpus_that_torch_cannot_use_do_not_count(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
     assert local_slots(2).devices == ()
     assert device_kind() == "cpu"
 
 
 def test_every_visible_gpu_has_a_process(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     slots = local_slots(None)
     assert (slots.num_workers, slots.devices) == (2, ("3", "5"))
     assert isinstance(slots, Slots)

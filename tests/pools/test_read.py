@@ -326,3 +326,17 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, array: bool) -> None
     assert int(rows) == count
     file_mib = path.stat().st_size / 2**20
     assert float(grown_mib) < file_mib / 2 < file_mib
+
+
+def test_an_instruction_without_an_output_is_a_row_without_response_in_an_alpaca_pool(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "a", "output": "b"}\n{"instruction": "c"}\n', encoding="utf-8")
+    pool = read_pool(path, into=tmp_path / "rows.arrow")
+    assert [(row.prompt, row.response) for row in pool] == [("a", "b"), ("c", "")]
+
+
+def test_instructions_alone_are_no_pool(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"instruction": "a", "response": "b"}\n', encoding="utf-8")
+    with pytest.raises(UsageError, match=r"line 1.*instruction, response"):
+        read_pool(path, into=tmp_path / "rows.arrow")

@@ -76,7 +76,8 @@ def test_the_plugin_offers_one_trainer_whose_reference_is_a_warmed_up_base() -> 
     assert plugin.sftbench_trainers() == [Gated]
     warmed = Gated(warmup_budget="5%", warmup_epochs=2, warmup_rank=8, warmup_learning_rate=1e-3).needs().models
     parameters = {"epochs": 2.0, "rank": 8, "learning_rate": 1e-3}
-    expected = Recipe(selector=PartUse(name="random"), budget="5%", trainer=PartUse(name="sft", parameters=parameters))
+    selector = PartUse(name="random", parameters={"purpose": "warm-up"})
+    expected = Recipe(selector=selector, budget="5%", trainer=PartUse(name="sft", parameters=parameters))
     assert warmed == {"reference": expected}
     assert build(Sft, parameters, where="sft").rank == 8
 
