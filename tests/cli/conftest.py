@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ import pytest
 
 BENCH = str(Path(sys.executable).parent / "bench")
 TOYS = Path(__file__).resolve().parent.parent / "toys"
+
+
+def hear_interrupts():
+    """For a child: a test run that was started in the background ignores Ctrl-C, and its children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Bench:
@@ -31,7 +37,7 @@ class Bench:
     def start(self, *arguments, **environment):
         return subprocess.Popen(
             [BENCH, *map(str, arguments)], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env={**self.environment, **environment},
+            env={**self.environment, **environment}, preexec_fn=hear_interrupts,
         )  # fmt: skip
 
     def refused(self, code, *arguments, **environment):

@@ -195,6 +195,11 @@ executor.run({step.ref: step for step in steps}, {pool: "done"})
 """
 
 
+def hear_interrupts():
+    """For a child: a test run that was started in the background ignores Ctrl-C, and its children would too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["killed", "interrupted"])
 def test_no_process_outlives_the_run_and_the_next_run_goes_on(workshop, diary, signal_number):
     quick = workshop.toy("quick", diary=diary.path)
@@ -203,7 +208,7 @@ def test_no_process_outlives_the_run_and_the_next_run_goes_on(workshop, diary, s
     steps = [quick, *(dataclasses.replace(each, parents={**each.parents, "after": quick.ref}) for each in endless)]
     text = json.dumps([dataclasses.asdict(step) for step in steps])
     run = subprocess.Popen([sys.executable, "-c", RUN, str(workshop.store.root), text, workshop.pool.ref],
-                           stderr=subprocess.DEVNULL)  # fmt: skip
+                           stderr=subprocess.DEVNULL, preexec_fn=hear_interrupts)  # fmt: skip
     wait_for(lambda: len(diary.lines()) == 3)
     workers = {int(pid) for pid, _, _ in diary.lines()}
     run.send_signal(signal_number)
