@@ -18,11 +18,12 @@ Ref = str
 
 STAGES = {
     "pool": "prepare", "lengths": "prepare", "calibration": "prepare",
-    "pass": "choose", "embeddings": "choose", "scores": "choose", "selection": "choose", "generated": "choose",
+    "pass": "choose", "embeddings": "choose", "scores": "choose", "selection": "choose",
+    "generated": "choose", "chosen": "choose",
     "model": "train",
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
 }  # fmt: skip
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
 PLANT_VERSION = "1"
 SPLIT_VERSION = "2"
@@ -50,7 +51,9 @@ class Step:
 
     @property
     def stage(self) -> str:
-        return STAGES[self.room]
+        """When it is done; what is counted on rows that a method made or chose waits for them."""
+        derived = any(ref.startswith(("generated/", "chosen/")) for ref in self.parents.values())
+        return "choose" if derived and STAGES[self.room] == "prepare" else STAGES[self.room]
 
     def number(self, name: str) -> float:
         """A number of the identity."""

@@ -63,7 +63,7 @@ class LanguageModel:
         self.meter: Meter = meter or _unmetered
         self.device = torch.device(model.device)
         on_cpu = self.device.type == "cpu"
-        self.max_batch_tokens = max_batch_tokens or (1024 if on_cpu else 32768)
+        self.max_batch_tokens = max_batch_tokens or (2048 if on_cpu else 32768)
         self.shape: ModelShape = shape_of(model)
         self.vocab_size = self.shape.vocab_size
         self.width = int(cast(torch.nn.Embedding, model.get_input_embeddings()).weight.shape[1])

@@ -69,10 +69,13 @@ class Measuring:
     def _reduce(self, states: torch.Tensor, targets: torch.Tensor) -> Numbers:
         """The statistics of states [N, x], a chunk of logits at a time: name -> [N] or [N, k]."""
         parts: dict[str, list[torch.Tensor]] = {each.name: [] for each in self.statistics}
+        scratch: torch.Tensor | None = None
         for start in range(0, len(states), self.chunk_tokens):
             chunk = slice(start, start + self.chunk_tokens)
             logits = self.cut.head(states[chunk])
-            normaliser = log_normaliser(logits)
+            if scratch is None:
+                scratch = torch.empty_like(logits)
+            normaliser = log_normaliser(logits, scratch)
             for each in self.statistics:
                 parts[each.name].append(each.reduce(logits, normaliser, targets[chunk]))
         return {name: torch.cat(part).float().cpu().numpy() for name, part in parts.items()}

@@ -22,13 +22,15 @@ class Statistic(Protocol):
         ...
 
 
-def log_normaliser(logits: torch.Tensor) -> torch.Tensor:
+def log_normaliser(logits: torch.Tensor, scratch: torch.Tensor | None = None) -> torch.Tensor:
     """Log-sum-exp over the vocabulary: [c, V] -> [c].
 
-    By way of the log-softmax kernel, which reads the logits half as often as `torch.logsumexp`: the
-    largest logit minus its log-probability.
+    `scratch` [at least c, V], of the type of the logits, is overwritten. With one for all chunks no memory is
+    touched for the first time, which makes this about twice as fast as `torch.logsumexp` on a CPU.
     """
-    return logits.amax(1) - torch.log_softmax(logits, dim=1).amax(1)
+    largest = logits.amax(1, keepdim=True)
+    out = None if scratch is None else scratch[: len(logits)]
+    return torch.sub(logits, largest, out=out).exp_().sum(1).log_().add_(largest[:, 0])
 
 
 @dataclass(frozen=True)
