@@ -38,12 +38,14 @@ def _unit(text: str) -> tuple[float, Unit] | None:
 class Budget:
     """`amount` of `unit`; a share is between 0 and 1. With `with_selection`, choosing is paid from it too.
 
-    Read from text: `200`, `10%`, `50k tokens`, `2e15 flops`, `600s`, `600s+selection`.
+    With `at_most_all`, more than the pool means the whole pool. Read from text: `200`, `10%`, `50k tokens`,
+    `2e15 flops`, `600s`, `600s+selection`.
     """
 
     amount: float
     unit: Unit
     with_selection: bool = False
+    at_most_all: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Budget:
@@ -80,9 +82,19 @@ class Budget:
         """True when what a row costs depends on how it is trained on."""
         return self.unit in ("flops", "device-seconds")
 
+    def asked(self, num_rows_of_run: int) -> float:
+        """What is asked for, in rows for a share."""
+        return math.floor(self.amount * num_rows_of_run + 1e-9) if self.unit == "share" else self.amount
+
     def identity(self) -> dict[str, Json]:
         """What enters a step's key."""
-        return {"amount": self.amount, "unit": self.unit, "with_selection": self.with_selection}
+        told: dict[str, Json] = {"amount": self.amount, "unit": self.unit, "with_selection": self.with_selection}
+        return {**told, "at_most_all": True} if self.at_most_all else told
+
+    @classmethod
+    def from_identity(cls, told: Mapping[str, Any]) -> Budget:
+        """What `identity` made."""
+        return cls(**told)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,15 +120,25 @@ class RowPrices:
         )
 
 
-def allowance(budget: Budget, prices: RowPrices, *, spent_flops: float = 0.0, spent_seconds: float = 0.0) -> Allowance:
+def allowance(
+    budget: Budget,
+    prices: RowPrices,
+    *,
+    num_rows_of_run: int | None = None,
+    spent_flops: float = 0.0,
+    spent_seconds: float = 0.0,
+) -> Allowance:
     """What a selector may take, given what choosing has cost so far.
 
-    Raises `UsageError` when the budget exceeds the pool and `BudgetError` when choosing has used it up.
+    A share is one of the run's pool, `num_rows_of_run`, also where a method chooses from rows that
+    another left over or made. Raises `UsageError` when the budget exceeds the pool and `BudgetError`
+    when choosing has used it up.
     """
     num_rows = len(prices.response_tokens)
     ones = np.ones(num_rows)
     if budget.unit in ("rows", "share"):
-        cap = budget.amount if budget.unit == "rows" else math.floor(budget.amount * num_rows + 1e-9)
+        cap = budget.asked(num_rows if num_rows_of_run is None else num_rows_of_run)
+        cap = min(cap, num_rows) if budget.at_most_all else cap
         if cap > num_rows:
             raise UsageError(
                 f"the budget of {cap:.0f} rows is more than the pool, which has {num_rows} rows to choose from"
@@ -139,6 +161,8 @@ def _capped(budget: Budget, cap: float, costs: npt.NDArray[np.float64]) -> Allow
         raise BudgetError(
             f"the budget {budget} leaves {max(cap, 0.0):.3g} {unit} for training; the cheapest row takes {cheapest:.3g}"
         )
+    if budget.at_most_all:
+        cap = min(cap, float(costs.sum()))
     if not budget.with_selection and cap > float(costs.sum()) * (1 + 1e-9):
         raise UsageError(f"the budget {budget} is more than the whole pool, which takes {costs.sum():.4g} {unit}")
     return Allowance(cap=cap, row_costs=costs, unit=unit, pays_for_selection=budget.with_selection)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sftbench import errors, shelf
 from sftbench.budget import Budget
+from sftbench.composition import parse_method
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.methods import parts_of, resolve, resolve_recipes
 from sftbench.parameters import parse_use
@@ -64,13 +65,13 @@ def select_rows(
 
     Raises `UsageError` for unknown names, bad input and a budget above the pool.
     """
-    method, wanted = resolve(plugins, parse_use(use), parse_use(trainer)), Budget.parse(budget)
+    method, wanted = resolve(plugins, parse_method(use), parse_use(trainer)), Budget.parse(budget)
     refuse_step_bounds([wanted], [method])
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
     settings = _settings(pool, limit, lm, base, seed)
     planner = _planner(settings, plugins, parts_of([method]), seed)
-    source = planner.pool if method.generator is None else planner.generated(method, seed=seed)
+    source = planner.source(method, budget=wanted, seed=seed)
     ref = planner.selection(method, pool=source, budget=wanted, seed=seed)
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")

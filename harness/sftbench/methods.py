@@ -6,18 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sftbench.composition import PART_ROLES, MethodUse, Take
 from sftbench.errors import UsageError, unknown_name
 from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins
 from sftbench.roles import Method, Recipe
 from sftbench.rooms import Json
 
-PART_ROLES = ("generator", "scorer", "selector", "trainer")
-
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedMethod:
-    """A method with its parts made. `label` is how the user wrote it; `recipes` are the models it needs first."""
+    """A method with its parts made. `label` is how the user wrote it; `recipes` are the models it needs first.
+
+    `before` chooses the rows that this method may choose from, as many as `take` says.
+    """
 
     name: str
     label: str
@@ -25,6 +27,8 @@ class ResolvedMethod:
     trainer: Any
     scorer: Any | None = None
     generator: Any | None = None
+    before: ResolvedMethod | None = None
+    take: Take | None = None
     control: bool = False
     trains: bool = True
     ignores_budget: bool = False
@@ -35,41 +39,115 @@ class ResolvedMethod:
     given: Mapping[str, Json] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, ResolvedMethod]] = field(default_factory=dict)
 
+    @property
+    def makes_rows(self) -> bool:
+        """True when it trains on rows that are not in the run's pool."""
+        return self.generator is not None or (self.before is not None and self.before.makes_rows)
 
-def resolve(plugins: Plugins, use: PartUse, trainer: PartUse) -> ResolvedMethod:
+
+def resolve(plugins: Plugins, use: MethodUse | PartUse, trainer: PartUse) -> ResolvedMethod:
     """Make a method's parts. A given parameter goes to every part that has a field of that name.
 
     `role.param=value` reaches one part alone. The run's trainer settings go to every trainer with such
     fields, so that all methods train alike. Raises `UsageError` for a parameter that no part has.
     """
-    method = plugins.method(use.name)
-    uses = {role: getattr(method, role) for role in PART_ROLES}
-    uses["trainer"] = uses["trainer"] or PartUse(name=trainer.name)
-    classes = {role: plugins.part_class(role, each.name) for role, each in uses.items() if each is not None}
-    routed = _route(use, classes)
+    wanted = MethodUse(name=use) if isinstance(use, PartUse) else use
+    method = _card(plugins, wanted)
     parts: dict[str, Any] = {}
-    for role, part_class in classes.items():
-        given = {**uses[role].parameters, **routed[role]}
-        if role == "trainer":
-            given = {**_shared(trainer, part_class), **given}
-        parts[role] = plugins.part(role, PartUse(name=uses[role].name, parameters=given))
+    for source in _sources(plugins, wanted, trainer):
+        classes = {role: plugins.part_class(role, each.name) for role, each in source.parts.items()}
+        routed = _route(source.given, classes)
+        for role, part_class in classes.items():
+            given = {**source.parts[role].parameters, **routed[role]}
+            if role == "trainer":
+                given = {**_shared(trainer, part_class), **given}
+            parts[role] = plugins.part(role, PartUse(name=source.parts[role].name, parameters=given))
     recipes = {role: resolve_recipes(plugins, part, trainer) for role, part in parts.items()}
+    before = resolve(plugins, wanted.before, trainer) if wanted.before else None
+    if before is not None and "generator" in parts:
+        raise UsageError(f"in '{wanted}' a generator would throw away what was chosen before it; put it first")
     return ResolvedMethod(
         name=method.name,
-        label=str(use),
+        label=str(wanted),
         selector=parts["selector"],
         trainer=parts["trainer"],
         scorer=parts.get("scorer"),
         generator=parts.get("generator"),
+        before=before,
+        take=wanted.before.take if wanted.before else None,
         control=method.control,
         trains=method.trains,
         ignores_budget=method.ignores_budget,
         matched_to_each=method.matched_to_each,
         fidelity=_fidelity(method, parts),
         training_passes=training_passes(parts["trainer"]),
-        given=dict(use.parameters),
+        given=_given(wanted),
         recipes={"scorer": {}, "generator": {}, **recipes},
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Parts that one word of a method brings, and the parameters that stand in its brackets."""
+
+    given: PartUse
+    parts: Mapping[str, PartUse]
+
+
+def _card(plugins: Plugins, use: MethodUse) -> Method:
+    """The method of that name; what is put together differs from every method and has a card of its own."""
+    if use.name is not None and not use.parts and use.before is None:
+        return plugins.method(use.name.name)
+    words = [*([use.name] if use.name else []), *use.parts.values()]
+    for word in words:
+        known = plugins.methods.get(word.name)
+        if known is not None and (not known.trains or known.matched_to_each or known.ignores_budget):
+            raise UsageError(f"'{word.name}' is a control that chooses nothing itself; it cannot be part of '{use}'")
+    return Method(name=str(use), summary="put together from parts", selector=PartUse(name="all"))
+
+
+def _sources(plugins: Plugins, use: MethodUse, trainer: PartUse) -> Iterator[_Source]:
+    """Whose parts make the method: each role comes once. A method stands in for its part, and a scorer comes along."""
+    taken = {role: _of_role(plugins, role, each) for role, each in use.parts.items()}
+    if "scorer" in taken and "selector" in taken:
+        taken["selector"] = {"selector": taken["selector"]["selector"]}
+    for role, each in taken.items():
+        yield _Source(given=use.parts[role], parts=each)
+    replaced = {role for each in taken.values() for role in each}
+    if use.name is not None:
+        method = plugins.method(use.name.name)
+        own = {role: getattr(method, role) for role in PART_ROLES if role not in replaced}
+        own = {role: each for role, each in own.items() if each is not None}
+        if "trainer" not in replaced:
+            own.setdefault("trainer", PartUse(name=trainer.name))
+        yield _Source(given=use.name, parts=own)
+        return
+    missing: dict[str, PartUse] = {}
+    if "selector" not in replaced:
+        if not replaced & {"scorer", "generator"}:
+            raise UsageError(f"'{use}' names no selector; add selector=NAME (see 'bench list selectors')")
+        missing["selector"] = PartUse(name="top" if "scorer" in replaced else "random")
+    if "trainer" not in replaced:
+        missing["trainer"] = PartUse(name=trainer.name)
+    yield _Source(given=PartUse(name="defaults"), parts=missing)
+
+
+def _of_role(plugins: Plugins, role: str, use: PartUse) -> dict[str, PartUse]:
+    """The parts that `role=name` means: those of the method of that name, or the part itself."""
+    method = plugins.methods.get(use.name)
+    if method is not None and getattr(method, role) is not None:
+        found = {role: getattr(method, role)}
+        if role == "selector" and method.scorer is not None:
+            found["scorer"] = method.scorer
+        return found
+    plugins.part_class(role, use.name)
+    return {role: PartUse(name=use.name)}
+
+
+def _given(use: MethodUse) -> dict[str, Json]:
+    """The parameters as the user gave them, for the record."""
+    given: dict[str, Json] = dict(use.name.parameters) if use.name else {}
+    return given | {role: str(each) for role, each in use.parts.items()}
 
 
 def parts_of(methods: Iterable[ResolvedMethod]) -> Iterator[Any]:
@@ -78,6 +156,8 @@ def parts_of(methods: Iterable[ResolvedMethod]) -> Iterator[Any]:
         yield from (part for part in (getattr(method, role) for role in PART_ROLES) if part is not None)
         for recipes in method.recipes.values():
             yield from parts_of(recipes.values())
+        if method.before is not None:
+            yield from parts_of([method.before])
 
 
 def training_passes(trainer: Any) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def perform(step: Step, bench: Bench) -> Payload:
         "pass": run_pass,
         "embeddings": embed_pool,
         "generated": _generate,
+        "chosen": _narrow,
         "scores": _score,
         "selection": _select,
         "model": _train,
@@ -64,6 +66,18 @@ def _generate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     made = pool_of(
         rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=pool.form, source=f"what {part.name} made"
     )
+    shelf.save_pool_form(made, bench.work)
+    return {"num_rows": len(made), "form": made.form}
+
+
+def _narrow(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
+    """The rows of a selection as a pool, best first, for the method that chooses from them."""
+    from sftbench.pools import pool_of
+
+    pool = parent_pool(step, bench)
+    selection = shelf.load_selection(bench.store.folder_of(step.parents["selection"]))
+    rows = pool.take([pool.index_of[row_id] for row_id in selection.ids])
+    made = pool_of(rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=pool.form)
     shelf.save_pool_form(made, bench.work)
     return {"num_rows": len(made), "form": made.form}
 
@@ -107,8 +121,7 @@ def check_scores(scores: Scores, num_rows: int, name: str) -> Scores:
 def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     pool = parent_pool(step, bench)
     part = _part(step, bench, "selector")
-    scores_ref = step.parents.get("scores")
-    scores = shelf.load_scores(bench.store.folder_of(scores_ref)) if scores_ref else None
+    scores = _scores(step, bench)
     given = _allowance(step, bench)
     selection = part.select(pool, scores, given, desk)
     positions = check_selection(selection, pool, part.name)
@@ -118,9 +131,23 @@ def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         fitting = _allowance(step, bench, also=bench.meter.ledger()).fit(positions)
         selection = selection.beginning(len(fitting))
         check_selection(selection, pool, part.name)
+    if given.cap < _asked(step, bench) * (1 - 1e-9) and not given.pays_for_selection:
+        selection = replace(selection, status="short")
     shelf.save_selection(selection, bench.work)
     payload: Payload = {"status": selection.status, "report": dict(selection.report)}
     return {**payload, **count_planted(selection, pool, _lengths(step, bench), desk)}
+
+
+def _scores(step: Step, bench: Bench) -> Scores | None:
+    """The scores of the method's scorer; without one, those with which a method before it ranked the rows."""
+    if "scores" in step.parents:
+        return shelf.load_scores(bench.store.folder_of(step.parents["scores"]))
+    if "before" not in step.parents:
+        return None
+    before = shelf.load_selection(bench.store.folder_of(step.parents["before"]))
+    if before.scores is not None and np.isfinite(before.scores).all():
+        return Scores(values=before.scores)
+    return Scores(values=-np.arange(len(before.ids), dtype=np.float64), report={"scores": "rank, negative"})
 
 
 def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -151,7 +178,7 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
     wanted = step.identity["budget"]
     if wanted == "all" or not isinstance(wanted, Mapping):
         return Allowance(cap=float(count), row_costs=np.ones(count), unit="rows")
-    budget = Budget(amount=float(wanted["amount"]), unit=wanted["unit"], with_selection=bool(wanted["with_selection"]))  # type: ignore[arg-type]
+    budget = Budget.from_identity(wanted)
     spent = [bench.store.ended(ref) for ref in step.where.get("choosing_steps", "").split()]
     ledgers = [record.ledger for record in spent] + ([also] if also else [])
     passes = step.number("training_passes") if budget.counts_work else 0.0
@@ -159,9 +186,23 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
     return allowance(
         budget,
         prices,
+        num_rows_of_run=_num_rows_of_run(step, bench),
         spent_flops=sum(each.flops for each in ledgers),
         spent_seconds=sum(each.device_seconds for each in ledgers),
     )
+
+
+def _asked(step: Step, bench: Bench) -> float:
+    """The budget of a selection in its unit, however many rows there are to choose from."""
+    wanted = step.identity["budget"]
+    if wanted == "all" or not isinstance(wanted, Mapping):
+        return 0.0
+    return Budget.from_identity(wanted).asked(_num_rows_of_run(step, bench))
+
+
+def _num_rows_of_run(step: Step, bench: Bench) -> int:
+    ref = step.parents.get("lengths_of_run", step.parents["lengths"])
+    return len(shelf.load_arrays(bench.store.folder_of(ref) / "lengths.safetensors")["training_tokens"])
 
 
 def _speed(step: Step, bench: Bench) -> float:

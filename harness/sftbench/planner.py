@@ -188,7 +188,7 @@ class Planner:
         )
 
     def generated(self, method: ResolvedMethod, *, seed: int) -> Ref:
-        """The pool that a method's generator makes of the run's pool."""
+        """The rows that a method's generator makes of the run's pool."""
         return self.part_step(
             "generated",
             method.generator,
@@ -201,11 +201,33 @@ class Planner:
             given=method.given,
         )
 
+    def source(self, method: ResolvedMethod, *, budget: Budget, seed: int) -> Ref:
+        """The rows that a method chooses from: the run's pool, what it makes of it, or what another leaves over."""
+        if method.before is None:
+            return self.pool if method.generator is None else self.generated(method, seed=seed)
+        assert method.take is not None
+        wider = self.source(method.before, budget=budget, seed=seed)
+        chosen = self.selection(method.before, pool=wider, budget=method.take.of(budget), seed=seed)
+        return self.add(
+            Step(
+                room="chosen",
+                label=f"rows chosen by {method.before.label}, seed {seed}",
+                identity={},
+                parents={"pool": wider, "selection": chosen},
+            )
+        )
+
     def selection(
         self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
     ) -> Ref:
         label = cell_label(method, other)
         parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
+        if pool != self.pool:
+            # A share is one of the run's pool, and a method that has fewer rows to choose from takes them all.
+            parents["lengths_of_run"] = self.lengths
+            budget = replace(budget, at_most_all=True)
+        if method.scorer is None and method.before is not None:
+            parents["before"] = self.steps[pool].parents["selection"]
         base = self.facts.base
         if method.scorer is not None:
             lengths = {"lengths": parents["lengths"]} if method.scorer.needs().lengths else {}
@@ -294,7 +316,7 @@ class Planner:
     def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
         """All steps of one cell but the verdicts, which need the baseline's responses."""
         label = cell_label(method, other)
-        pool = self.pool if method.generator is None else self.generated(method, seed=seed)
+        pool = self.source(method, budget=budget, seed=seed)
         selection = self.selection(method, pool=pool, budget=budget, seed=seed, other=other)
         model = self.model(method, selection=selection, pool=pool, seed=seed, label=label) if method.trains else None
         evaluations, responses = self.measured(model, label=f"{label}, seed {seed}")
@@ -356,7 +378,7 @@ def _cells_of_one_seed(
         if not method.matched_to_each and (method.trains or first)
     ]
     # Rows that a generator made are not in the pool, where the matched rows would have to come from.
-    on_pool = {method.label for method in methods if method.generator is None}
+    on_pool = {method.label for method in methods if not method.makes_rows}
     compared = [cell for cell in plain if cell.kind == "method" and cell.label in on_pool]
     matched = [
         planner.cell(method, budget=budget, seed=seed, other=cell)

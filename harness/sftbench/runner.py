@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sftbench.budget import Budget, RowPrices, allowance
+from sftbench.composition import parse_method
 from sftbench.devices import num_processes, num_threads, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
@@ -118,7 +119,7 @@ def _default_name(facts: Facts) -> str:
 
 def _methods(settings: RunSettings, plugins: Plugins, trainer: PartUse) -> list[ResolvedMethod]:
     """The methods asked for, then the controls that are not among them."""
-    uses = [parse_use(text) for text in settings.methods]
+    uses = [parse_method(text) for text in settings.methods]
     asked = [resolve(plugins, use, trainer) for use in {str(use): use for use in uses}.values()]
     names = {"none": (), "standard": STANDARD_CONTROLS, "all": ALL_CONTROLS}[settings.controls]
     already = {method.label for method in asked}
@@ -312,7 +313,7 @@ def check_budgets(run: Run) -> None:
     lengths = load_arrays(folder / "lengths.safetensors")
     speeds = [run.store.record_of(ref) for ref, step in run.plan.steps.items() if step.room == "calibration"]
     speed = next((record.payload["training_flops_per_second"] for record in speeds if record is not None), 1.0)
-    bound = [method for method in run.methods if not method.ignores_budget and method.generator is None]
+    bound = [method for method in run.methods if not method.ignores_budget and not method.makes_rows]
     for budget in run.terms.budgets:
         for passes in {method.training_passes for method in bound if method.trains}:
             allowance(budget, RowPrices.of(lengths, training_passes=passes, flops_per_second=float(speed)))  # type: ignore[arg-type]

@@ -70,9 +70,7 @@ class RunSettings(BaseModel):
     name: str = Field(
         default="", description="name of the run, its results and its board", pattern=r"^[A-Za-z0-9._-]*$"
     )
-    suite: str = Field(
-        default="microcosm", description="embedded suite, used when neither pool nor base is given"
-    )
+    suite: str = Field(default="microcosm", description="embedded suite, used when neither pool nor base is given")
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
     limit: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
     heldout: str | None = Field(default=None, description="file of held-out rows; default: split off from the pool")

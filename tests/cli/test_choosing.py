@@ -126,3 +126,35 @@ def test_a_row_that_cannot_be_scored_keeps_its_place_with_a_reason(shared_bench,
     for row in scores:
         if row["score"] is not None:
             assert row["score"] == pytest.approx(expected[row["id"]], rel=1e-4)
+
+
+def test_in_a_chain_one_method_chooses_from_what_another_leaves_over(shared_bench, material):
+    source = ("--pool", material.pool, "--base", material.model)
+    longest = "longest[unit=characters]"
+    alone = shared_bench("select", longest, *source, "--budget", "12", "-o", "json")
+    ranking = [row["id"] for row in json.loads(alone.stdout)]
+    done = shared_bench("select", f"{longest} take=3x | random", *source, "--budget", "4", "--seed", "5", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    chosen = [row["id"] for row in json.loads(done.stdout)]
+    assert len(set(chosen)) == 4
+    assert set(chosen) <= set(ranking)
+    assert chosen != ranking[:4]
+
+
+def test_a_method_without_a_scorer_ranks_by_the_scores_of_the_one_before_it(shared_bench, material):
+    source = ("--pool", material.pool, "--base", material.model)
+    longest = "longest[unit=characters]"
+    alone = json.loads(shared_bench("select", longest, *source, "--budget", "5", "-o", "json").stdout)
+    done = shared_bench("select", "longest[unit=characters,take=50%] | selector=top", *source, "--budget", "5", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == alone
+
+
+def test_a_share_is_one_of_the_whole_pool_however_few_rows_are_left_to_choose_from(shared_bench, material):
+    source = ("--pool", material.pool, "--base", material.model)
+    chain = "longest[take=9] | random"
+    done = shared_bench("select", chain, *source, "--budget", "10%", "-o", "json")
+    assert len(json.loads(done.stdout)) == 6, done.stderr
+    short = shared_bench("select", chain, *source, "--budget", "20%", "-o", "json")
+    assert len(json.loads(short.stdout)) == 9
+    assert "(short)" in short.stderr
