@@ -157,7 +157,7 @@ def facts(**more):
     model = ModelFacts(name="base", path="/models/base", fingerprint="f" * 8)
     made = Facts(
         pool_name="rows", pool_source={"source": "/rows.jsonl"}, pool_content={"content": "c" * 8},
-        heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm@1", device="cpu",
+        heldout_source=None, heldout_content=None, base=model, scoring=model, embedder=model, chat=None, device="cpu",
         processor="four cores",
     )  # fmt: skip
     return replace(made, **more)

@@ -111,7 +111,7 @@ class Planned:
             os.truncate(weights.fileno(), model_bytes)
         facts = Facts(
             pool_name="rows", pool_source={}, pool_content={"content": "c"}, heldout_source=None, heldout_content=None,
-            base=base, scoring=base, embedder="e", device="cpu", processor="one core",
+            base=base, scoring=base, embedder=base, chat=None, device="cpu", processor="one core",
         )  # fmt: skip
         terms = Terms(
             budgets=(Budget.parse(budget),), seeds=seeds, plant=0.0, heldout_share=0.1, heldout_at_most=20,

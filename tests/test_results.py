@@ -75,7 +75,7 @@ class Made:
         found = Facts(
             pool_name="rows", pool_source={"source": str(folder / "data" / "rows.jsonl")},
             pool_content={"content": "c"}, heldout_source=None, heldout_content=None, base=base, scoring=base,
-            embedder="e", device="cpu", processor="one core",
+            embedder=base, chat=None, device="cpu", processor="one core",
         )  # fmt: skip
         found = dataclasses.replace(found, **facts)
         terms = Terms(

@@ -210,7 +210,7 @@ class Small:
         model = ModelFacts(name="none", path="nowhere", fingerprint="")
         facts = Facts(
             pool_name="", pool_source={}, pool_content={}, heldout_source=None, heldout_content=None, base=model,
-            scoring=model, embedder="", device="cpu", processor="",
+            scoring=model, embedder=model, chat=None, device="cpu", processor="",
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(), plant=0, heldout_share=0, heldout_at_most=0, max_length=8, max_new_tokens=1,

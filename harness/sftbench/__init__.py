@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sftbench.chat import Chat, ChatAnswer, ChatRequest
 from sftbench.errors import (
     BudgetError,
     ContractError,
@@ -94,6 +95,9 @@ __all__ = [
     "MASKED",
     "Allowance",
     "BudgetError",
+    "Chat",
+    "ChatAnswer",
+    "ChatRequest",
     "Component",
     "ContractError",
     "Desk",

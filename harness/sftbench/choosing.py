@@ -35,7 +35,8 @@ class Choice:
 
 def score_pool(
     use: str, *, pool: str, plugins: Plugins, watcher: Watcher, seed: int = 0, limit: int | None = None,
-    lm: str | None = None, base: str | None = None, store: Path | None = None,
+    lm: str | None = None, base: str | None = None, store: Path | None = None, embedder: str = "auto",
+    chat: str | None = None,
 ) -> tuple[Pool, Scores]:  # fmt: skip
     """Scores of every row by a scorer, such as `ifd[variant=super]`.
 
@@ -43,7 +44,7 @@ def score_pool(
     """
     wanted = parse_use(use)
     scorer = plugins.part("scorer", wanted)
-    settings = _settings(pool, limit, lm, base, seed)
+    settings = _settings(pool, limit, lm, base, seed, embedder, chat)
     recipes = resolve_recipes(plugins, scorer, parse_use("sft"))
     planner = _planner(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
     needs = scorer.needs()
@@ -60,6 +61,7 @@ def score_pool(
 def select_rows(
     use: str, *, pool: str, budget: str, plugins: Plugins, watcher: Watcher, seed: int = 0, limit: int | None = None,
     lm: str | None = None, base: str | None = None, trainer: str = "sft", store: Path | None = None,
+    embedder: str = "auto", chat: str | None = None,
 ) -> Choice:  # fmt: skip
     """The rows that a method chooses from a pool under a budget, best first.
 
@@ -69,7 +71,7 @@ def select_rows(
     refuse_step_bounds([wanted], [method])
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
-    settings = _settings(pool, limit, lm, base, seed)
+    settings = _settings(pool, limit, lm, base, seed, embedder, chat)
     planner = _planner(settings, plugins, parts_of([method]), seed)
     source = planner.source(method, budget=wanted, seed=seed)
     ref = planner.selection(method, pool=source, budget=wanted, seed=seed)
@@ -82,7 +84,9 @@ def select_rows(
     )
 
 
-def _settings(pool: str, limit: int | None, lm: str | None, base: str | None, seed: int) -> RunSettings:
+def _settings(
+    pool: str, limit: int | None, lm: str | None, base: str | None, seed: int, embedder: str, chat: str | None
+) -> RunSettings:
     if lm is None and base is None:
         raise UsageError("--lm is missing: the model that scores rows, or whose tokenizer counts them")
     # A choice made by hand tries again what failed before.
@@ -94,6 +98,8 @@ def _settings(pool: str, limit: int | None, lm: str | None, base: str | None, se
         "base": base or lm,
         "seeds": [seed],
         "redo": "failed",
+        "embedder": embedder,
+        "chat": chat,
     }
     return check_settings(given)
 

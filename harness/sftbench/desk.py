@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,17 +12,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import shelf
+from sftbench.chat import Chat, Endpoint
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
 from sftbench.reporting import Reporter
 from sftbench.roles import PassRequest, PassResult, Progress
-from sftbench.rooms import Component, Row, Selection, TrainedModel
+from sftbench.rooms import Component, Json, Row, Selection, TrainedModel
 from sftbench.store import Store
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from sftbench.engines.chat import ChatClient
     from sftbench.engines.encode import Encoded
     from sftbench.engines.forward import LanguageModel
 
@@ -36,7 +38,10 @@ class WorkingDesk:
     meter_: Meter
     reporter: Reporter
     scratch: Path
+    stand_ins: list[str] = field(default_factory=list)
+    """What parts did without the language model that they would have asked."""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
+    _chat: ChatClient | None = None
 
     @property
     def seed(self) -> int:
@@ -51,6 +56,38 @@ class WorkingDesk:
     def embedded(self, component: Component) -> npt.NDArray[np.float32]:
         folder = self._parent(f"embeddings:{component}", f"embeddings of {component}")
         return shelf.load_arrays(folder / "embeddings.safetensors")["embeddings"]
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        if "embedder" not in self.step.where:
+            raise self._undeclared("the encoder", "needs().embedder")
+        from sftbench.engines.embed import embed_texts
+
+        return embed_texts(texts, model=self.step.where["embedder"], meter=self.meter_)
+
+    def chat(self, *, stand_in: str) -> Chat | None:
+        if "chat" not in self.step.identity:
+            raise self._undeclared("a language model to ask", "needs().chat")
+        if "chat" not in self.step.where:
+            if stand_in not in self.stand_ins:
+                self.stand_ins.append(stand_in)
+                self.log(f"no language model was named with --chat, so a stand-in is used: {stand_in}")
+            return None
+        if self._chat is None:
+            from sftbench.engines.chat import ChatClient
+
+            self._chat = ChatClient(
+                endpoint=Endpoint.parse(self.step.where["chat"]),
+                cache=self.store.root / "chat",
+                unparsed=self.scratch.parent / "unparsed.jsonl",
+                meter=self.meter_,
+                log=self.log,
+            )
+        return self._chat
+
+    def asked(self) -> dict[str, Json]:
+        """What was asked of a language model, or stood in for one, for the record."""
+        told: dict[str, Json] = {"stand_ins": list(self.stand_ins)} if self.stand_ins else {}
+        return told | ({"chat": self._chat.counts()} if self._chat is not None else {})
 
     def model_path(self, name: str) -> TrainedModel:
         if name == "trained" and self.step.stage == "measure":

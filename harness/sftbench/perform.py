@@ -44,7 +44,8 @@ def perform(step: Step, bench: Bench) -> Payload:
         "evaluation": _evaluate,
         "verdicts": _judge,
     }[step.room]
-    return doer(step, bench, desk)
+    payload = doer(step, bench, desk)
+    return {**payload, **desk.asked()}
 
 
 def _part(step: Step, bench: Bench, role: str) -> Any:

@@ -109,7 +109,9 @@ class Facts:
     heldout_content: Mapping[str, Json] | None
     base: ModelFacts
     scoring: ModelFacts
-    embedder: str
+    embedder: ModelFacts
+    chat: str | None
+    """`URL#MODEL` of the language model that parts may ask."""
     device: str
     """`cpu` or `cuda`: their results differ in the last digits and must not meet under one key."""
     processor: str

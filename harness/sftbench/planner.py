@@ -24,7 +24,7 @@ from sftbench.plan import (
     pass_role,
 )
 from sftbench.roles import Needs, PassRequest
-from sftbench.rooms import Json
+from sftbench.rooms import Component, Json
 
 
 class Planner:
@@ -129,6 +129,18 @@ class Planner:
             )
         )
 
+    def embeddings(self, component: Component, pool: Ref) -> Ref:
+        embedder = self.facts.embedder
+        return self.add(
+            Step(
+                room="embeddings",
+                label=f"embeddings of {component} by {embedder.name}",
+                identity={**self.engine, "component": component, "embedder": embedder.fingerprint},
+                parents={"pool": pool},
+                where={"embedder": embedder.path},
+            )
+        )
+
     def wanted(self, needs: Needs, pool: Ref) -> tuple[dict[str, Ref], dict[str, Json], dict[str, str]]:
         """Parents, identity and places for what a part needs."""
         parents: dict[str, Ref] = {}
@@ -137,11 +149,13 @@ class Planner:
         for request in needs.passes:
             parents[pass_role(request)] = self.forward_pass(request, pool)
         for component in needs.embeddings:
-            embeddings = {**self.engine, "component": component, "embedder": self.facts.embedder}
-            label = f"embeddings of {component}"
-            parents[f"embeddings:{component}"] = self.add(
-                Step(room="embeddings", label=label, identity=embeddings, parents={"pool": pool})
-            )
+            parents[f"embeddings:{component}"] = self.embeddings(component, pool)
+        if needs.embedder:
+            identity["embedder"] = self.facts.embedder.fingerprint
+            where["embedder"] = self.facts.embedder.path
+        if needs.chat:
+            identity["chat"] = self.facts.chat.partition("#")[2] if self.facts.chat else "stand-in"
+            where |= {"chat": self.facts.chat} if self.facts.chat else {}
         for name in needs.language_models:
             model = self.facts.scoring if name == "scoring" else self.facts.base
             identity[f"model:{name}"] = model.fingerprint

@@ -158,7 +158,7 @@ def embed_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     component: Any = step.identity["component"]
     texts = [row.text(component) for row in pool]
     with desk.progress(len(texts), "text") as progress:
-        embeddings = embed_texts(texts, meter=bench.meter, advance=progress.advance)
+        embeddings = embed_texts(texts, model=step.where["embedder"], meter=bench.meter, advance=progress.advance)
     shelf.save_arrays({"embeddings": embeddings}, bench.work / "embeddings.safetensors")
     (bench.work / "embedder.json").write_text(json.dumps({"embedder": step.identity["embedder"]}))
     return {"num_rows": len(texts), "width": int(embeddings.shape[1]) if len(texts) else 0}

@@ -96,6 +96,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
         "verdicts": _verdicts(run, cell, records),
         "cost": _cost(run, cell, outcomes),
         "steps": _steps(run, cell),
+        "stand_ins": _stand_ins(run, cell),
     }
 
 
@@ -169,6 +170,14 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
     refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
     steps = [run.plan.steps[ref] for ref in run.plan.steps if ref in refs]
     return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
+
+
+def _stand_ins(run: Run, cell: Cell) -> list[str]:
+    """What the steps of this cell did without the language model that they would have asked."""
+    refs = [*run.plan.cost_of_choosing(cell.selection), *([cell.model] if cell.model else [])]
+    records = [run.store.record_of(ref) for ref in refs]
+    found = [record.payload.get("stand_ins") for record in records if record is not None]
+    return sorted({str(each) for told in found if isinstance(told, list) for each in told})
 
 
 def _own(cell: Cell) -> list[Ref]:

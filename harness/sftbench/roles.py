@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from sftbench.chat import Chat
 from sftbench.parameters import PartUse
 from sftbench.rooms import (
     Component,
@@ -84,6 +85,10 @@ class Needs:
     tokenizers: Mapping[str, str] = field(default_factory=dict)
     """Folders of tokenizers of other models, by the name under which the desk gives them."""
     other_selection: bool = False
+    embedder: bool = False
+    """The encoder, for texts that are not in the pool (`Desk.embed`)."""
+    chat: bool = False
+    """A language model that writes (`Desk.chat`)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,6 +126,18 @@ class Desk(Protocol):
 
     def embedded(self, component: Component) -> npt.NDArray[np.float32]:
         """Unit-length embeddings [n, d] of a component declared in `needs`."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Unit-length embeddings [n, d] of any texts, by the run's encoder (`needs().embedder`)."""
+        ...
+
+    def chat(self, *, stand_in: str) -> Chat | None:
+        """The language model that the user named with `--chat`, or None (`needs().chat`).
+
+        None means that the part goes on with `stand_in`, a few words for what it does instead, such as
+        "tags from key phrases"; the record and the board say so.
+        """
         ...
 
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:

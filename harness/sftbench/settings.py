@@ -86,6 +86,16 @@ class RunSettings(BaseModel):
     plant: Share = Field(default=0.0, description="share of the pool in which defects are planted")
     evals: Names = Field(default=["nll", "exact-match"], description="evaluators")
     judge: str | None = Field(default="checker", description="judge for win rates against random; none for no judge")
+    embedder: str = Field(
+        default="auto",
+        description="encoder of texts: minilm (packaged), a folder or a Hugging Face id; "
+        "auto: BAAI/bge-base-en-v1.5 where a hub can be reached or it is cached, else minilm",
+    )
+    chat: str | None = Field(
+        default=None,
+        description="language model for tags, ratings and generated rows, as URL#MODEL of an OpenAI-compatible "
+        "endpoint; default: each part's embedded stand-in",
+    )
     trainer: str = Field(default="sft", description="trainer and its settings, for every method that brings none")
     max_length: int | None = Field(
         default=None, ge=8, description="longest training row in tokens; default: the base's window, at most 2048"

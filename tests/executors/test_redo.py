@@ -38,7 +38,7 @@ def run(workshop, diary):
     model = ModelFacts(name="none", path="", fingerprint="")
     facts = Facts(
         pool_name="toys", pool_source={}, pool_content={}, heldout_source=None, heldout_content=None, base=model,
-        scoring=model, embedder="", device="cpu", processor="any",
+        scoring=model, embedder=model, chat=None, device="cpu", processor="any",
     )  # fmt: skip
     terms = Terms(
         budgets=(), seeds=(), plant=0, heldout_share=0, heldout_at_most=0, max_length=8, max_new_tokens=1, evals=(),

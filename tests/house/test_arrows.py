@@ -8,9 +8,9 @@ import sftbench
 
 LAYERS = (
     {"rooms", "errors"},
-    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices"},
+    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
-    {"methods", "settings", "plan", "planner"},
+    {"composition", "methods", "settings", "plan", "planner"},
     {"desk", "bench", "prepare", "perform"},
     {"executors"},
     {"survey", "runner"},
@@ -21,8 +21,8 @@ LAYERS = (
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = {
-    "accelerate", "datasets", "pandas", "peft", "scipy", "sentence_transformers", "sklearn", "tokenizers", "torch",
-    "transformers",
+    "accelerate", "datasets", "matplotlib", "numba", "openai", "pandas", "peft", "scipy", "sentence_transformers",
+    "sklearn", "tokenizers", "torch", "transformers", "umap",
 }  # fmt: skip
 """What takes long to import, and is imported by the engines and inside functions only."""
 

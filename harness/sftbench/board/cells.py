@@ -121,3 +121,5 @@ class Cell(Strict):
     verdicts: CellVerdicts | None
     cost: dict[str, Spent]
     steps: tuple[Step, ...] = ()
+    stand_ins: tuple[str, ...] = ()
+    """What was done without the language model that a part would have asked."""

@@ -147,4 +147,5 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         is_baseline=WIN_RATE in estimates and not any(each.verdicts for each in entry.done),
         training=training_of(entry.done),
         cost=costs_of(entry.done),
+        stand_ins=tuple(sorted({each for cell in entry.done for each in cell.stand_ins})),
     )

@@ -66,6 +66,7 @@ class BoardRow(Strict):
     `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
+    `stand_ins` is what was done without the language model that a part would have asked.
     """
 
     budget: str
@@ -89,6 +90,7 @@ class BoardRow(Strict):
     is_baseline: bool
     training: Training | None
     cost: dict[str, Cost]
+    stand_ins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,7 +49,7 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board)]
+    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board), *_stand_in_notes(board)]
 
 
 def _seed_notes(board: Board) -> Iterator[str]:
@@ -90,6 +90,12 @@ def _budget_notes(board: Board) -> Iterator[str]:
     short = [row for row in board.rows if row.training is not None and row.training.short_of_budget]
     if short:
         yield f"Fewer eligible rows than the budget allows: {_places(short, board)}."
+
+
+def _stand_in_notes(board: Board) -> Iterator[str]:
+    for stand_in in sorted({each for row in board.rows for each in row.stand_ins}):
+        rows = {label(row): row for row in board.rows if stand_in in row.stand_ins}
+        yield f"No language model was named, so a stand-in did its work ({one_line(stand_in)}): {_shortened([*rows])}."
 
 
 def legend(board: Board) -> list[str]:

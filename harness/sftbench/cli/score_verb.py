@@ -26,6 +26,8 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=int, help="read only the first rows")
     parser.add_argument("--lm", help="model that scores rows: a folder or a Hugging Face id")
     parser.add_argument("--base", help="model that would be trained (default: the scoring model)")
+    parser.add_argument("--embedder", default="auto", help="encoder of texts: auto, minilm, a folder or an id")
+    parser.add_argument("--chat", metavar="URL#MODEL", help="language model that parts may ask (default: stand-ins)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--store", type=Path, help="folder of step outputs")
 
@@ -41,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     with Watching() as watcher:
         pool, scores = score_pool(
             options.scorer, pool=options.pool, plugins=plugins.load(), watcher=watcher, seed=options.seed,
-            limit=options.limit, lm=options.lm, base=options.base, store=options.store,
+            limit=options.limit, lm=options.lm, base=options.base, store=options.store, embedder=options.embedder,
+            chat=options.chat,
         )  # fmt: skip
     table = score_table(pool.ids, scores)
     if options.out is not None:

@@ -18,6 +18,7 @@ from sftbench.plan import Facts, ModelFacts, Ref, Step, Terms, parents_first
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.store import Store
+from sftbench.survey import embedder_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,8 @@ class Trial:
         facts = Facts(
             pool_name="check", pool_source={"source": str(pool)},
             pool_content={"content": pool_key(pool), "limit": None},
-            heldout_source=None, heldout_content=None, base=model, scoring=model, embedder="minilm",
+            heldout_source=None, heldout_content=None, base=model, scoring=model, embedder=embedder_facts("minilm"),
+            chat=None,
             device=device_kind(), processor="any",
         )  # fmt: skip
         terms = Terms(

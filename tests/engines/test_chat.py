@@ -1,0 +1,214 @@
+"""The chat client against a server of its own that speaks the protocol, and misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sftbench.chat import ChatRequest, Endpoint
+from sftbench.engines.chat import ChatClient
+from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.ledger import Meter
+from sftbench.rooms import Message
+
+
+class Server:
+    """Answers with what `reply(body)` says: a text, or a status code and an error message."""
+
+    def __init__(self, reply):
+        self.reply, self.bodies, self.at_once, self.most_at_once = reply, [], 0, 0
+        lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    server.bodies.append({**body, "path": self.path})
+                    server.at_once += 1
+                    server.most_at_once = max(server.most_at_once, server.at_once)
+                found = server.reply({**body, "path": self.path})
+                with lock:
+                    server.at_once -= 1
+                status, content = (200, _answer(found)) if isinstance(found, str) else _problem(*found)
+                payload = json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(payload)))
+                self.end_headers()
+                self.wfile.write(payload)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.http.server_port}/v1"
+
+
+def _answer(text):
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}, "text": text}
+    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
+
+
+def _problem(status, message):
+    return status, {"error": {"message": message, "type": "x", "code": status}}
+
+
+@pytest.fixture
+def serve():
+    started = []
+
+    def start(reply):
+        started.append(Server(reply))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.http.shutdown()
+        each.http.server_close()
+
+
+@pytest.fixture
+def client(tmp_path):
+    def make(server, model="m", folder="cache", **more):
+        meter, logged = Meter(), []
+        made = ChatClient(
+            endpoint=Endpoint(url=server.url, model=model), cache=tmp_path / folder,
+            unparsed=tmp_path / "unparsed.jsonl", meter=meter, log=logged.append, num_retries=0, **more,
+        )  # fmt: skip
+        made.logged = logged
+        return made
+
+    return make
+
+
+def request(text, **more):
+    return ChatRequest(messages=(Message(role="user", content=text),), **more)
+
+
+def last(body):
+    return body["messages"][-1]["content"]
+
+
+def test_answers_come_in_order_are_counted_and_never_too_many_at_once(serve, client, tmp_path):
+    server = serve(lambda body: last(body).upper())
+    asked = client(server, num_at_once=3)
+    answers = asked.ask([request(f"w{index}") for index in range(20)], str)
+    assert [each.value for each in answers] == [f"W{index}" for index in range(20)]
+    assert server.most_at_once <= 3
+    ledger = asked.meter.ledger()
+    assert (ledger.tokens_forward, ledger.tokens_generated) == (140, 60)
+    assert asked.counts() == {"model": "m", "num_requests": 20, "num_unparsable_texts": 0, "num_failed": 0}
+
+
+def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serve, client):
+    server = serve(lambda body: "yes")
+    client(server).ask([request("a", seed=1)], str)
+    client(server).ask([request("a", seed=1)], str)
+    assert len(server.bodies) == 1
+    client(server).ask([request("a", seed=2), request("a", seed=1, temperature=0.5), request("b", seed=1)], str)
+    client(server, model="other").ask([request("a", seed=1)], str)
+    assert len(server.bodies) == 5
+
+
+def test_an_answer_that_cannot_be_parsed_is_asked_again_otherwise_and_kept_for_people(serve, client, tmp_path):
+    server = serve(lambda body: "4" if body["temperature"] else "four")
+    asked = client(server)
+    (answer,) = asked.ask([request("2+2")], int)
+    assert (answer.value, answer.attempts, answer.reason) == (4, 2, None)
+    (kept,) = [json.loads(line) for line in (tmp_path / "unparsed.jsonl").read_text().splitlines()]
+    assert (kept["asked"], kept["answer"]) == ("2+2", "four")
+    assert "invalid literal" in kept["why"]
+
+
+def test_nonsense_to_the_end_is_a_recorded_failure_and_no_value(serve, client):
+    asked = client(serve(lambda body: "four" if last(body) == "bad" else "4"))
+    bad, good = asked.ask([request("bad"), request("good")], int, num_attempts=3)
+    assert (bad.value, bad.reason, bad.attempts, bad.text) == (None, "parse_error", 3, "four")
+    assert good.value == 4
+    assert asked.counts()["num_failed"] == 1
+
+
+def test_one_request_that_is_refused_does_not_stop_the_others(serve, client):
+    asked = client(serve(lambda body: (400, "too long") if last(body) == "long" else "ok"))
+    refused, fine = asked.ask([request("long"), request("short")], str)
+    assert (refused.value, refused.reason) == (None, "model_error")
+    assert fine.value == "ok"
+    assert any("too long" in line for line in asked.logged)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "OPENAI_API_KEY"), (403, "OPENAI_API_KEY"), (404, "does not serve a model 'm'"), (429, "run again later")],
+)
+def test_an_endpoint_that_cannot_be_used_says_how_to_go_on(serve, client, status, message):
+    with pytest.raises(EnvironmentProblem, match=message):
+        client(serve(lambda body: (status, "no"))).ask([request("a")], str)
+
+
+def test_nobody_at_the_endpoint_is_told_and_what_was_answered_stays(serve, client):
+    server = serve(lambda body: "yes")
+    asked = client(server, num_at_once=1)
+    asked.ask([request("a")], str)
+    server.http.shutdown()
+    server.http.server_close()
+    assert client(server).ask([request("a")], str)[0].value == "yes"
+    with pytest.raises(EnvironmentProblem, match="nothing answers at"):
+        client(server).ask([request("b")], str)
+
+
+def test_a_schema_is_sent_and_left_out_where_the_endpoint_does_not_know_it(serve, client):
+    schema = {"type": "object"}
+    knowing = serve(lambda body: body["response_format"]["json_schema"]["schema"]["type"])
+    assert client(knowing, folder="one").ask([request("a", json_schema=schema)], str)[0].value == "object"
+
+    def old(body):
+        return (400, "unknown field response_format") if "response_format" in body else "fine"
+
+    server = serve(old)
+    asked = client(server, folder="two", num_at_once=1)
+    answers = asked.ask([request(text, json_schema=schema) for text in "abc"], str)
+    assert [each.value for each in answers] == ["fine"] * 3
+    assert Counter("response_format" in body for body in server.bodies) == {True: 1, False: 3}
+
+
+def test_a_raw_prompt_goes_to_completions_with_all_that_was_asked(serve, client):
+    server = serve(lambda body: body["prompt"] + "!")
+    wanted = ChatRequest(prompt="go", max_new_tokens=5, temperature=0.9, top_p=0.8, seed=3, stop=("\n",))
+    assert client(server).ask([wanted], str)[0].value == "go!"
+    (body,) = server.bodies
+    assert body["path"].endswith("/completions")
+    assert not body["path"].endswith("/chat/completions")
+    assert {name: body[name] for name in ("max_tokens", "temperature", "top_p", "seed", "stop")} == {
+        "max_tokens": 5, "temperature": 0.9, "top_p": 0.8, "seed": 3, "stop": ["\n"],
+    }  # fmt: skip
+
+
+def test_the_key_is_sent_and_written_nowhere(serve, client, tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    asked = client(serve(lambda body: "x"))
+    asked.ask([request("a")], int)
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert written
+    assert "sk-secret" not in written + str(asked.counts()) + str(asked.logged)
+
+
+@pytest.mark.parametrize("text", ["http://a/v1", "m", "#m", "ftp://a#m", "http://a/v1#", "http://u:p@a/v1#m"])
+def test_an_endpoint_is_a_url_and_a_model(text):
+    with pytest.raises(UsageError):
+        Endpoint.parse(text)
+
+
+def test_a_request_is_a_conversation_or_a_prompt():
+    for more in ({}, {"prompt": "a", "messages": (Message(role="user", content="a"),)}):
+        with pytest.raises(ValueError, match="either messages or a prompt"):
+            ChatRequest(**more)
