@@ -18,10 +18,14 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Passage:
-    """What goes through the model: `token_ids` int32 [L]; `scored` bool [L], the tokens whose statistic is wanted."""
+    """What goes through the model: `token_ids` int32 [L]; `scored` bool [L], the tokens whose statistic is wanted.
+
+    `targets` int32 [L] says which token is taken to stand at each place, where that is not the one that does.
+    """
 
     token_ids: npt.NDArray[np.int32]
     scored: npt.NDArray[np.bool_]
+    targets: npt.NDArray[np.int32] | None = None
 
     @classmethod
     def conditional(cls, encoded: Encoded) -> Passage:
@@ -66,6 +70,13 @@ class Sequenced:
         """Tokens that must be seen: all before the last scored one."""
         return int(self.scored_at[-1]) if len(self.scored_at) else 0
 
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The token whose statistic is wanted, at each of these positions."""
+        passage = self.passage
+        tokens = passage.token_ids if passage.targets is None else passage.targets
+        return tokens[self.scored_at].astype(np.int64)
+
     def finished(self, values: Mapping[str, Floats]) -> dict[str, Floats]:
         """The statistics of every scored token, NaN where there was no context."""
         return {name: self._filled(each) for name, each in values.items()}
@@ -96,11 +107,10 @@ class Layout:
         for row, each in enumerate(batch):
             ids[row, : each.length] = each.passage.token_ids[: each.length]
         read_at = [row * longest + each.scored_at - 1 for row, each in enumerate(batch)]
-        targets = [each.passage.token_ids[each.scored_at].astype(np.int64) for each in batch]
         return cls(
             token_ids=torch.from_numpy(ids),
             read_at=torch.from_numpy(np.concatenate(read_at)),
-            targets=torch.from_numpy(np.concatenate(targets)),
+            targets=torch.from_numpy(np.concatenate([each.targets for each in batch])),
             counts=[len(each.scored_at) for each in batch],
         )
 

@@ -1,16 +1,17 @@
-"""IFD and perplexity: how hard a response is for a language model, with and without its prompt."""
+"""IFD, perplexity and entropy: how hard a response is for a language model, with and without its prompt."""
 
 from __future__ import annotations
 
 from sftbench import Method, PartUse, Scorer, hookimpl
+from sftbench_plugins.ifd.entropy import Entropy
 from sftbench_plugins.ifd.ppl import Ppl
 from sftbench_plugins.ifd.scorer import Ifd
 
 
 @hookimpl
 def sftbench_scorers() -> list[type[Scorer]]:
-    """IFD in its two published forms, and perplexity."""
-    return [Ifd, Ppl]
+    """IFD in its two published forms, perplexity, and what is called entropy."""
+    return [Entropy, Ifd, Ppl]
 
 
 @hookimpl
@@ -36,5 +37,18 @@ def sftbench_methods() -> list[Method]:
             summary="responses of the highest perplexity given their prompt; direction=low or middle turn it round",
             scorer=PartUse(name="ppl"),
             selector=PartUse(name="top"),
+        ),
+        Method(
+            name="entropy",
+            summary="responses of the highest cross-entropy; variant=pred_entropy: where the model expects many things",
+            scorer=PartUse(name="entropy"),
+            selector=PartUse(name="top"),
+            paper="baseline of Rethinking Data Selection at Scale (arXiv 2410.09335)",
+            fidelity={"official": "exact", "paper": "own definition"},
+            deviations=(
+                "variant=ce_unshifted is mode official: the published code, which does not shift targets by one",
+                "variant=ce_unshifted: a prompt without room for a response has no score; the published code gives it 0",
+                "several turns: the last response given all turns before it, as in the published code",
+            ),
         ),
     ]

@@ -74,6 +74,16 @@ def over_same_tokens(conditional: PassResult, unconditional: PassResult) -> RowL
     return losses
 
 
+def read_pass(found: PassResult) -> tuple[dict[int, str], dict[int, str], list[npt.NDArray[np.float32]]]:
+    """Reasons, notes and values of a pass over responses given their prompts, a first token without context noted."""
+    notes = dict(found.notes)
+    values = list(found.values)
+    for row, each in enumerate(values):
+        if len(each) > 1 and np.isnan(each[0]) and row not in found.reasons:
+            notes[row] = _also(notes.get(row), "first_token_unscored")
+    return dict(found.reasons), notes, values
+
+
 def own_tokens(values: Iterable[npt.NDArray[np.float32]]) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Mean loss and token count of every row; a first token without context is left out."""
     means, counts = [], []

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import Desk, Needs, PassRequest, Pool, Row, Scores, param
-from sftbench_plugins.ifd.losses import RowLosses, own_tokens, perplexity, scores_of
+from sftbench_plugins.ifd.losses import RowLosses, own_tokens, perplexity, read_pass, scores_of
 
 _PASSES = {"conditional": PassRequest(view="conditional"), "unconditional": PassRequest(view="response_only")}
 
@@ -42,6 +42,8 @@ class Ppl:
         """The perplexity per row; columns `ppl_<variant>` and `num_tokens`."""
         if self.variant == "whole":
             reasons, notes, values = _whole(pool, desk)
+        elif self.variant == "conditional":
+            reasons, notes, values = read_pass(desk.passed(_PASSES[self.variant]))
         else:
             found = desk.passed(_PASSES[self.variant])
             reasons, notes, values = dict(found.reasons), dict(found.notes), list(found.values)

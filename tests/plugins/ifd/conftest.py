@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from sftbench import LanguageModel, Nll, Passage, PassRequest, PassResult, Pool, Ragged
+from sftbench import Entropy, LanguageModel, Nll, Passage, PassRequest, PassResult, Pool, Ragged
 from sftbench.pools import pool_from_rows
 
 
@@ -44,11 +44,12 @@ class StandInDesk:
         encoded = list(self.model.encode(self.pool, template=request.template))
         bos = self.model.bos_token_id
         given = request.view == "conditional"
+        wanted = Nll() if request.statistic == "nll" else Entropy()
         passages = [
             Passage.conditional(each) if given else Passage.response_only(each, bos_token_id=bos) for each in encoded
         ]
         return PassResult(
-            values=Ragged.of([each["nll"] for each in self.model.run(passages, statistics=[Nll()])]),
+            values=Ragged.of([each[wanted.name] for each in self.model.run(passages, statistics=[wanted])]),
             reasons={at: each.reason for at, each in enumerate(encoded) if each.reason},
             notes={at: "response_truncated" for at, each in enumerate(encoded) if 0 < each.kept_share < 1},
         )
