@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from sftbench.commands import load_board, run, score, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
-    from sftbench.engines.statistics import Entropy, Nll, Statistic
+    from sftbench.engines.statistics import Entropy, LogProbs, Nll, Statistic
     from sftbench.engines.training.fine_tune import fine_tune
     from sftbench.engines.training.rows import training_rows
     from sftbench.engines.training.settings import Distillation, TrainingSettings
@@ -71,7 +71,7 @@ _LAZY = {
         "commands": ("load_board", "run", "score", "select"),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
-        "engines.statistics": ("Entropy", "Nll", "Statistic"),
+        "engines.statistics": ("Entropy", "LogProbs", "Nll", "Statistic"),
         "engines.training.rows": ("training_rows",),
         "engines.training.settings": ("Distillation", "TrainingSettings"),
         "engines.training.fine_tune": ("fine_tune",),
@@ -112,6 +112,7 @@ __all__ = [
     "Json",
     "Judge",
     "LanguageModel",
+    "LogProbs",
     "Message",
     "Method",
     "Needs",

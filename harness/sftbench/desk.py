@@ -100,7 +100,7 @@ class WorkingDesk:
             return TrainedModel(path=Path(self.step.where[f"model:{name}"]))
         if name == "base" and self.step.room == "model":
             return TrainedModel(path=Path(self.step.where["base"]))
-        raise self._undeclared(f"the model '{name}'", "needs().language_models or needs().models")
+        raise self._undeclared(f"the model '{name}'", "needs().language_models, foreign_models or models")
 
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         cached = f"{name}:{dtype}"

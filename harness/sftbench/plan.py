@@ -118,6 +118,8 @@ class Facts:
     """What a measured speed holds for."""
     tokenizers: Mapping[str, ModelFacts] = field(default_factory=dict)
     """Folders that parts name, and what identifies the tokenizers in them."""
+    foreign_models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """Folders that parts name, and what identifies the models in them."""
 
 
 @dataclass(frozen=True, kw_only=True)

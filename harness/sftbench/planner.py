@@ -164,6 +164,10 @@ class Planner:
             tokenizer = self.facts.tokenizers[folder]
             identity[f"tokenizer:{role}"] = tokenizer.fingerprint
             where[f"tokenizer:{role}"] = tokenizer.path
+        for role, folder in needs.foreign_models.items():
+            model = self.facts.foreign_models[folder]
+            identity[f"model:{role}"] = model.fingerprint
+            where[f"model:{role}"] = model.path
         return parents, identity, where
 
     def part_step(

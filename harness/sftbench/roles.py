@@ -84,6 +84,8 @@ class Needs:
     """Models to be trained first, by the name under which the desk gives them."""
     tokenizers: Mapping[str, str] = field(default_factory=dict)
     """Folders of tokenizers of other models, by the name under which the desk gives them."""
+    foreign_models: Mapping[str, str] = field(default_factory=dict)
+    """Folders (or hub names) of other causal language models, by the name under which the desk gives them."""
     other_selection: bool = False
     embedder: bool = False
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
@@ -141,7 +143,7 @@ class Desk(Protocol):
         ...
 
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
-        """A loaded model: `scoring`, `base`, or a name declared in `needs().models`."""
+        """A loaded model: `scoring`, `base`, or a name declared in `needs().models` or `needs().foreign_models`."""
         ...
 
     def model_path(self, name: str) -> TrainedModel:

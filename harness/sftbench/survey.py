@@ -15,6 +15,7 @@ from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, fingerprint_tokenizer, hash_file, key_of
 from sftbench.plan import Facts, ModelFacts
 from sftbench.plugins import Plugins
+from sftbench.roles import Needs
 from sftbench.rooms import Json
 from sftbench.settings import RunSettings
 
@@ -33,7 +34,7 @@ def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: P
 
 
 def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Facts:
-    """Where pool, held-out rows and models lie, and their content keys; tokenizers that parts name too.
+    """Where pool, held-out rows and models lie, and their content keys; models and tokenizers that parts name too.
 
     Raises a clear error for what is missing.
     """
@@ -62,7 +63,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
     if settings.heldout is not None:
         heldout_source = {"source": _absolute(settings.heldout)}
         heldout_content = {"content": pool_key(settings.heldout), "limit": None}
-    parts = list(parts)
+    needs = [part.needs() for part in parts]
     base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
     return Facts(
         pool_name=pool_name,
@@ -72,11 +73,12 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         heldout_content=heldout_content,
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
-        embedder=embedder_facts(settings.embedder, wanted=any(_embeds(part) for part in parts)),
+        embedder=embedder_facts(settings.embedder, wanted=any(map(_embeds, needs))),
         chat=str(Endpoint.parse(settings.chat)) if settings.chat else None,
         device=device_kind(),
         processor=processor(settings.workers),
-        tokenizers={folder: tokenizer_facts(folder) for part in parts for folder in part.needs().tokenizers.values()},
+        tokenizers={folder: tokenizer_facts(folder) for each in needs for folder in each.tokenizers.values()},
+        foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
     )
 
 
@@ -125,8 +127,7 @@ def _from_hub(model: str) -> Path:
         ) from None
 
 
-def _embeds(part: Any) -> bool:
-    needs = part.needs()
+def _embeds(needs: Needs) -> bool:
     return bool(needs.embeddings or needs.embedder)
 
 

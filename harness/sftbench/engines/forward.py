@@ -19,14 +19,14 @@ from sftbench.engines.heads import Cut, cut
 from sftbench.engines.loading import fingerprint_of, fitting_device, load_model, load_tokenizer
 from sftbench.engines.measuring import Measuring, Numbers, nothing
 from sftbench.engines.passages import Floats, Passage, Perturbation, Sequenced
-from sftbench.engines.statistics import Entropy, Nll, Statistic, TopK
+from sftbench.engines.statistics import Entropy, LogProbs, Nll, Statistic, TopK
 from sftbench.engines.workers import Workers
 from sftbench.rooms import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["Entropy", "LanguageModel", "Meter", "Nll", "Passage", "Perturbation", "Statistic", "TopK"]
+__all__ = ["Entropy", "LanguageModel", "LogProbs", "Meter", "Nll", "Passage", "Perturbation", "Statistic", "TopK"]
 
 _log = logging.getLogger(__name__)
 

@@ -40,6 +40,17 @@ class Passage:
         scored = np.concatenate([np.zeros(len(lead), dtype=np.bool_), np.ones(len(response), dtype=np.bool_)])
         return cls(token_ids=np.concatenate([lead, response]), scored=scored)
 
+    @classmethod
+    def next_token(cls, token_ids: npt.NDArray[np.int32]) -> Passage:
+        """A whole text [L] and one scored place behind it: what does the model expect there?
+
+        For statistics that do not look at the token itself: it is a placeholder, which the model never
+        sees, so that the text may fill the window.
+        """
+        scored = np.zeros(len(token_ids) + 1, dtype=np.bool_)
+        scored[-1] = True
+        return cls(token_ids=np.append(token_ids, 0).astype(np.int32), scored=scored)
+
 
 class Perturbation(Protocol):
     """Noise on the input embeddings: several copies of each passage."""

@@ -63,3 +63,14 @@ class TopK:
 
     def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return logits.topk(self.k, dim=1).values - log_normaliser[:, None]
+
+
+@dataclass(frozen=True)
+class LogProbs:
+    """Log-probabilities of the tokens `token_ids`, whichever token stands there: [c, k], in nats."""
+
+    token_ids: tuple[int, ...]
+    name: str = "log_probs"
+
+    def reduce(self, logits: torch.Tensor, log_normaliser: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return logits[:, list(self.token_ids)] - log_normaliser[:, None]
