@@ -60,10 +60,12 @@ if TYPE_CHECKING:
     from sftbench.commands import load_board, run, score, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
+    from sftbench.engines.shares import largest_share
     from sftbench.engines.statistics import Entropy, LogProbs, Nll, Statistic
     from sftbench.engines.training.fine_tune import fine_tune
-    from sftbench.engines.training.rows import training_rows
-    from sftbench.engines.training.settings import Distillation, TrainingSettings
+    from sftbench.engines.training.rounds import Rounds
+    from sftbench.engines.training.rows import trained_on, training_rows
+    from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
 
 _LAZY = {
     name: f"sftbench.{module}"
@@ -72,8 +74,10 @@ _LAZY = {
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.statistics": ("Entropy", "LogProbs", "Nll", "Statistic"),
-        "engines.training.rows": ("training_rows",),
-        "engines.training.settings": ("Distillation", "TrainingSettings"),
+        "engines.shares": ("largest_share",),
+        "engines.training.rows": ("trained_on", "training_rows"),
+        "engines.training.rounds": ("Rounds",),
+        "engines.training.settings": ("Distillation", "TrainingSettings", "Weighing"),
         "engines.training.fine_tune": ("fine_tune",),
     }.items()
     for name in names
@@ -128,6 +132,7 @@ __all__ = [
     "Ragged",
     "Recipe",
     "Responses",
+    "Rounds",
     "Row",
     "Scorer",
     "Scores",
@@ -141,13 +146,16 @@ __all__ = [
     "TrainingSettings",
     "UsageError",
     "Verdicts",
+    "Weighing",
     "encode_rows",
     "fine_tune",
     "hookimpl",
+    "largest_share",
     "load_board",
     "param",
     "run",
     "score",
     "select",
+    "trained_on",
     "training_rows",
 ]

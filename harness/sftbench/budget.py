@@ -170,6 +170,10 @@ def _capped(budget: Budget, cap: float, costs: npt.NDArray[np.float64]) -> Allow
 
 def enforce(ids_as_positions: npt.NDArray[np.int64], given: Allowance) -> None:
     """Refuse a selection that is over its allowance."""
-    spent = float(given.row_costs[ids_as_positions].sum())
+    enforce_total(float(given.row_costs[ids_as_positions].sum()), given)
+
+
+def enforce_total(spent: float, given: Allowance) -> None:
+    """Refuse to have spent more than an allowance."""
     if spent > given.cap * (1 + 1e-9):
         raise BudgetError(f"the selection takes {spent:.6g} {given.unit} and was given {given.cap:.6g}")

@@ -1,4 +1,4 @@
-"""Score or choose rows of a pool without training: what `bench score` and `bench select` do."""
+"""Score or choose rows of a pool without training on them: what `bench score` and `bench select` do."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def select_rows(
 ) -> Choice:  # fmt: skip
     """The rows that a method chooses from a pool under a budget, best first.
 
+    A method whose trainer chooses rows is trained for that; they come in the order of their first use.
     Raises `UsageError` for unknown names, bad input and a budget above the pool.
     """
     method, wanted = resolve(plugins, parse_method(use), parse_use(trainer)), Budget.parse(budget)
@@ -74,7 +75,7 @@ def select_rows(
     settings = _settings(pool, limit, lm, base, seed, embedder, chat)
     planner = _planner(settings, plugins, parts_of([method]), seed)
     source = planner.source(method, budget=wanted, seed=seed)
-    ref = planner.selection(method, pool=source, budget=wanted, seed=seed)
+    ref = planner.choice(method, pool=source, budget=wanted, seed=seed)
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")
     return Choice(

@@ -17,7 +17,7 @@ from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
 from sftbench.reporting import Reporter
-from sftbench.roles import PassRequest, PassResult, Progress
+from sftbench.roles import Allowance, PassRequest, PassResult, Progress
 from sftbench.rooms import Component, Json, Row, Selection, TrainedModel
 from sftbench.store import Store
 
@@ -38,6 +38,8 @@ class WorkingDesk:
     meter_: Meter
     reporter: Reporter
     scratch: Path
+    given: Allowance | None = None
+    """What a trainer may take that chooses rows."""
     stand_ins: list[str] = field(default_factory=list)
     """What parts did without the language model that they would have asked."""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
@@ -105,14 +107,19 @@ class WorkingDesk:
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         cached = f"{name}:{dtype}"
         if cached not in self._models:
-            from sftbench.engines.forward import LanguageModel
-
-            model = self.model_path(name)
-            adapter = model.path if model.base_path else None
-            self._models[cached] = LanguageModel.load(
-                model.base_path or model.path, adapter=adapter, dtype=dtype, meter=self.meter_
-            )
+            self._models[cached] = self.loaded(self.model_path(name), dtype=dtype)
         return self._models[cached]
+
+    def loaded(self, model: TrainedModel, *, dtype: str = "auto") -> LanguageModel:
+        from sftbench.engines.forward import LanguageModel
+
+        adapter = model.path if model.base_path else None
+        return LanguageModel.load(model.base_path or model.path, adapter=adapter, dtype=dtype, meter=self.meter_)
+
+    def allowance(self) -> Allowance:
+        if self.given is None:
+            raise self._undeclared("its allowance", '`chooses = "rows"`')
+        return self.given
 
     def tokenizer(self, name: str = "base") -> PreTrainedTokenizerFast:
         from sftbench.engines.loading import load_tokenizer
@@ -143,12 +150,9 @@ class WorkingDesk:
         return shelf.load_selection(self._parent("other", "another method's selection"))
 
     def other_cost(self) -> Mapping[str, float]:
-        selecting = self.step.where.get("other_steps", "")
+        selecting, other = self.step.where.get("other_steps", ""), self.step.parents["other"]
         choosing = sum(self.store.ended(ref).ledger.flops for ref in selecting.split())
-        positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
-        chosen = [positions[row_id] for row_id in self.other_selection().ids]
-        training = float(self._training_flops("training_passes_of_other")[chosen].sum())
-        return {"selecting_flops": choosing, "training_flops": training}
+        return {"selecting_flops": choosing, "training_flops": self._training_flops_of(other)}
 
     def meter(self, **amounts: float) -> None:
         self.meter_(**amounts)
@@ -166,6 +170,14 @@ class WorkingDesk:
         if passes not in self.step.identity:
             raise self._undeclared("what training costs", "needs().other_selection")
         return self._lengths()["forward_flops"].astype(np.float64) * self.step.number(passes)
+
+    def _training_flops_of(self, other: str) -> float:
+        """What training takes on another's selection; where it was chosen in training, what that has taken."""
+        if other.startswith("model/"):
+            return self.store.ended(other).ledger.flops
+        positions = {row_id: index for index, row_id in enumerate(self._pool_ids())}
+        chosen = [positions[row_id] for row_id in self.other_selection().ids]
+        return float(self._training_flops("training_passes_of_other")[chosen].sum())
 
     def _pool_ids(self) -> list[str]:
         ref = self.step.parents["pool"]

@@ -10,7 +10,7 @@ from sftbench.composition import PART_ROLES, MethodUse, Take
 from sftbench.errors import UsageError, unknown_name
 from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins
-from sftbench.roles import Method, Recipe
+from sftbench.roles import Chosen, Method, Recipe
 from sftbench.rooms import Json
 
 
@@ -43,6 +43,12 @@ class ResolvedMethod:
     def makes_rows(self) -> bool:
         """True when it trains on rows that are not in the run's pool."""
         return self.generator is not None or (self.before is not None and self.before.makes_rows)
+
+    @property
+    def chooses(self) -> Chosen | None:
+        """What the trainer chooses itself while it trains."""
+        chosen: Chosen | None = getattr(self.trainer, "chooses", None)
+        return chosen
 
 
 def resolve(plugins: Plugins, use: MethodUse | PartUse, trainer: PartUse) -> ResolvedMethod:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sftbench import shelf
 from sftbench.bench import Bench, parent_pool
-from sftbench.budget import Budget, RowPrices, allowance, enforce
+from sftbench.budget import Budget, RowPrices, allowance, enforce, enforce_total
 from sftbench.desk import WorkingDesk
 from sftbench.errors import ContractError, SftbenchError
 from sftbench.ledger import Ledger
@@ -18,7 +18,7 @@ from sftbench.parameters import PartUse
 from sftbench.plan import Step
 from sftbench.planted import count_planted
 from sftbench.prepare import calibrate, embed_pool, make_pool, measure_lengths, run_pass
-from sftbench.roles import Allowance
+from sftbench.roles import Allowance, Chosen
 from sftbench.rooms import Json, Pool, Scores, Selection
 
 Payload = dict[str, Json]
@@ -125,15 +125,14 @@ def _select(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     scores = _scores(step, bench)
     given = _allowance(step, bench)
     selection = part.select(pool, scores, given, desk)
-    positions = check_selection(selection, pool, part.name)
+    positions = check_selection(selection, pool, f"selector {part.name}")
     enforce(positions, given)
     if given.pays_for_selection:
         # What the selector itself has used is known only now; what no longer fits goes, worst first.
         fitting = _allowance(step, bench, also=bench.meter.ledger()).fit(positions)
         selection = selection.beginning(len(fitting))
-        check_selection(selection, pool, part.name)
-    if given.cap < _asked(step, bench) * (1 - 1e-9) and not given.pays_for_selection:
-        selection = replace(selection, status="short")
+        check_selection(selection, pool, f"selector {part.name}")
+    selection = _short_if_less(selection, step, bench, given)
     shelf.save_selection(selection, bench.work)
     payload: Payload = {"status": selection.status, "report": dict(selection.report)}
     return {**payload, **count_planted(selection, pool, _lengths(step, bench), desk)}
@@ -152,19 +151,17 @@ def _scores(step: Step, bench: Bench) -> Scores | None:
 
 
 def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Hold a selector to its contract: rows of the pool, none twice, labels and scores in step; their positions."""
+    """Hold who chooses to the contract: rows of the pool, none twice, labels and scores in step; their positions."""
     if not selection.ids:
-        raise SftbenchError(f"selector {name} chose no row: {dict(selection.report)}")
+        raise SftbenchError(f"{name} chose no row: {dict(selection.report)}")
     unknown = [row_id for row_id in selection.ids if row_id not in pool.index_of]
     if unknown:
-        raise ContractError(
-            f"selector {name} chose {len(unknown)} ids that the pool does not have, such as '{unknown[0]}'"
-        )
+        raise ContractError(f"{name} chose {len(unknown)} ids that the pool does not have, such as '{unknown[0]}'")
     if len(set(selection.ids)) != len(selection.ids):
-        raise ContractError(f"selector {name} chose {len(selection.ids) - len(set(selection.ids))} rows more than once")
+        raise ContractError(f"{name} chose {len(selection.ids) - len(set(selection.ids))} rows more than once")
     for what, values in (("scores", selection.scores), ("token labels", selection.token_labels)):
         if values is not None and len(values) != len(selection.ids):
-            raise ContractError(f"selector {name} gave {len(values)} {what} for {len(selection.ids)} rows")
+            raise ContractError(f"{name} gave {len(values)} {what} for {len(selection.ids)} rows")
     return np.array([pool.index_of[row_id] for row_id in selection.ids], dtype=np.int64)
 
 
@@ -173,7 +170,7 @@ def _lengths(step: Step, bench: Bench) -> Mapping[str, np.ndarray[Any, Any]]:
 
 
 def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allowance:
-    """What the selector may take, after what choosing has cost so far, and `also`."""
+    """What a step may take that chooses rows, after what choosing has cost so far, and `also`."""
     lengths = _lengths(step, bench)
     count = len(lengths["training_tokens"])
     wanted = step.identity["budget"]
@@ -191,6 +188,13 @@ def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allow
         spent_flops=sum(each.flops for each in ledgers),
         spent_seconds=sum(each.device_seconds for each in ledgers),
     )
+
+
+def _short_if_less(selection: Selection, step: Step, bench: Bench, given: Allowance) -> Selection:
+    """The selection, marked as short where there were fewer rows than were asked for."""
+    if given.cap < _asked(step, bench) * (1 - 1e-9) and not given.pays_for_selection:
+        return replace(selection, status="short")
+    return selection
 
 
 def _asked(step: Step, bench: Bench) -> float:
@@ -215,12 +219,41 @@ def _speed(step: Step, bench: Bench) -> float:
 
 def _train(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "trainer")
-    selection = shelf.load_selection(bench.store.folder_of(step.parents["selection"]))
-    model = part.train(parent_pool(step, bench), selection, desk, bench.work / "model")
+    selection, pool = shelf.load_selection(bench.store.folder_of(step.parents["selection"])), parent_pool(step, bench)
+    chooses: Chosen | None = getattr(part, "chooses", None)
+    desk.given = _allowance(step, bench) if chooses == "rows" else None
+    model = part.train(pool, selection, desk, bench.work / "model")
     if model.path != bench.work / "model" or not list(model.path.glob("*config.json")):
         raise ContractError(f"trainer {part.name} must leave a model in the folder that it is given, and say so")
     shelf.save_model(model, bench.work)
-    return {"report": dict(model.report)}
+    payload: Payload = {"report": dict(model.report)}
+    if chooses is None:
+        return payload
+    chosen = _chosen_in_training(part.name, model.selection, selection, pool)
+    if desk.given is not None:
+        _enforce_in_training(step, bench, chosen, pool, desk.given)
+        chosen = _short_if_less(chosen, step, bench, desk.given)
+    shelf.save_selection(chosen, bench.work)
+    return {**payload, "status": chosen.status, **count_planted(chosen, pool, _lengths(step, bench), desk)}
+
+
+def _chosen_in_training(name: str, chosen: Selection | None, given: Selection, pool: Pool) -> Selection:
+    """Hold a trainer that chooses to the contract: it tells what it trained on, and that was given to it."""
+    if chosen is None:
+        raise ContractError(f"trainer {name} chooses what it trains on, so it must tell that in TrainedModel.selection")
+    check_selection(chosen, pool, f"trainer {name}")
+    foreign = set(chosen.ids) - set(given.ids)
+    if foreign:
+        raise ContractError(f"trainer {name} trained on {len(foreign)} rows not given to it, such as '{min(foreign)}'")
+    return chosen
+
+
+def _enforce_in_training(step: Step, bench: Bench, chosen: Selection, pool: Pool, given: Allowance) -> None:
+    """Refuse a training over its allowance; where that is work, all that was done counts, not the rows alone."""
+    enforce(np.array([pool.index_of[row_id] for row_id in chosen.ids], dtype=np.int64), given)
+    if given.counts_work:
+        done = bench.meter.ledger().flops / (_speed(step, bench) if given.unit == "device-seconds" else 1.0)
+        enforce_total(done, given)
 
 
 def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sftbench.budget import Budget
 from sftbench.fingerprint import key_of
 from sftbench.parameters import full
-from sftbench.roles import PassRequest
+from sftbench.roles import Chosen, PassRequest
 from sftbench.rooms import Json
 
 Ref = str
@@ -81,6 +81,13 @@ class Cell:
     responses: Ref | None = None
     verdicts: Ref | None = None
     baseline: str | None = None
+    chooses: Chosen | None = None
+    """What the trainer has chosen itself."""
+
+    @property
+    def chosen(self) -> Ref:
+        """The step that tells what was trained on: the selection, or the training if that chose."""
+        return self.model if self.model is not None and self.chooses is not None else self.selection
 
     @property
     def refs(self) -> list[Ref]:
@@ -159,16 +166,20 @@ class Plan:
                 waiting.extend(self.steps[parent].parents.values())
         return found
 
-    def cost_of_choosing(self, selection: Ref) -> list[Ref]:
-        """The steps whose cost is the cost of this selection: all it rests on, but not reading the pool."""
-        rooms = ("pool", "lengths", "calibration")
-        refs = sorted({selection, *self.ancestors(selection)})
-        return [ref for ref in refs if self.steps[ref].room not in rooms and not self._of_other(selection, ref)]
+    def cost_of_choosing(self, chosen: Ref, model: Ref | None = None) -> list[Ref]:
+        """The steps whose cost is the cost of a choice: all it rests on, but not reading the pool.
 
-    def _of_other(self, selection: Ref, ref: Ref) -> bool:
+        `chosen` is a selection, or a training that chose; of `model`, what its trainer had made first is added.
+        """
+        refs = {chosen, *self.ancestors(chosen), *(self.ancestors(model) if model else ())}
+        refs = {ref for ref in refs if self.steps[ref].room not in ("pool", "lengths", "calibration")}
+        trained = {ref for ref in (chosen, model) if ref is not None and self.steps[ref].room == "model"}
+        return sorted(refs - trained - self._of_other(chosen))
+
+    def _of_other(self, chosen: Ref) -> set[Ref]:
         """A matched control does not pay for the method it is matched to."""
-        other = self.steps[selection].parents.get("other")
-        return other is not None and (ref == other or ref in self.ancestors(other))
+        other = self.steps[chosen].parents.get("other")
+        return {other, *self.ancestors(other)} if other is not None else set()
 
 
 def parents_first(steps: Mapping[Ref, Step], ends: Iterable[Ref]) -> dict[Ref, Step]:

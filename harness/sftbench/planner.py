@@ -188,8 +188,11 @@ class Planner:
         needs: Needs = part.needs()
         more_parents, more_identity, more_where = self.wanted(needs, pool)
         for name, resolved in recipes.items():
-            selection = self.selection(resolved, pool=pool, budget=Budget.parse(needs.models[name].budget), seed=seed)
-            more_parents[f"model:{name}"] = self.model(resolved, selection=selection, pool=pool, seed=seed)
+            budget = Budget.parse(needs.models[name].budget)
+            selection = self.selection(resolved, pool=pool, budget=budget, seed=seed)
+            more_parents[f"model:{name}"] = self.model(
+                resolved, selection=selection, pool=pool, budget=budget, seed=seed
+            )
             # A trained adapter is nothing without its base.
             more_where["base"] = self.facts.base.path
         if not part.deterministic:
@@ -225,7 +228,7 @@ class Planner:
             return self.pool if method.generator is None else self.generated(method, seed=seed)
         assert method.take is not None
         wider = self.source(method.before, budget=budget, seed=seed)
-        chosen = self.selection(method.before, pool=wider, budget=method.take.of(budget), seed=seed)
+        chosen = self.choice(method.before, pool=wider, budget=method.take.of(budget), seed=seed)
         return self.add(
             Step(
                 room="chosen",
@@ -239,11 +242,7 @@ class Planner:
         self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
     ) -> Ref:
         label = cell_label(method, other)
-        parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
-        if pool != self.pool:
-            # A share is one of the run's pool, and a method that has fewer rows to choose from takes them all.
-            parents["lengths_of_run"] = self.lengths
-            budget = replace(budget, at_most_all=True)
+        parents, identity = self._bounds(method, pool, budget=None if method.chooses == "rows" else budget)
         if method.scorer is None and method.before is not None:
             parents["before"] = self.steps[pool].parents["selection"]
         base = self.facts.base
@@ -260,14 +259,12 @@ class Planner:
                 where={"base": base.path} if lengths else {},
                 given=method.given,
             )
-        if budget.unit == "device-seconds":
-            parents["calibration"] = self.add(calibration(self.facts))
-        identity: dict[str, Json] = {"budget": "all" if method.ignores_budget else budget.identity()}
         if other is not None:
-            parents["other"] = other.selection
-            identity["training_passes_of_other"] = other.training_passes
-        if other is not None or budget.counts_work:
-            identity["training_passes"] = method.training_passes
+            parents["other"] = other.chosen
+            identity |= {
+                "training_passes": method.training_passes,
+                "training_passes_of_other": other.training_passes,
+            }
         return self.part_step(
             "selection",
             method.selector,
@@ -281,15 +278,45 @@ class Planner:
             label=label or method.label,
         )
 
-    def model(self, method: ResolvedMethod, *, selection: Ref, pool: Ref, seed: int, label: str = "") -> Ref:
+    def _bounds(
+        self, method: ResolvedMethod, pool: Ref, *, budget: Budget | None
+    ) -> tuple[dict[str, Ref], dict[str, Json]]:
+        """Parents and identity of a step that chooses rows within a budget; None admits everything."""
+        parents: dict[str, Ref] = {"lengths": self.lengths if pool == self.pool else self._lengths(pool)}
+        if budget is None:
+            return parents, {"budget": "all"}
+        if pool != self.pool:
+            # A share is one of the run's pool, and a method that has fewer rows to choose from takes them all.
+            parents["lengths_of_run"] = self.lengths
+            budget = replace(budget, at_most_all=True)
+        identity: dict[str, Json] = {"budget": "all" if method.ignores_budget else budget.identity()}
+        if budget.unit == "device-seconds":
+            parents["calibration"] = self.add(calibration(self.facts))
+        if budget.counts_work:
+            identity["training_passes"] = method.training_passes
+        return parents, identity
+
+    def choice(self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int) -> Ref:
+        """The step that tells which rows a method takes: its selection, or its training if that chooses them."""
+        selection = self.selection(method, pool=pool, budget=budget, seed=seed)
+        if method.chooses != "rows":
+            return selection
+        return self.model(method, selection=selection, pool=pool, budget=budget, seed=seed)
+
+    def model(
+        self, method: ResolvedMethod, *, selection: Ref, pool: Ref, budget: Budget, seed: int, label: str = ""
+    ) -> Ref:
         base = self.facts.base
+        parents, identity = self._bounds(method, pool, budget=budget) if method.chooses == "rows" else ({}, {})
+        if method.chooses == "tokens":
+            parents["lengths"] = self._lengths(pool)
         return self.part_step(
             "model",
             method.trainer,
             pool=pool,
             seed=seed,
-            parents={"selection": selection},
-            identity={"base": base.fingerprint, "max_length": self.terms.max_length},
+            parents={"selection": selection, **parents},
+            identity={"base": base.fingerprint, "max_length": self.terms.max_length, **identity},
             recipes=method.recipes["trainer"],
             where={"base": base.path},
             given=method.given,
@@ -336,7 +363,11 @@ class Planner:
         label = cell_label(method, other)
         pool = self.source(method, budget=budget, seed=seed)
         selection = self.selection(method, pool=pool, budget=budget, seed=seed, other=other)
-        model = self.model(method, selection=selection, pool=pool, seed=seed, label=label) if method.trains else None
+        model = (
+            self.model(method, selection=selection, pool=pool, budget=budget, seed=seed, label=label)
+            if method.trains
+            else None
+        )
         evaluations, responses = self.measured(model, label=f"{label}, seed {seed}")
         return Cell(
             method=method.name,
@@ -351,6 +382,7 @@ class Planner:
             model=model,
             evaluations=evaluations,
             responses=responses if self.terms.judge or any(part.generates for part in self.terms.evals) else None,
+            chooses=method.chooses,
         )
 
     def verdicts(self, cell: Cell, baseline: Cell) -> Ref | None:

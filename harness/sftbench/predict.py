@@ -125,14 +125,15 @@ def _part(run: Run, step: Step) -> Any:
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
     """Which share of the pool's tokens a training is expected to see."""
-    selection = run.plan.steps[step.parents["selection"]]
+    choosing = _choosing(run, step)
     # A control matched to another selection trains on about as much as that one.
-    selection = run.plan.steps[selection.parents.get("other", selection.ref)]
-    identity: Any = selection.identity.get("budget")
+    if "other" in choosing.parents:
+        choosing = _choosing(run, run.plan.steps[choosing.parents["other"]])
+    identity: Any = choosing.identity.get("budget")
     if not isinstance(identity, Mapping):
         return 1.0
     amount = float(identity["amount"])
-    passes = selection.identity.get("training_passes")
+    passes = choosing.identity.get("training_passes")
     flops = scale.counts["forward_flops"] * (float(passes) if isinstance(passes, (int, float)) else 1.0)
     whole = {
         "rows": scale.counts["num_rows"],
@@ -142,6 +143,11 @@ def _trained_share(run: Run, step: Step, scale: _Scale) -> float:
         "device-seconds": flops / scale.speed["training_flops_per_second"],
     }[identity["unit"]]
     return min(1.0, amount / whole)
+
+
+def _choosing(run: Run, step: Step) -> Step:
+    """The step that keeps within the budget of a training: that itself, or its selection."""
+    return step if "budget" in step.identity else run.plan.steps[step.parents["selection"]]
 
 
 def _cells(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> list[dict[str, Any]]:

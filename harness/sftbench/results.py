@@ -75,7 +75,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
     if failure is None and any(outcomes.get(ref) != "done" for ref in _own(cell)):
         return None
     records = {ref: run.store.record_of(ref) for ref in cell.refs if outcomes.get(ref) == "done"}
-    selection = records.get(cell.selection)
+    selection = records.get(cell.chosen)
     return {
         "schema": SCHEMA,
         "method": cell.method,
@@ -119,7 +119,7 @@ def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
     assert isinstance(trained, int)
     return {
         **{name: payload[name] for name in names},
-        "key": cell.selection,
+        "key": cell.chosen,
         "trained_share": trained / total if total else 0.0,
     }
 
@@ -145,7 +145,7 @@ def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dic
 
 def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
     """Selecting, training and evaluating apart. A shared step counts in full for each method that needs it."""
-    choosing = run.plan.cost_of_choosing(cell.selection) if cell.model else []
+    choosing = run.plan.cost_of_choosing(cell.chosen, cell.model) if cell.model else []
     measuring = [cell.responses, *cell.evaluations.values(), cell.verdicts]
     parts = {
         "selecting": choosing,
@@ -174,7 +174,7 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
 
 def _stand_ins(run: Run, cell: Cell) -> list[str]:
     """What the steps of this cell did without the language model that they would have asked."""
-    refs = [*run.plan.cost_of_choosing(cell.selection), *([cell.model] if cell.model else [])]
+    refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
     records = [run.store.record_of(ref) for ref in refs]
     found = [record.payload.get("stand_ins") for record in records if record is not None]
     return sorted({str(each) for told in found if isinstance(told, list) for each in told})

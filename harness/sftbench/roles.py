@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from sftbench.engines.forward import LanguageModel
 
 Fidelity = Literal["exact", "rank-equal", "reconstruction", "own definition"]
+Chosen = Literal["rows", "tokens"]
+"""What a trainer may choose while it trains."""
 ROLES = ("generator", "scorer", "selector", "trainer", "evaluator", "judge")
 
 
@@ -150,6 +152,14 @@ class Desk(Protocol):
         """Where a model lies, for a part that loads it itself (a trainer and its teacher)."""
         ...
 
+    def loaded(self, model: TrainedModel, *, dtype: str = "auto") -> LanguageModel:
+        """A model from `model_path`, or one that this step has trained itself; not kept, unlike `language_model`."""
+        ...
+
+    def allowance(self) -> Allowance:
+        """What a trainer may take that chooses rows."""
+        ...
+
     def other_selection(self) -> Selection:
         """The selection of the method that this one is matched to (`needs().other_selection`)."""
         ...
@@ -200,6 +210,11 @@ class Allowance:
     pays_for_selection: bool = False
 
     @property
+    def counts_work(self) -> bool:
+        """True when a row costs again each time it is taken up anew: its cost is work, and not the row itself."""
+        return self.unit in ("flops", "device-seconds")
+
+    @property
     def num_rows(self) -> int:
         mean = float(self.row_costs.mean()) if len(self.row_costs) else 1.0
         return max(1, min(len(self.row_costs), int(self.cap / mean + 1e-9)))
@@ -242,6 +257,14 @@ class Selector(Part, Protocol):
 
 
 class Trainer(Part, Protocol):
+    """A trainer may choose while it trains; it then says what, as a class attribute `chooses`.
+
+    `chooses = "rows"`: the selection is all that may be trained on, whatever the budget; what is trained on keeps
+    within `desk.allowance()`. `chooses = "tokens"`: it trains on the rows that it is given, but settles
+    itself which of their tokens. Either tells what it has done in `TrainedModel.selection`, which then stands for
+    the method's selection wherever one is read.
+    """
+
     def train(self, pool: Pool, selection: Selection, desk: Desk, out: Path) -> TrainedModel:
         """Train `desk.model_path("base")` on the selection and leave the model in `out`."""
         ...

@@ -223,11 +223,16 @@ class Selection:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedModel:
-    """A model on disk: `path` is a folder that `from_pretrained` reads; an adapter when `base_path` is set."""
+    """A model on disk: `path` is a folder that `from_pretrained` reads; an adapter when `base_path` is set.
+
+    `selection` is from a trainer that `chooses`: the rows that it has really trained on, each once and in the order
+    of first use, and which of their tokens, where not all.
+    """
 
     path: Path
     base_path: Path | None = None
     report: Mapping[str, Json] = field(default_factory=dict)
+    selection: Selection | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -238,8 +238,8 @@ def _as_json(record: Record) -> dict[str, Json]:
 
 
 def _placed(run: Run, step: Step) -> Step:
-    """Tell a selection where to find what choosing has cost so far; that is no part of its identity."""
-    if step.room != "selection":
+    """Tell a step with a budget where to find what choosing has cost so far; that is no part of its identity."""
+    if "budget" not in step.identity:
         return step
     where = {
         **step.where,

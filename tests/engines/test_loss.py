@@ -15,9 +15,10 @@ from sftbench.engines.loss import (
     Objective,
     collate,
     combined,
-    cross_entropy_sum,
+    cross_entropies,
     distillation_sum,
     logits_at,
+    weighted_sum,
 )
 from sftbench.engines.training.rows import TrainingRow
 from sftbench.engines.training.settings import TrainingSettings
@@ -84,8 +85,8 @@ def test_the_gradient_is_that_of_the_formula_however_a_batch_is_cut(world_size: 
     total = 0.0
     for rank in range(world_size):
         for group in plan.micro_batches(0, rank=rank, world_size=world_size):
-            sums = objective(**collate([rows[index] for index in group]))
-            part = combined(*sums, normalisers=plan.normalisers(0), share=lam)
+            ce_sum, kd_sum, _ = objective(**collate([rows[index] for index in group]))
+            part = combined(ce_sum, kd_sum, normalisers=plan.normalisers(0), share=lam)
             part.backward()
             total += part.item()
     assert total == pytest.approx(value.item(), abs=1e-12)
@@ -97,7 +98,7 @@ def test_what_stands_in_the_padding_changes_nothing() -> None:
     found = []
     for pad_token_id in (0, 7):
         model = llama(0)
-        ce_sum, kd_sum = Objective(model, teacher=llama(1))(**collate(rows, pad_token_id=pad_token_id))
+        ce_sum, kd_sum, _ = Objective(model, teacher=llama(1))(**collate(rows, pad_token_id=pad_token_id))
         (ce_sum + kd_sum).backward()
         found.append(torch.cat([ce_sum.detach()[None], kd_sum.detach()[None], gradients(model)]))
     torch.testing.assert_close(*found, rtol=1e-12, atol=1e-14)
@@ -120,7 +121,7 @@ def test_the_label_of_a_masked_token_has_no_influence() -> None:
 def test_real_weights_scale_the_loss_of_their_token() -> None:
     logits, targets = torch.randn(3, 5, dtype=torch.float64), torch.tensor([0, 3, 4])
     singles = [-logits[place].log_softmax(-1)[target].item() for place, target in enumerate(targets)]
-    weighted = cross_entropy_sum(logits, targets, torch.tensor([0.5, 2.0, 0.0]))
+    weighted = weighted_sum(cross_entropies(logits, targets), torch.tensor([0.5, 2.0, 0.0]))
     assert weighted.item() == pytest.approx(0.5 * singles[0] + 2 * singles[1])
 
 
@@ -176,7 +177,7 @@ def test_a_larger_teacher_is_refused_with_both_sizes() -> None:
 def test_a_term_without_tokens_is_zero(kinds: tuple[int, ...]) -> None:
     rows = random_rows(4, kinds=kinds)
     model = llama(0)
-    ce_sum, kd_sum = Objective(model, teacher=llama(1))(**collate(rows))
+    ce_sum, kd_sum, _ = Objective(model, teacher=llama(1))(**collate(rows))
     normalisers = Plan(rows=rows, settings=TrainingSettings(batch_size=4), seed=0).normalisers(0)
     value = combined(ce_sum, kd_sum, normalisers=normalisers, share=0.7)
     value.backward()
@@ -192,7 +193,7 @@ def test_chunks_change_neither_value_nor_gradient(monkeypatch: pytest.MonkeyPatc
     for elements in (2**26, 3 * VOCAB_SIZE):
         monkeypatch.setattr(loss, "CHUNK_ELEMENTS", elements)
         model = llama(0)
-        ce_sum, kd_sum = Objective(model, teacher=llama(1), temperature=1.3)(**collate(rows))
+        ce_sum, kd_sum, _ = Objective(model, teacher=llama(1), temperature=1.3)(**collate(rows))
         (ce_sum + 2 * kd_sum).backward()
         found.append(torch.cat([ce_sum.detach()[None], kd_sum.detach()[None], gradients(model)]))
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-13)
@@ -200,7 +201,7 @@ def test_chunks_change_neither_value_nor_gradient(monkeypatch: pytest.MonkeyPatc
 
 def test_losses_of_half_precision_logits_are_summed_in_float32() -> None:
     logits, targets = torch.randn(5, 9, dtype=torch.bfloat16), torch.arange(5)
-    found = cross_entropy_sum(logits, targets, torch.ones(5))
+    found = weighted_sum(cross_entropies(logits, targets), torch.ones(5))
     assert found.dtype == torch.float32
     assert found.item() == pytest.approx(
         -logits.double().log_softmax(-1)[torch.arange(5), targets].sum().item(), rel=1e-5
@@ -212,9 +213,10 @@ def test_losses_are_summed_in_float32_also_where_the_model_runs_in_bfloat16() ->
     exact = Objective(model, teacher=llama(1).float())(**collate(rows))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = Objective(model, teacher=llama(1).float())(**collate(rows))
-        weighted = cross_entropy_sum(torch.zeros(1001, 3), torch.zeros(1001, dtype=torch.long), torch.ones(1001))
+        losses = cross_entropies(torch.zeros(1001, 3), torch.zeros(1001, dtype=torch.long))
+        weighted = weighted_sum(losses, torch.ones(1001))
     assert weighted.item() == pytest.approx(1001 * math.log(3), rel=1e-6)
-    for some, other in zip(found, exact, strict=True):
+    for some, other in zip(found[:2], exact[:2], strict=True):
         assert some.dtype == torch.float32
         assert some.item() == pytest.approx(other.item(), rel=2e-2)
 
@@ -222,7 +224,7 @@ def test_losses_are_summed_in_float32_also_where_the_model_runs_in_bfloat16() ->
 def test_the_teacher_is_neither_trained_nor_part_of_the_objective() -> None:
     teacher, model = llama(1), llama(0)
     objective = Objective(model, teacher=teacher)
-    sum(objective(**collate(random_rows(3)))).backward()  # type: ignore[union-attr]
+    sum(objective(**collate(random_rows(3)))[:2]).backward()  # type: ignore[union-attr]
     assert all(parameter.grad is None for parameter in teacher.parameters())
     assert len(list(objective.parameters())) == len(list(model.parameters()))
 

@@ -327,16 +327,18 @@ def test_two_processes_train_the_same_model_as_one(folders: dict[str, Path], tmp
             distillation=Distillation(teacher="teacher"),
             teacher=TrainedModel(path=folders["teacher"]),
         )
-        sums = (
+        seen = (
             run(job, advance=counts.append)
             if name == "one"
             else run_in_processes(job, num_processes=2, advance=counts.append)
         )
-        np.savetxt(tmp_path / name / "sums", sums.numpy())
+        np.savetxt(tmp_path / name / "sums", seen.sums.numpy())
+        np.savetxt(tmp_path / name / "visits", seen.visits.numpy())
     a, b = (weights(tmp_path / name / "out") for name in ("one", "two"))
     for name in a:
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=2e-5)
-    np.testing.assert_allclose(*(np.loadtxt(tmp_path / name / "sums") for name in ("one", "two")), rtol=1e-5)
+    for what in ("sums", "visits"):
+        np.testing.assert_allclose(*(np.loadtxt(tmp_path / name / what) for name in ("one", "two")), rtol=1e-5)
     assert sum(counts) == 6
 
 

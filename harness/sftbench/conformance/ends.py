@@ -43,7 +43,8 @@ class Ends:
         for role, part_class in offer.parts:
             if role != "selector" or part_class.name not in used:
                 labels.append(f"{role} {part_class.name}")
-                self._plan(labels[-1], self._by_part(role, part_class), chooses=role == "selector")
+                chooses = role == "selector" or getattr(part_class, "chooses", None) == "rows"
+                self._plan(labels[-1], self._by_part(role, part_class), chooses=chooses)
         for suite in offer.suites:
             for part in ("pool", "heldout"):
                 labels.append(f"suite {suite.name}, {part}")
@@ -69,7 +70,7 @@ class Ends:
             resolved = resolve(self.plugins, PartUse(name=method.name), TRAINER)
             planner = self.planner
             pool = planner.pool if resolved.generator is None else planner.generated(resolved, seed=SEED)
-            return planner.selection(resolved, pool=pool, budget=budget, seed=SEED)
+            return planner.choice(resolved, pool=pool, budget=budget, seed=SEED)
 
         return plan
 
@@ -98,7 +99,10 @@ class Ends:
             return ("scores", lengths, where, {}) if part.needs().lengths else ("scores", {}, {}, {})
         if role == "trainer":
             identity = {"base": base.fingerprint, "max_length": self.planner.terms.max_length}
-            return "model", {"selection": self.given.selection}, where, identity
+            chooses = getattr(part, "chooses", None)
+            bound = {"budget": budget.identity()} if chooses == "rows" else {}
+            parents = {"selection": self.given.selection, **(lengths if chooses else {})}
+            return "model", parents, where, {**identity, **bound}
         other = {"other": self.given.selection} if part.needs().other_selection else {}
         parents = {**lengths, "scores": self.given.scores, **other}
         return (

@@ -24,13 +24,18 @@ CHUNK_ELEMENTS = 2**26
 """Logits turned to float32 at once: 256 MiB."""
 
 
-def cross_entropy_sum(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """`sum_t w_t * -log p_t[target_t]`; logits [n, V], targets int64 [n], weights [n]; a float32 scalar."""
+def cross_entropies(logits: Tensor, targets: Tensor) -> Tensor:
+    """`-log p_t[target_t]`, float32 [n]; logits [n, V], targets int64 [n]."""
 
-    def term(some: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-        return _weighted(F.cross_entropy(_precise(some), wanted, reduction="none"), weight)
+    def term(some: Tensor, wanted: Tensor) -> Tensor:
+        return F.cross_entropy(_precise(some), wanted, reduction="none")
 
-    return _in_chunks(term, logits, targets, weights)
+    return _in_chunks(term, logits, targets)
+
+
+def weighted_sum(losses: Tensor, weights: Tensor) -> Tensor:
+    """`sum_t w_t l_t`, a scalar; both [n]. Not a dot product: autocast would take it in bfloat16."""
+    return (losses * weights.to(losses.dtype)).sum()
 
 
 def distillation_sum(logits: Tensor, teacher_logits: Tensor, weights: Tensor, *, temperature: float) -> Tensor:
@@ -42,12 +47,12 @@ def distillation_sum(logits: Tensor, teacher_logits: Tensor, weights: Tensor, *,
     """
     check_vocabularies(student=logits.shape[-1], teacher=teacher_logits.shape[-1])
 
-    def term(some: Tensor, taught: Tensor, weight: Tensor) -> Tensor:
+    def term(some: Tensor, taught: Tensor) -> Tensor:
         student = _precise(some) / temperature
         teacher = F.pad(_precise(taught) / temperature, (0, some.shape[-1] - taught.shape[-1]), value=float("-inf"))
-        return _weighted(F.cross_entropy(student, teacher.softmax(-1), reduction="none"), weight) * temperature**2
+        return F.cross_entropy(student, teacher.softmax(-1), reduction="none")
 
-    return _in_chunks(term, logits, teacher_logits, weights)
+    return weighted_sum(_in_chunks(term, logits, teacher_logits), weights) * temperature**2
 
 
 def check_vocabularies(*, student: int, teacher: int) -> None:
@@ -82,7 +87,7 @@ def collate(rows: Sequence[TrainingRow], *, pad_token_id: int = 0) -> dict[str, 
 
 
 class Objective(nn.Module):
-    """A causal language model as a function from a micro-batch to its two weighted sums.
+    """A causal language model as a function from a micro-batch to its two weighted sums, and its cross-entropies.
 
     The teacher is no submodule: it is neither trained, nor saved, nor wrapped for several processes.
     """
@@ -95,15 +100,20 @@ class Objective(nn.Module):
 
     def forward(
         self, token_ids: Tensor, ce_at: Tensor, ce_weights: Tensor, kd_at: Tensor, kd_weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Sums of the cross-entropy and the distillation term over a micro-batch (see `collate`)."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums of the cross-entropy and the distillation term over a micro-batch (see `collate`).
+
+        Third, the cross-entropy [n] at each of `ce_at`, for whoever watches: it has no gradient.
+        """
         logits = logits_at(self.model, token_ids, torch.cat([ce_at, kd_at]))
-        ce_sum = cross_entropy_sum(logits[: len(ce_at)], token_ids.flatten()[ce_at + 1], ce_weights)
+        losses = cross_entropies(logits[: len(ce_at)], token_ids.flatten()[ce_at + 1])
+        ce_sum = weighted_sum(losses, ce_weights)
         if not len(kd_at) or not self._teacher:
-            return ce_sum, torch.zeros_like(ce_sum)
+            return ce_sum, torch.zeros_like(ce_sum), losses.detach()
         with torch.no_grad():
             taught = logits_at(self._teacher[0], token_ids, kd_at)
-        return ce_sum, distillation_sum(logits[len(ce_at) :], taught, kd_weights, temperature=self.temperature)
+        kd_sum = distillation_sum(logits[len(ce_at) :], taught, kd_weights, temperature=self.temperature)
+        return ce_sum, kd_sum, losses.detach()
 
 
 def logits_at(model: Any, token_ids: Tensor, positions: Tensor) -> Tensor:
@@ -129,22 +139,18 @@ def _head_sees_only(head: nn.Module, positions: Tensor) -> Iterator[None]:
         handle.remove()
 
 
-def _weighted(losses: Tensor, weights: Tensor) -> Tensor:
-    # Not a dot product: autocast would take it in bfloat16.
-    return (losses * weights.to(losses.dtype)).sum()
-
-
 def _precise(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _in_chunks(term: Callable[..., Tensor], logits: Tensor, *others: Tensor) -> Tensor:
+    """`term` [n] of logits [n, V] and what belongs to them, a piece at a time."""
     size = max(1, CHUNK_ELEMENTS // logits.shape[-1])
     if len(logits) <= size:
         return term(logits, *others)
-    total = logits.new_zeros((), dtype=_precise(logits[:0]).dtype)
+    parts = []
     for start in range(0, len(logits), size):
         piece = (tensor[start : start + size] for tensor in (logits, *others))
         # Recomputed in the backward pass, so that no float32 copy of a chunk outlives it.
-        total = total + checkpoint(term, *piece, use_reentrant=False, preserve_rng_state=False)
-    return total
+        parts.append(checkpoint(term, *piece, use_reentrant=False, preserve_rng_state=False))
+    return torch.cat(parts)

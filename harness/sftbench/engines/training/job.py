@@ -15,14 +15,32 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from sftbench.engines.training.rows import TrainingRow
-from sftbench.engines.training.settings import Distillation, TrainingSettings
+from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
 from sftbench.engines.training.steps import Plan
 from sftbench.rooms import TrainedModel
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """Where in a training of several rounds a job stands.
+
+    `state` is the file in which the round before left weights and optimiser, under the identity `after`; both
+    are None in the first round. The learning rate is that of steps from `first_step` on, of `num_steps` in all rounds.
+    """
+
+    first_step: int
+    num_steps: int
+    state: str | None = None
+    after: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """Train `base` on `rows` and leave the model in `out`; checkpoints go to `scratch`."""
+    """Train `base` on `rows` and leave the model in `out`; checkpoints go to `scratch`.
+
+    With a `stretch`, `out` is a file, and what is left in it is the state that the next round starts from; an
+    optimiser goes into it where `keeps_optimizer`.
+    """
 
     rows: tuple[TrainingRow, ...]
     settings: TrainingSettings
@@ -32,6 +50,9 @@ class Job:
     scratch: Path
     distillation: Distillation | None = None
     teacher: TrainedModel | None = None
+    weighing: Weighing | None = None
+    stretch: Stretch | None = None
+    keeps_optimizer: bool = False
 
     @cached_property
     def plan(self) -> Plan:
@@ -55,6 +76,9 @@ class Job:
             "distillation": None if self.distillation is None else dataclasses.asdict(self.distillation),
             "base": _paths(self.base),
             "teacher": None if self.teacher is None else _paths(self.teacher),
+            "weighing": None if self.weighing is None else dataclasses.asdict(self.weighing),
+            "stretch": None if self.stretch is None else dataclasses.asdict(self.stretch),
+            "keeps_optimizer": self.keeps_optimizer,
         }
 
     def write(self, folder: Path) -> None:
@@ -77,22 +101,29 @@ class Job:
             scratch=Path(described["scratch"]),
             distillation=Distillation(**described["distillation"]) if described["distillation"] else None,
             teacher=_model(described["teacher"]) if described["teacher"] else None,
+            weighing=Weighing(**described["weighing"]) if described["weighing"] else None,
+            stretch=Stretch(**described["stretch"]) if described["stretch"] else None,
+            keeps_optimizer=described["keeps_optimizer"],
         )
 
 
 def _packed(rows: tuple[TrainingRow, ...]) -> dict[str, npt.NDArray[Any]]:
-    return {
+    arrays: dict[str, npt.NDArray[Any]] = {
         "token_ids": np.concatenate([row.token_ids for row in rows]).astype(np.int32),
         "ce_weights": np.concatenate([row.ce_weights for row in rows]).astype(np.float32),
         "kd_weights": np.concatenate([row.kd_weights for row in rows]).astype(np.float32),
         "ends": np.cumsum([len(row) for row in rows]).astype(np.int64),
     }
+    merits = [row.merits for row in rows if row.merits is not None]
+    if len(merits) == len(rows):
+        arrays["merits"] = np.concatenate(merits).astype(np.float32)
+    return arrays
 
 
 def _unpacked(arrays: dict[str, npt.NDArray[Any]]) -> tuple[TrainingRow, ...]:
     ends = arrays["ends"].tolist()
     parts = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
-    names = ("token_ids", "ce_weights", "kd_weights")
+    names = [name for name in arrays if name != "ends"]
     return tuple(TrainingRow(**{name: arrays[name][part] for name in names}) for part in parts)
 
 

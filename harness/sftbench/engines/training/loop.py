@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from sftbench.engines.loss import Objective, collate, combined
-from sftbench.engines.training.job import Job
+from sftbench.engines.loss import Objective, combined
+from sftbench.engines.training.job import Job, Stretch
 from sftbench.engines.training.optimizer import schedule
+from sftbench.engines.training.pieces import Pieces, Step, assembled, origins
+from sftbench.engines.training.rows import TrainingRow
+from sftbench.engines.training.seen import Seen
+from sftbench.engines.training.weighing import weighed
 from sftbench.errors import SftbenchError
-
-Step = dict[str, Any]
 
 
 def arguments_for(job: Job) -> TrainingArguments:
@@ -50,54 +54,98 @@ class StepTrainer(Trainer):
     """A Trainer that is given one global batch at a time, already cut into micro-batches.
 
     Trainer's own accumulation knows only a fixed number of micro-batches and counts tokens with one
-    normaliser; here both belong to the step. The steps before `len(sums)` are done already.
+    normaliser; here both belong to the step. The steps that were `seen` are done already.
     """
 
     def __init__(
-        self, job: Job, objective: Objective, *, arguments: TrainingArguments, optimizer: Optimizer, sums: Tensor
+        self, job: Job, objective: Objective, *, arguments: TrainingArguments, optimizer: Optimizer, seen: Seen
     ) -> None:
         self.job = job
-        self.first_step = len(sums)
-        self._earlier = sums
-        self._done: list[tuple[float, float]] = []
+        self.first_step = seen.num_steps
+        self._earlier = seen
+        self._uses = seen.uses.clone()
+        self._sums: list[Tensor] = []
+        self._visits: list[Tensor] = []
         arguments.max_steps = job.plan.num_steps - self.first_step
-        scheduler = schedule(optimizer, first_step=self.first_step, num_steps=job.plan.num_steps, settings=job.settings)
+        stretch = job.stretch or Stretch(first_step=0, num_steps=job.plan.num_steps)
+        first_step = stretch.first_step + self.first_step
+        scheduler = schedule(optimizer, first_step=first_step, num_steps=stretch.num_steps, settings=job.settings)
         super().__init__(model=objective, args=arguments, optimizers=(optimizer, scheduler))
         self.remove_callback(PrinterCallback)
 
     def get_train_dataloader(self) -> DataLoader[Step]:
         """This process's share of every step that is left, in order."""
-        steps = Steps(self.job, first_step=self.first_step, arguments=self.args)
+        steps = Pieces(self.job, first_step=self.first_step, arguments=self.args)
         return DataLoader(steps, batch_size=None, shuffle=False, collate_fn=_as_is)
 
     def training_step(self, model: nn.Module, inputs: Step, num_items_in_batch: Any = None) -> Tensor:
         """Forward and backward over a whole step; gradients meet once, after the last micro-batch."""
-        model.train()
         self._seed()
         inputs = self._prepare_inputs(inputs)
+        if self.job.weighing is not None:
+            inputs = self._prepare_inputs(self._weighed(inputs))
+        model.train()
         micro_batches = inputs["micro_batches"]
         total = torch.zeros(2, device=self.args.device, dtype=torch.float64)
-        for place, micro_batch in enumerate(micro_batches):
-            with nullcontext() if place == len(micro_batches) - 1 else self.accelerator.no_sync(model):
-                ce_sum, kd_sum = model(**micro_batch)
+        of_rows = torch.zeros(2, self.job.settings.batch_size, device=self.args.device, dtype=torch.float64)
+        for number, micro_batch in enumerate(micro_batches):
+            with nullcontext() if number == len(micro_batches) - 1 else self.accelerator.no_sync(model):
+                ce_sum, kd_sum, losses = model(**micro_batch)
                 loss = combined(ce_sum, kd_sum, normalisers=inputs["normalisers"], share=self._share)
                 # Several processes average their gradients; the contract is a sum.
                 self.accelerator.backward(loss * self.args.world_size)
             total += torch.stack([ce_sum.detach(), kd_sum.detach()])
+            place, weights = origins(micro_batch, inputs["places"][number])[0], micro_batch["ce_weights"]
+            of_rows.index_add_(1, place, torch.stack([losses * weights, weights]).double())
         if self.args.world_size > 1:
-            total = self.accelerator.reduce(total)
-        ce_total, kd_total = total.tolist()
-        self._refuse_non_finite(ce_total + kd_total)
-        self._done.append((ce_total, kd_total))
+            total, of_rows = self.accelerator.reduce([total, of_rows])
+        self._note(total, of_rows, inputs["normalisers"])
         return loss.detach()
 
-    def sums(self) -> Tensor:
-        """Summed losses [steps, 2] over the tokens of all processes, the steps before this one began included."""
-        return torch.cat([self._earlier, torch.tensor(self._done, dtype=torch.float64).reshape(-1, 2)])
+    def seen(self) -> Seen:
+        """What the steps of all processes have shown, those before this one began included."""
+        return self._earlier.followed_by(self._sums, self._visits, uses=self._uses)
+
+    def _weighed(self, inputs: Step) -> Step:
+        """The step with the weights that its tokens have now; all processes come to the same."""
+        assert self.job.weighing is not None
+        batch = self.job.plan.batch(self._step)
+        rows = [self.job.rows[index] for index in batch]
+        live = self.job.weighing.keep is not None and self.job.weighing.live
+        made = weighed(rows, self.job.weighing, self._live_losses(inputs, rows) if live else None)
+        for row, start in zip(made, self._starts[batch], strict=True):
+            used = (row.ce_weights + row.kd_weights > 0).astype(np.int32)
+            self._uses[start : start + len(row)] += torch.from_numpy(used)
+        normalisers = sum(float(row.ce_weights.sum()) for row in made), sum(float(row.kd_weights.sum()) for row in made)
+        return assembled(made, [place.tolist() for place in inputs["places"]], normalisers=normalisers)
+
+    @torch.no_grad()
+    def _live_losses(self, inputs: Step, rows: Sequence[TrainingRow]) -> list[npt.NDArray[np.float32]]:
+        """The cross-entropy [L] of every token of the global batch that may be chosen, without dropout."""
+        starts = np.cumsum([0, *(len(row) for row in rows)])
+        flat = torch.zeros(int(starts[-1]), device=self.args.device)
+        # Not the wrapper of several processes: they may have different numbers of micro-batches.
+        objective = self.model.eval()  # type: ignore[union-attr]
+        for micro_batch, places in zip(inputs["micro_batches"], inputs["places"], strict=True):
+            *_, losses = objective(**micro_batch)
+            place, at = origins(micro_batch, places)
+            flat[torch.from_numpy(starts).to(flat.device)[place] + at] = losses.float()
+        if self.args.world_size > 1:
+            flat = self.accelerator.reduce(flat)
+        return np.split(flat.cpu().numpy(), starts[1:-1])
+
+    def _note(self, total: Tensor, of_rows: Tensor, normalisers: tuple[float, float]) -> None:
+        self._refuse_non_finite(float(total.sum()))
+        self._sums.append(torch.cat([total.cpu(), torch.tensor(normalisers, dtype=torch.float64)]))
+        self._visits.append((of_rows[0] / of_rows[1]).float().cpu())
+
+    @cached_property
+    def _starts(self) -> npt.NDArray[np.int64]:
+        return np.cumsum([0, *(len(row) for row in self.job.rows)])
 
     @property
     def _step(self) -> int:
-        return self.first_step + len(self._done)
+        return self.first_step + len(self._sums)
 
     @property
     def _share(self) -> float:
@@ -115,29 +163,6 @@ class StepTrainer(Trainer):
                 f"the loss is {loss} at step {self._step + 1} of {self.job.plan.num_steps} (learning rate {rate:.3g}); "
                 "a lower learning_rate or a smaller clip_norm may help"
             )
-
-
-class Steps(Dataset[Step]):
-    """The steps of a plan as this process sees them: padded micro-batches, and the normalisers of all."""
-
-    def __init__(self, job: Job, *, first_step: int, arguments: TrainingArguments) -> None:
-        self.job, self.first_step = job, first_step
-        self.rank, self.world_size = arguments.process_index, arguments.world_size
-        self.device = "cuda" if arguments.device.type == "cuda" else "cpu"
-
-    def __len__(self) -> int:
-        return self.job.plan.num_steps - self.first_step
-
-    def __getitem__(self, index: int) -> Step:
-        plan, step = self.job.plan, self.first_step + index
-        groups = plan.micro_batches(step, rank=self.rank, world_size=self.world_size, device=self.device)
-        micro_batches = [collate([self.job.rows[each] for each in group]) for group in groups]
-        return {"micro_batches": micro_batches or [self._idle()], "normalisers": plan.normalisers(step)}
-
-    def _idle(self) -> dict[str, Tensor]:
-        # Fewer rows than processes: this one still has to take part in the exchange of gradients.
-        one = collate(self.job.rows[:1])
-        return {"token_ids": one["token_ids"], **{name: one[name][:0] for name in one if name != "token_ids"}}
 
 
 class Observer(TrainerCallback):

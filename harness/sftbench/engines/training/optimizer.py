@@ -11,6 +11,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from sftbench.engines.training.settings import TrainingSettings
 
+DECAY, DECAY_STEPS = 0.995, 8
+"""The schedule `exponential`, as the script of LEAD (arXiv 2505.07437) has it."""
+
 
 def adamw(model: nn.Module, settings: TrainingSettings) -> AdamW:
     """AdamW (betas 0.9, 0.999) over the trainable weights; only matrices decay."""
@@ -26,14 +29,17 @@ def learning_rate_share(step: int, *, num_steps: int, settings: TrainingSettings
     """The learning rate at a step (from 0) as a share of its peak.
 
     Rises linearly over the first `warmup_share` of the steps, never from 0, so no step is lost; then
-    falls linearly or as half a cosine towards 0 at `num_steps`, or stays.
+    falls linearly or as half a cosine towards 0 at `num_steps`, or by `DECAY` every `DECAY_STEPS`, or stays.
+    A step after the last has the rate of the last: how many there will be is not always known beforehand.
     """
     num_warmup = math.ceil(settings.warmup_share * num_steps)
     if step < num_warmup:
         return (step + 1) / (num_warmup + 1)
-    done = (step - num_warmup) / max(1, num_steps - num_warmup)
     if settings.schedule == "constant":
         return 1.0
+    if settings.schedule == "exponential":
+        return float(DECAY ** ((step - num_warmup) // DECAY_STEPS))
+    done = (min(step, num_steps - 1) - num_warmup) / max(1, num_steps - num_warmup)
     return 1 - done if settings.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sftbench.engines.training.job import Job
+from sftbench.engines.training.seen import Seen
 from sftbench.errors import SftbenchError
 
 _COUNT = "steps done: "
 
 
-def run_in_processes(job: Job, *, num_processes: int, advance: Callable[[int], None]) -> torch.Tensor:
+def run_in_processes(job: Job, *, num_processes: int, advance: Callable[[int], None]) -> Seen:
     """Carry out a job in child processes; returns what `training.run` returns.
 
     Job, result and error pass through files in `job.scratch`. Raises SftbenchError with the message of
@@ -45,7 +46,7 @@ def run_in_processes(job: Job, *, num_processes: int, advance: Callable[[int], N
             raise
     if children.returncode != 0:
         raise SftbenchError(_reason(folder))
-    return load_file(folder / "sums.safetensors")["sums"]
+    return Seen.of(load_file(folder / "seen.safetensors"))
 
 
 def _reason(folder: Path) -> str:
@@ -64,12 +65,12 @@ def _work(folder: Path) -> None:
             print(f"{_COUNT}{amount}", flush=True)
 
     try:
-        sums = run(Job.read(folder), advance=advance)
+        seen = run(Job.read(folder), advance=advance)
     except SftbenchError as problem:
         (folder / f"error-{os.environ['RANK']}.json").write_text(json.dumps(str(problem)), encoding="utf-8")
         raise
     if first:
-        save_file({"sums": sums}, folder / "sums.safetensors")
+        save_file(seen.tensors(), folder / "seen.safetensors")
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 

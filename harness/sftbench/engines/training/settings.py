@@ -26,7 +26,9 @@ class TrainingSettings:
     alpha: int = param(16, "LoRA scaling numerator (the update is multiplied by alpha / rank)")
     dropout: float = param(0.1, "dropout on the input of the LoRA adapter")
     batch_size: int = param(16, "rows per optimiser step, over all devices together")
-    schedule: Literal["linear", "cosine", "constant"] = param("cosine", "how the learning rate falls after warm-up")
+    schedule: Literal["linear", "cosine", "constant", "exponential"] = param(
+        "cosine", "how the learning rate falls after warm-up; exponential: by 0.5 % every 8 steps"
+    )
     warmup_share: float = param(0.03, "share of the steps in which the learning rate rises to its peak")
     weight_decay: float = param(0.0, "AdamW weight decay of matrices (never of biases and norms)")
     clip_norm: float = param(1.0, "largest gradient norm; 0 does not clip")
@@ -90,3 +92,27 @@ class Distillation:
             raise ValueError(f"the share of cross-entropy lies in 0..1, not {self.cross_entropy_share}")
         if not self.temperature > 0:
             raise ValueError(f"temperature must be above 0, not {self.temperature}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighing:
+    """What the tokens of a step weigh, where that is settled at the step: see `fine_tune`.
+
+    With `keep`, cross-entropy is on that share of the tokens alone, at least one: those with the largest
+    `TrainingRow.merits`, to which with `live` the present loss of the model in training is added (RHO-1,
+    Eq. 3-5, with the negative loss of a reference as merit). Ranked within the global `batch` or each `sample`.
+    With `rows_per_mean`, tokens are averaged over so many rows each and these means averaged, as scripts do
+    whose loss is a mean over the micro-batch; without, the mean is over the global batch.
+    Raises ValueError out of range.
+    """
+
+    keep: float | None = None
+    live: bool = False
+    scope: Literal["batch", "sample"] = "batch"
+    rows_per_mean: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.keep is not None and not 0 < self.keep <= 1:
+            raise ValueError(f"keep is a share above 0 and at most 1, not {self.keep}")
+        if self.rows_per_mean is not None and self.rows_per_mean < 1:
+            raise ValueError(f"rows_per_mean must be at least 1, not {self.rows_per_mean}")
