@@ -44,6 +44,7 @@ from sftbench.rooms import (
     MASKED,
     Component,
     Evaluation,
+    Generated,
     Json,
     Message,
     Pool,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from sftbench.commands import load_board, run, score, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
+    from sftbench.engines.generate import Continuation, answer_rows, continue_texts
     from sftbench.engines.statistics import Entropy, Nll, Statistic
     from sftbench.engines.training.fine_tune import fine_tune
     from sftbench.engines.training.rows import training_rows
@@ -71,6 +73,7 @@ _LAZY = {
         "commands": ("load_board", "run", "score", "select"),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
+        "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
         "engines.statistics": ("Entropy", "Nll", "Statistic"),
         "engines.training.rows": ("training_rows",),
         "engines.training.settings": ("Distillation", "TrainingSettings"),
@@ -99,6 +102,7 @@ __all__ = [
     "ChatAnswer",
     "ChatRequest",
     "Component",
+    "Continuation",
     "ContractError",
     "Desk",
     "Distillation",
@@ -108,6 +112,7 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Fidelity",
+    "Generated",
     "Generator",
     "Json",
     "Judge",
@@ -140,6 +145,8 @@ __all__ = [
     "TrainingSettings",
     "UsageError",
     "Verdicts",
+    "answer_rows",
+    "continue_texts",
     "encode_rows",
     "fine_tune",
     "hookimpl",
