@@ -44,6 +44,7 @@ from sftbench.rooms import (
     MASKED,
     Component,
     Evaluation,
+    Generated,
     Json,
     Message,
     Pool,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from sftbench.commands import load_board, run, score, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
+    from sftbench.engines.generate import Continuation, answer_rows, continue_texts
     from sftbench.engines.shares import largest_share
     from sftbench.engines.statistics import Entropy, LogProbs, Nll, Statistic
     from sftbench.engines.training.fine_tune import fine_tune
@@ -73,6 +75,7 @@ _LAZY = {
         "commands": ("load_board", "run", "score", "select"),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
+        "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
         "engines.statistics": ("Entropy", "LogProbs", "Nll", "Statistic"),
         "engines.shares": ("largest_share",),
         "engines.training.rows": ("trained_on", "training_rows"),
@@ -103,6 +106,7 @@ __all__ = [
     "ChatAnswer",
     "ChatRequest",
     "Component",
+    "Continuation",
     "ContractError",
     "Desk",
     "Distillation",
@@ -112,6 +116,7 @@ __all__ = [
     "Evaluation",
     "Evaluator",
     "Fidelity",
+    "Generated",
     "Generator",
     "Json",
     "Judge",
@@ -147,6 +152,8 @@ __all__ = [
     "UsageError",
     "Verdicts",
     "Weighing",
+    "answer_rows",
+    "continue_texts",
     "encode_rows",
     "fine_tune",
     "hookimpl",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from sftbench.plan import Plan, Ref, Step, Terms, parents_first
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.record import Record
-from sftbench.rooms import Pool, Scores, Selection
+from sftbench.rooms import Json, Pool, Scores, Selection
 from sftbench.runner import Run, Watcher, carry_out, default_store, refuse_step_bounds
 from sftbench.settings import RunSettings, check_settings
 from sftbench.store import Store
@@ -26,11 +26,15 @@ from sftbench.survey import survey, window
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A selection, the pool it was made from, and its scores if it had any."""
+    """A selection, the pool it was made from, and its scores if it had any.
+
+    Where a generator made the rows, `generated` is what it told.
+    """
 
     pool: Pool
     selection: Selection
     scores: Scores | None
+    generated: Mapping[str, Json] | None = None
 
 
 def score_pool(
@@ -78,10 +82,12 @@ def select_rows(
     ref = planner.choice(method, pool=source, budget=wanted, seed=seed)
     run = _carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")
+    made_ref = run.plan.generated_for(ref)
     return Choice(
         pool=_pool(run, source),
         selection=shelf.load_selection(run.store.folder_of(ref)),
         scores=shelf.load_scores(run.store.folder_of(scores_ref)) if scores_ref else None,
+        generated=run.store.ended(made_ref).payload if made_ref else None,
     )
 
 

@@ -12,14 +12,14 @@ from sftbench import shelf
 from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce, enforce_total
 from sftbench.desk import WorkingDesk
-from sftbench.errors import ContractError, SftbenchError
+from sftbench.errors import ContractError, SftbenchError, UsageError
 from sftbench.ledger import Ledger
 from sftbench.parameters import PartUse
 from sftbench.plan import Step
 from sftbench.planted import count_planted
 from sftbench.prepare import calibrate, embed_pool, make_pool, measure_lengths, run_pass
 from sftbench.roles import Allowance, Chosen
-from sftbench.rooms import Json, Pool, Scores, Selection
+from sftbench.rooms import Generated, Json, Pool, Scores, Selection
 
 Payload = dict[str, Json]
 
@@ -59,16 +59,35 @@ def _part(step: Step, bench: Bench, role: str) -> Any:
 
 
 def _generate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
-    from sftbench.pools import pool_of
+    from sftbench.pools import Screen, pool_of
 
     pool = parent_pool(step, bench)
     part = _part(step, bench, "generator")
-    rows = part.generate(pool, desk)
-    made = pool_of(
-        rows, into=bench.work / shelf.POOL_ROWS, key=step.ref, form=pool.form, source=f"what {part.name} made"
-    )
+    told = part.generate(pool, desk)
+    generated = told if isinstance(told, Generated) else Generated(rows=told)
+    screen = Screen(pool=pool, heldout=parent_pool(step, bench, "heldout") if "heldout" in step.parents else None)
+    rows, into = screen.passing(generated.rows), bench.work / shelf.POOL_ROWS
+    try:
+        made = pool_of(rows, into=into, key=step.ref, form=pool.form, source=f"what {part.name} made")
+    except UsageError:
+        if screen.num_passed:
+            raise
+        raise SftbenchError(
+            f"generator {part.name} made no row that could be kept; {screen.num_repeats} repeat held-out rows; its "
+            f"report: {dict(generated.report)}"
+        ) from None
     shelf.save_pool_form(made, bench.work)
-    return {"num_rows": len(made), "form": made.form}
+    if screen.num_repeats:
+        desk.log(f"{screen.num_repeats} new rows repeat held-out rows and were left out")
+    return {
+        "num_rows": len(made),
+        "form": made.form,
+        "status": "short" if len(made) < (generated.num_wanted or 0) else "full",
+        "num_wanted": generated.num_wanted,
+        "num_new": screen.num_new,
+        "num_repeating_heldout": screen.num_repeats,
+        "report": dict(generated.report),
+    }
 
 
 def _narrow(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

@@ -27,7 +27,8 @@ ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
 PLANT_VERSION = "1"
 SPLIT_VERSION = "2"
-"""Bumped when other rows would be spoilt or held out."""
+SCREEN_VERSION = "1"
+"""Bumped when other rows would be spoilt, held out, or left out of what was generated."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +176,13 @@ class Plan:
         refs = {ref for ref in refs if self.steps[ref].room not in ("pool", "lengths", "calibration")}
         trained = {ref for ref in (chosen, model) if ref is not None and self.steps[ref].room == "model"}
         return sorted(refs - trained - self._of_other(chosen))
+
+    def generated_for(self, selection: Ref) -> Ref | None:
+        """The step that made the rows which a selection is from, or from which those were chosen that it is from."""
+        ref = self.steps[selection].parents["pool"]
+        while self.steps[ref].room == "chosen":
+            ref = self.steps[ref].parents["pool"]
+        return ref if self.steps[ref].room == "generated" else None
 
     def _of_other(self, chosen: Ref) -> set[Ref]:
         """A matched control does not pay for the method it is matched to."""

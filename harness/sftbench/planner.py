@@ -11,6 +11,7 @@ from sftbench.methods import ResolvedMethod
 from sftbench.plan import (
     ENGINE_VERSION,
     PLANT_VERSION,
+    SCREEN_VERSION,
     SPLIT_VERSION,
     Cell,
     Facts,
@@ -208,6 +209,12 @@ class Planner:
             )
         )
 
+    @property
+    def kept_apart(self) -> dict[str, Ref]:
+        """The held-out rows, for the screen that generated rows go through; nothing where nothing is held out."""
+        nothing = self.facts.heldout_content is None and not self.terms.heldout_share
+        return {} if nothing else {"heldout": self.heldout}
+
     def generated(self, method: ResolvedMethod, *, seed: int) -> Ref:
         """The rows that a method's generator makes of the run's pool."""
         return self.part_step(
@@ -215,8 +222,8 @@ class Planner:
             method.generator,
             pool=self.pool,
             seed=seed,
-            parents={},
-            identity={},
+            parents=self.kept_apart,
+            identity={"screen": SCREEN_VERSION},
             recipes=method.recipes["generator"],
             where={"base": self.facts.base.path},
             given=method.given,

@@ -90,6 +90,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
         "status": "failed" if failure else "done",
         "failure": failure,
         "selection": _selection(cell, selection) if selection else None,
+        "generated": _generated(run, cell, outcomes),
         "evaluations": {
             name: _evaluation(records[ref]) for name, ref in cell.evaluations.items() if records.get(ref) is not None
         },
@@ -122,6 +123,16 @@ def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
         "key": cell.chosen,
         "trained_share": trained / total if total else 0.0,
     }
+
+
+def _generated(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+    """What the method's generator told, its step's key included; None for a method that chooses from the pool."""
+    ref = run.plan.generated_for(cell.selection)
+    if ref is None or outcomes.get(ref) != "done":
+        return None
+    payload = run.store.ended(ref).payload
+    names = ("num_rows", "num_wanted", "num_new", "num_repeating_heldout", "status", "report")
+    return {"key": ref, **{name: payload[name] for name in names}}
 
 
 def _evaluation(record: Record | None) -> dict[str, Any]:

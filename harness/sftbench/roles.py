@@ -20,6 +20,7 @@ from sftbench.parameters import PartUse
 from sftbench.rooms import (
     Component,
     Evaluation,
+    Generated,
     Json,
     Pool,
     Ragged,
@@ -239,8 +240,11 @@ class Part(Protocol):
 
 
 class Generator(Part, Protocol):
-    def generate(self, pool: Pool, desk: Desk) -> Iterable[Row]:
-        """New rows; lineage (parent ids, prompt, seed) goes into each row's `raw`."""
+    def generate(self, pool: Pool, desk: Desk) -> Generated | Iterable[Row]:
+        """New rows, with or without a report; lineage (parent ids, prompt, seed) goes into each row's `raw`.
+
+        The held-out rows are never seen here; a new row that repeats one of them is taken out afterwards.
+        """
         ...
 
 

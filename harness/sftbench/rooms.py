@@ -6,7 +6,7 @@ Shapes use `n` for the rows of a pool, `m` for the response tokens of a row, `B`
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -170,6 +170,19 @@ class Ragged:
         lengths = np.fromiter((len(values) for values in lists), dtype=np.int64, count=len(lists))
         flat = np.concatenate(lists).astype(dtype, copy=False) if lists else np.empty(0, dtype=dtype)
         return cls(values=flat, offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Generated:
+    """Rows that a generator makes, and what it has to tell of the making.
+
+    `rows` are read once, to the end, and `report` after that: it may be filled while they are made. With `num_wanted`,
+    fewer rows than that make a pool that is `short`.
+    """
+
+    rows: Iterable[Row]
+    num_wanted: int | None = None
+    report: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

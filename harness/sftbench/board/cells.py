@@ -123,3 +123,5 @@ class Cell(Strict):
     steps: tuple[Step, ...] = ()
     stand_ins: tuple[str, ...] = ()
     """What was done without the language model that a part would have asked."""
+    generated: dict[str, Any] | None = None
+    """What the method's generator told, if it has one."""

@@ -35,6 +35,9 @@ def run(options: argparse.Namespace) -> int:
             store=options.store, embedder=options.embedder, chat=options.chat,
         )  # fmt: skip
     selection = choice.selection
+    if choice.generated is not None:
+        told = {name: value for name, value in choice.generated.items() if name not in ("parents", "form")}
+        print(f"generated: {json.dumps(told, ensure_ascii=False)}", file=sys.stderr)
     print(
         f"{len(selection.ids)} of {len(choice.pool)} rows by {options.method} ({selection.status}): "
         + json.dumps(dict(selection.report), ensure_ascii=False, default=str)[:600],

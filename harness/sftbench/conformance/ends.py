@@ -94,7 +94,7 @@ class Ends:
         base, lengths = self.planner.facts.base, {"lengths": self.planner.lengths}
         where = {"base": base.path}
         if role == "generator":
-            return "generated", {}, where, {}
+            return "generated", self.planner.kept_apart, where, {}
         if role == "scorer":
             return ("scores", lengths, where, {}) if part.needs().lengths else ("scores", {}, {}, {})
         if role == "trainer":

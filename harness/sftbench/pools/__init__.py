@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from sftbench.pools.arrow import pool_of
 from sftbench.pools.forms import form_of
+from sftbench.pools.overlap import Screen
 from sftbench.pools.read import pool_from_rows, pool_key, read_pool
 from sftbench.pools.split import apart_from, held_out_split
 from sftbench.pools.write import write_rows
 
 __all__ = [
+    "Screen",
     "apart_from",
     "form_of",
     "held_out_split",

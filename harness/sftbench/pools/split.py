@@ -24,7 +24,7 @@ def held_out_split(
         raise UsageError(
             f"cannot hold out a share of {share} and at most {at_most} rows: expected 0 < share < 1 and at_most >= 1"
         )
-    hashes = np.fromiter((_hash(row, seed) for row in pool), dtype=np.uint64, count=len(pool))
+    hashes = np.fromiter((text_hash(row, seed) for row in pool), dtype=np.uint64, count=len(pool))
     group_of, sizes = np.unique(hashes, return_inverse=True, return_counts=True)[1:]
     wanted = min(at_most, max(1, int(share * len(pool))))
     taken, num_held_out = np.zeros(len(sizes), dtype=np.bool_), 0
@@ -48,14 +48,15 @@ def apart_from(pool: Pool, heldout: Pool) -> npt.NDArray[np.int64]:
 
     Raises `UsageError` when none is left.
     """
-    asked = {_hash(row, 0) for row in heldout}
-    kept = np.array([index for index, row in enumerate(pool) if _hash(row, 0) not in asked], dtype=np.int64)
+    asked = {text_hash(row) for row in heldout}
+    kept = np.array([index for index, row in enumerate(pool) if text_hash(row) not in asked], dtype=np.int64)
     if not len(kept):
         raise UsageError("every row of the pool is among the held-out rows: there is nothing to choose from")
     return kept
 
 
-def _hash(row: Row, seed: int) -> int:
+def text_hash(row: Row, seed: int = 0) -> int:
+    """64 bits of the roles and contents of a row, whatever its id."""
     digest = blake2b(str(seed).encode(), digest_size=8)
     for message in row.messages:
         # Lengths keep two texts apart that differ only in where one message ends.
