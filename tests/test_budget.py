@@ -104,3 +104,30 @@ def test_a_selection_over_budget_is_refused():
     enforce(np.array([0, 1]), given)
     with pytest.raises(BudgetError, match="takes 8 tokens and was given 6"):
         enforce(np.array([0, 2]), given)
+
+
+@given(st.lists(st.floats(0.25, 8), min_size=1, max_size=8), st.floats(0, 30), st.randoms())
+def test_a_ranking_taken_as_it_is_made_is_the_one_that_fits(costs, cap, random):
+    given_ = Allowance(cap=cap, row_costs=np.array(costs), unit="tokens")
+    ranking = random.sample(range(len(costs)), len(costs))
+    assert given_.take(iter(ranking)).tolist() == given_.fit(ranking).tolist()
+
+
+def test_no_more_of_a_ranking_is_asked_for_than_can_fit():
+    asked = []
+
+    def ranking():
+        for row in range(9):
+            asked.append(row)
+            yield row
+
+    assert Allowance(cap=3.0, row_costs=np.ones(9), unit="rows").take(ranking()).tolist() == [0, 1, 2]
+    assert asked == [0, 1, 2]
+
+
+def test_what_is_left_may_pay_for_more():
+    given_ = Allowance(cap=6.0, row_costs=np.array([3.0, 2.0, 0.0, 4.0]), unit="tokens")
+    assert given_.pays_for_more([0])
+    assert given_.pays_for_more([3])
+    assert not given_.pays_for_more([0, 1])
+    assert not given_.pays_for_more([0, 1, 2, 3])

@@ -10,6 +10,7 @@ from sftbench import plugins
 from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.errors import SftbenchError
+from sftbench.rooms import Ragged
 from sftbench.runner import Watcher, prepare
 from sftbench.settings import load_settings
 from sftbench.survey import with_suite_defaults
@@ -48,7 +49,9 @@ def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:
     """Scores as a table: id, score, the further columns, and why a row has none."""
     import pandas
 
-    columns: Mapping[str, Any] = scores.columns
+    found: Mapping[str, Any] = scores.columns
+    ragged = {name: [each.tolist() for each in values] for name, values in found.items() if isinstance(values, Ragged)}
+    columns = {**found, **ragged}
     reasons = [scores.reasons.get(index) for index in range(len(ids))]
     return pandas.DataFrame({"id": ids, "score": scores.values, **columns, "reason": reasons})
 

@@ -226,6 +226,24 @@ class Allowance:
         spent = np.cumsum(self.row_costs[order])
         return order[: int(np.searchsorted(spent, self.cap * (1 + 1e-12), side="right"))]
 
+    def take(self, ranking: Iterable[int]) -> npt.NDArray[np.int64]:
+        """What `fit` gives, of a ranking that is made while it is read: nothing is asked for that cannot fit."""
+        taken: list[int] = []
+        room, least = self.cap * (1 + 1e-12), float(self.row_costs.min(initial=np.inf))
+        rows = iter(ranking)
+        while room >= least and (row := next(rows, None)) is not None:
+            room -= float(self.row_costs[row])
+            if room < 0:
+                break
+            taken.append(int(row))
+        return np.array(taken, dtype=np.int64)
+
+    def pays_for_more(self, taken: Sequence[int] | npt.NDArray[np.int64]) -> bool:
+        """Whether what these rows leave would pay for another row of the pool that costs anything."""
+        room = self.cap - float(self.row_costs[np.asarray(taken, dtype=np.int64)].sum())
+        others = np.delete(self.row_costs, np.asarray(taken, dtype=np.int64))
+        return room >= float(others[others > 0].min(initial=np.inf))
+
 
 @runtime_checkable
 class Part(Protocol):

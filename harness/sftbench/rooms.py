@@ -191,13 +191,14 @@ class Scores:
 
     `values` is float64 [n] in pool order; NaN means that the row could not be scored, and `reasons`
     says why by position. `notes` holds remarks on rows that were scored all the same (such as
-    `response_truncated`). `columns` are further numbers per row, each [n]. `report` is for people.
+    `response_truncated`). `columns` are further findings per row: an array [n], or lists of different
+    lengths (`Ragged` with n of them: tags, features). `report` is for people.
     """
 
     values: npt.NDArray[np.float64]
     reasons: Mapping[int, str] = field(default_factory=dict)
     notes: Mapping[int, str] = field(default_factory=dict)
-    columns: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    columns: Mapping[str, npt.NDArray[Any] | Ragged] = field(default_factory=dict)
     report: Mapping[str, Json] = field(default_factory=dict)
 
 

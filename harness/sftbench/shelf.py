@@ -13,6 +13,8 @@ import numpy.typing as npt
 from sftbench.rooms import Evaluation, Pool, Ragged, Responses, Scores, Selection, TrainedModel, Verdicts
 
 if TYPE_CHECKING:
+    import pyarrow
+
     from sftbench.roles import PassResult
 
 
@@ -41,7 +43,7 @@ def save_scores(scores: Scores, ids: list[str], folder: Path) -> None:
     table = {
         "id": pyarrow.array(ids, pyarrow.string()),
         "score": pyarrow.array(scores.values, pyarrow.float64()),
-        **{name: pyarrow.array(values) for name, values in scores.columns.items()},
+        **{name: _arrow_column(values) for name, values in scores.columns.items()},
         "reason": pyarrow.array([scores.reasons.get(index) for index in count], pyarrow.string()),
         "note": pyarrow.array([scores.notes.get(index) for index in count], pyarrow.string()),
     }
@@ -55,7 +57,7 @@ def load_scores(folder: Path) -> Scores:
 
     table = pyarrow.parquet.read_table(folder / "scores.parquet")
     fixed = ("id", "score", "reason", "note")
-    columns = {name: table.column(name).to_numpy() for name in table.column_names if name not in fixed}
+    columns = {name: _numpy_column(table.column(name)) for name in table.column_names if name not in fixed}
     return Scores(
         values=table.column("score").to_numpy().astype(np.float64),
         reasons=_sparse(table.column("reason").to_pylist()),
@@ -63,6 +65,25 @@ def load_scores(folder: Path) -> Scores:
         columns=columns,
         report=_read_json(folder / "report.json"),
     )
+
+
+def _arrow_column(values: npt.NDArray[Any] | Ragged) -> pyarrow.Array:
+    import pyarrow
+
+    if not isinstance(values, Ragged):
+        return pyarrow.array(values)
+    return pyarrow.LargeListArray.from_arrays(pyarrow.array(values.offsets), pyarrow.array(values.values))
+
+
+def _numpy_column(column: pyarrow.ChunkedArray) -> npt.NDArray[Any] | Ragged:
+    import pyarrow
+
+    if not pyarrow.types.is_large_list(column.type):
+        values: npt.NDArray[Any] = column.to_numpy()
+        return values
+    lists = pyarrow.concat_arrays(column.chunks) if column.num_chunks else pyarrow.array([], column.type)
+    offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().to_numpy(zero_copy_only=False))])
+    return Ragged(values=lists.flatten().to_numpy(zero_copy_only=False), offsets=offsets.astype(np.int64))
 
 
 def save_selection(selection: Selection, folder: Path) -> None:

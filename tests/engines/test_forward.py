@@ -13,6 +13,7 @@ from scipy.stats import entropy
 
 from sftbench.engines.flops import forward_flops
 from sftbench.engines.forward import Entropy, LanguageModel, Nll, Passage, TopK
+from sftbench.errors import UsageError
 
 
 @pytest.fixture
@@ -205,14 +206,65 @@ def test_work_is_metered_without_padding(llama, passages):
     assert spent["flops"] == pytest.approx(forward_flops(engine.shape, lengths, num_scored_tokens=num_scored))
 
 
-def test_hidden_states_are_those_of_the_model(llama, passages):
-    engine = llama(max_batch_tokens=60)
-    for layer in (0, 1, -1):
-        for passage, found in zip(passages, engine.hidden_states(iter(passages), layer=layer), strict=True):
-            ids = torch.from_numpy(passage.token_ids.astype(np.int64))[None]
-            with torch.no_grad():
-                states = engine.model(ids, output_hidden_states=True).hidden_states[layer][0]
-            np.testing.assert_allclose(found, states[torch.from_numpy(passage.scored)].numpy(), atol=1e-4)
+FINAL_NORMS = ("norm", "ln_f")
+
+
+@pytest.mark.parametrize("layer", [0, 1, -2])
+def test_states_inside_are_those_that_the_model_tells_itself(language_model, passages, layer):
+    language_model.max_batch_tokens = 60
+    found = list(language_model.hidden_states(iter(passages), layer=layer))
+    for passage, states in zip(passages, found, strict=True):
+        ids = torch.from_numpy(passage.token_ids.astype(np.int64))[None]
+        with torch.no_grad():
+            told = language_model.model(ids, output_hidden_states=True).hidden_states[layer][0]
+        np.testing.assert_allclose(states, told[torch.from_numpy(passage.scored)].numpy(), atol=1e-4)
+        assert states.dtype == np.float32
+
+
+def test_states_after_the_last_layer_become_the_models_own_by_its_final_norm(language_model, passages):
+    decoder = language_model.model.get_decoder()
+    norm = next(getattr(decoder, name) for name in FINAL_NORMS if hasattr(decoder, name))
+    for passage, states in zip(passages, language_model.hidden_states(iter(passages)), strict=True):
+        ids = torch.from_numpy(passage.token_ids.astype(np.int64))[None]
+        with torch.no_grad():
+            told = language_model.model(ids, output_hidden_states=True).hidden_states[-1][0]
+            normed = norm(torch.from_numpy(states))
+        np.testing.assert_allclose(normed.numpy(), told[torch.from_numpy(passage.scored)].numpy(), atol=1e-3)
+
+
+def test_layers_after_the_one_asked_for_are_not_computed_and_not_counted(llama, passages):
+    def spent(engine, layer):
+        amounts = {"tokens_forward": 0.0, "flops": 0.0}
+        engine.meter = lambda **more: amounts.update({name: amounts[name] + more[name] for name in more})
+        list(engine.hidden_states(passages, layer=layer))
+        return amounts
+
+    whole, half = spent(llama(), 2), spent(llama(), 1)
+    assert half["tokens_forward"] == whole["tokens_forward"]
+    assert half["flops"] == pytest.approx(whole["flops"] / 2)
+    cut_short = llama()
+    cut_short.model.model.layers[1] = torch.nn.Identity()
+    cut_short.model.model.layers[1].forward = None
+    for expected, found in zip(
+        llama().hidden_states(passages, layer=1), cut_short.hidden_states(passages, layer=1), strict=True
+    ):
+        np.testing.assert_array_equal(expected, found)
+
+
+def test_a_layer_that_is_not_there_is_refused(llama):
+    with pytest.raises(UsageError, match="2 layers"):
+        next(llama().hidden_states([], layer=3), None)
+
+
+def test_states_of_an_unknown_token_are_missing_for_its_own_passage_alone(llama, passages):
+    bad = Passage(token_ids=np.array([1, 9999, 2], dtype=np.int32), scored=np.array([False, True, True]))
+    unscored = Passage(token_ids=np.arange(4, dtype=np.int32), scored=np.zeros(4, dtype=bool))
+    found = list(llama().hidden_states([passages[5], bad, unscored, passages[6]]))
+    without = list(llama().hidden_states([passages[5], passages[6]]))
+    assert np.isnan(found[1]).all()
+    assert [each.shape for each in found[1:3]] == [(2, 16), (0, 16)]
+    for state, expected in zip(found[::3], without, strict=True):
+        np.testing.assert_allclose(state, expected, atol=1e-5)
 
 
 def test_passages_are_taken_as_they_are_needed(llama):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from sftbench.engines.heads import Cut, cut
 from sftbench.engines.loading import fingerprint_of, fitting_device, load_model, load_tokenizer
 from sftbench.engines.measuring import Measuring, Numbers, nothing
 from sftbench.engines.passages import Floats, Passage, Perturbation, Sequenced
+from sftbench.engines.states import Depth
 from sftbench.engines.statistics import Entropy, LogProbs, Nll, Statistic, TopK
 from sftbench.engines.workers import Workers
 from sftbench.rooms import Row
@@ -130,12 +131,17 @@ class LanguageModel:
     def hidden_states(self, passages: Iterable[Passage], *, layer: int = -1) -> Iterator[Floats]:
         """Per passage, in order: the states of its scored tokens after a layer, float32 [m, width].
 
-        Layer 0 is the embedding, -1 the last (after the final norm).
+        Layer 0 is what enters the first layer, -1 what leaves the last, before the final norm. Later
+        layers are not computed. A passage with a token that the model does not know is NaN throughout.
         """
+        depth = Depth.of(self.model, layer)
         for window in windows(passages, size_of=lambda each: len(each.token_ids), max_total=8 * self.max_batch_tokens):
-            results: list[Floats] = [np.empty((0, self.width), np.float32)] * len(window)
-            for batch in length_batches([len(each.token_ids) for each in window], max_tokens=self.max_batch_tokens):
-                for at, states in zip(batch, self._states([window[at] for at in batch], layer), strict=True):
+            results = [np.full((int(each.scored.sum()), self.shape.width), np.nan, np.float32) for each in window]
+            waiting = [at for at, each in enumerate(window) if each.scored.any() and self._known(each)]
+            lengths = [len(window[at].token_ids) for at in waiting]
+            for batch in length_batches(lengths, max_tokens=self.max_batch_tokens):
+                places = [waiting[at] for at in batch]
+                for at, states in zip(places, self._states([window[at] for at in places], depth), strict=True):
                     results[at] = states
             yield from results
 
@@ -149,7 +155,7 @@ class LanguageModel:
         """Results in the order of the sequences; one with nothing to score, or unknown tokens, meets no model."""
         blank = nothing(statistics, self.vocab_size)
         results = [each.finished(blank) for each in sequences]
-        waiting = [at for at, each in enumerate(sequences) if each.length and self._known(each)]
+        waiting = [at for at, each in enumerate(sequences) if each.length and self._known(each.passage)]
         if not waiting:
             return results
         lengths = [sequences[at].length for at in waiting]
@@ -164,23 +170,21 @@ class LanguageModel:
         self.meter(tokens_forward=sum(lengths), flops=forward_flops(self.shape, lengths, num_scored_tokens=num_scored))
         return results
 
-    def _known(self, sequence: Sequenced) -> bool:
+    def _known(self, passage: Passage) -> bool:
         """Whether the model has every token; a tokenizer can have more types than its model."""
-        known = int(sequence.passage.token_ids.max()) < self.vocab_size
+        known = int(passage.token_ids.max()) < self.vocab_size
         if not known:
             _log.warning("a passage has a token that the model does not know (%d or above)", self.vocab_size)
         return known
 
-    @torch.inference_mode()
-    def _states(self, passages: Sequence[Passage], layer: int) -> list[Floats]:
+    def _states(self, passages: Sequence[Passage], depth: Depth) -> list[Floats]:
         lengths = [len(each.token_ids) for each in passages]
         ids = torch.zeros((len(passages), max(lengths)), dtype=torch.int64)
         for row, each in enumerate(passages):
             ids[row, : lengths[row]] = torch.from_numpy(each.token_ids)
-        decoder: Any = cast(Any, self.model).get_decoder()
-        found = decoder(input_ids=ids.to(self.device), use_cache=False, output_hidden_states=True)
-        states: Floats = found.hidden_states[layer].float().cpu().numpy()
-        self.meter(tokens_forward=sum(lengths), flops=forward_flops(self.shape, lengths, num_scored_tokens=0))
+        states: Floats = depth.states(ids.to(self.device)).float().cpu().numpy()
+        share = depth.layer / max(1, self.shape.num_layers)
+        self.meter(tokens_forward=sum(lengths), flops=share * forward_flops(self.shape, lengths, num_scored_tokens=0))
         return [states[row, : lengths[row]][each.scored] for row, each in enumerate(passages)]
 
 
