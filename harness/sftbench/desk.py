@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import shelf
+from sftbench.arrays import load_arrays
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
@@ -50,7 +51,7 @@ class WorkingDesk:
 
     def embedded(self, component: Component) -> npt.NDArray[np.float32]:
         folder = self._parent(f"embeddings:{component}", f"embeddings of {component}")
-        return shelf.load_arrays(folder / "embeddings.safetensors")["embeddings"]
+        return load_arrays(folder / "embeddings.safetensors")["embeddings"]
 
     def model_path(self, name: str) -> TrainedModel:
         if name == "trained" and self.step.stage == "measure":
@@ -123,7 +124,7 @@ class WorkingDesk:
         self.reporter.log(f"{self.step.label}: {message}")
 
     def _lengths(self) -> dict[str, npt.NDArray[np.generic]]:
-        return shelf.load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
+        return load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
 
     def _training_flops(self, passes: str) -> npt.NDArray[np.float64]:
         if passes not in self.step.identity:
