@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sftbench import shelf
+from sftbench.arrays import save_arrays
 from sftbench.desk import WorkingDesk
 from sftbench.errors import ContractError
 from sftbench.ledger import Ledger, Meter
@@ -17,7 +18,7 @@ from sftbench.pools import pool_of
 from sftbench.record import Record
 from sftbench.reporting import Reporter
 from sftbench.roles import PassRequest
-from sftbench.rooms import Message, Ragged, Row, Selection, TrainedModel
+from sftbench.rooms import Message, Row, Selection, TrainedModel
 from sftbench.store import Store
 
 PART = {"part": "prying@1"}
@@ -58,7 +59,7 @@ class Office:
     def lengths(self, *, max_length=64, **arrays):
         made = {name: np.array(values) for name, values in arrays.items()}
         return self.put(
-            "lengths", save=lambda work: shelf.save_arrays(made, work / "lengths.safetensors"), max_length=max_length
+            "lengths", save=lambda work: save_arrays(made, work / "lengths.safetensors"), max_length=max_length
         )
 
     def selection(self, *ids):
@@ -131,8 +132,9 @@ def test_a_declared_pass_is_given_with_either_statistic(office):
     values = {"nll": [[1.0, 2.0], []], "entropy": [[0.5, 0.25], []]}
 
     def save(work):
-        ragged = {name: Ragged.of([np.array(each) for each in lists]) for name, lists in values.items()}
-        shelf.save_pass(ragged, {1: "empty_response"}, {0: "response_truncated"}, work)
+        rows = ({name: np.array(lists[at], np.float32) for name, lists in values.items()} for at in range(2))
+        notes = {0: "response_truncated"}
+        shelf.save_pass(rows, {1: "empty_response"}, notes, work, num_rows=2, statistics=list(values))
 
     desk = office.desk(parents={"pass:scoring:conditional:bare": office.put("pass", save=save)})
     for statistic, lists in values.items():
@@ -146,7 +148,7 @@ def test_a_declared_pass_is_given_with_either_statistic(office):
 def test_declared_embeddings_are_given(office):
     wanted = np.eye(3, dtype=np.float32)
     ref = office.put(
-        "embeddings", save=lambda work: shelf.save_arrays({"embeddings": wanted}, work / "embeddings.safetensors")
+        "embeddings", save=lambda work: save_arrays({"embeddings": wanted}, work / "embeddings.safetensors")
     )
     desk = office.desk(parents={"embeddings:both": ref})
     np.testing.assert_array_equal(desk.embedded("both"), wanted)

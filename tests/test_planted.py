@@ -10,6 +10,7 @@ import pluggy
 import pytest
 
 from sftbench import shelf
+from sftbench.arrays import load_arrays
 from sftbench.bench import Bench
 from sftbench.desk import WorkingDesk
 from sftbench.errors import ContractError
@@ -51,7 +52,7 @@ class Measured:
         self.desk = WorkingDesk(step=measuring, store=store, meter_=Meter(), reporter=reporter, scratch=folder)
         bench = Bench(plugins=nothing, store=store, work=folder, meter=Meter(), reporter=reporter)
         self.payload = measure_lengths(measuring, bench, self.desk)
-        self.lengths = shelf.load_arrays(folder / "lengths.safetensors")
+        self.lengths = load_arrays(folder / "lengths.safetensors")
 
     def counted(self, ids, labels=None):
         ragged = None if labels is None else Ragged.of([np.array(each) for each in labels], dtype=np.uint8)

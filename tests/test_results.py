@@ -9,6 +9,7 @@ from pathlib import Path
 import pluggy
 import pytest
 
+from sftbench import shelf
 from sftbench.budget import Budget
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
@@ -16,17 +17,20 @@ from sftbench.parameters import PartUse
 from sftbench.plan import Facts, ModelFacts, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
+from sftbench.pools import pool_from_rows
 from sftbench.record import Failure, Record
 from sftbench.results import cell_path, describe, write_results
 from sftbench.roles import Needs, PassRequest, Recipe
+from sftbench.rooms import Selection
 from sftbench.runner import Run
 from sftbench.settings import check_settings
 from sftbench.store import Store
 
+NUM_ROWS = 40
 NONE = Plugins(manager=pluggy.PluginManager("sftbench"), parts={}, methods={}, suites={}, plugin_of={})
 PASSES = (PassRequest(view="conditional"), PassRequest(view="response_only"))
 PAYLOADS = {
-    "lengths": {"num_rows": 40, "num_planted": 4, "num_planted_tokens": 9, "num_response_tokens": 400},
+    "lengths": {"num_rows": NUM_ROWS, "num_planted": 4, "num_planted_tokens": 9, "num_response_tokens": 400},
     "selection": {
         "num_rows": 4, "num_response_tokens": 120, "num_trained_tokens": 30, "num_planted_rows": 1,
         "num_planted_tokens": 3, "status": "full", "ids_hash": "h",
@@ -91,6 +95,7 @@ class Made:
             plan=make_plan(found, terms, methods), plugins=NONE, store=Store(home / "store"), methods=methods,
         )  # fmt: skip
         self.outcomes = {}
+        self.chosen = ("r7", "r2", "r3", "r1")
         self.flops = {ref: 2.0**place for place, ref in enumerate(self.run.plan.steps)}
 
     def end(self, ref, *, failure=None, **payload):
@@ -102,6 +107,11 @@ class Made:
             ledger=Ledger(flops=self.flops[ref], device_seconds=1.0, peak_memory_bytes=float(place)),
         )  # fmt: skip
         with self.run.store.making(step.room, step.key) as work:
+            if ref == self.run.plan.pool:
+                rows = ({"id": f"r{at}", "instruction": "say", "output": "a"} for at in range(NUM_ROWS))
+                shelf.save_pool_form(pool_from_rows(rows, into=work / shelf.POOL_ROWS, key=ref), work)
+            if step.room == "selection":
+                shelf.save_selection(Selection(ids=self.chosen), work)
             self.run.store.commit(work, record)
         self.outcomes[ref] = record.status
 
@@ -160,6 +170,18 @@ def test_a_finished_cell_tells_what_its_steps_recorded(made):
     assert cell["selection"]["trained_share"] == 0.25
     assert cell["pool"]["num_planted_tokens"] == 9
     assert cell["base"] == {"name": "tiny", "fingerprint": "f"}
+
+
+def test_a_written_cell_tells_which_rows_of_the_pool_it_chose(made):
+    files = made(GAP, BASE).finish().write()
+    assert files["gap/10pct/seed-0.json"]["selection"]["positions"] == "1-3,7"
+    assert files["base/10pct/seed-0.json"]["selection"] is None
+
+
+def test_generated_rows_have_no_place_in_the_pool(made):
+    given = made(GAP)
+    given.chosen = ("r1", "r2", "new", "r3")
+    assert given.finish().write()["gap/10pct/seed-0.json"]["selection"]["positions"] is None
 
 
 def test_the_steps_of_a_cell_are_those_it_rests_on_parents_first(made):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sftbench import shelf
 from sftbench.chat import Chat, Endpoint
+from sftbench.arrays import load_arrays
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
@@ -57,7 +58,7 @@ class WorkingDesk:
 
     def embedded(self, component: Component) -> npt.NDArray[np.float32]:
         folder = self._parent(f"embeddings:{component}", f"embeddings of {component}")
-        return shelf.load_arrays(folder / "embeddings.safetensors")["embeddings"]
+        return load_arrays(folder / "embeddings.safetensors")["embeddings"]
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         if "embedder" not in self.step.where:
@@ -164,7 +165,7 @@ class WorkingDesk:
         self.reporter.log(f"{self.step.label}: {message}")
 
     def _lengths(self) -> dict[str, npt.NDArray[np.generic]]:
-        return shelf.load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
+        return load_arrays(self._parent("lengths", "row lengths") / "lengths.safetensors")
 
     def _training_flops(self, passes: str) -> npt.NDArray[np.float64]:
         if passes not in self.step.identity:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sftbench import shelf
+from sftbench.arrays import load_arrays
 from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce, enforce_total
 from sftbench.desk import WorkingDesk
@@ -185,7 +186,7 @@ def check_selection(selection: Selection, pool: Pool, name: str) -> np.ndarray[A
 
 
 def _lengths(step: Step, bench: Bench) -> Mapping[str, np.ndarray[Any, Any]]:
-    return shelf.load_arrays(bench.store.folder_of(step.parents["lengths"]) / "lengths.safetensors")
+    return load_arrays(bench.store.folder_of(step.parents["lengths"]) / "lengths.safetensors")
 
 
 def _allowance(step: Step, bench: Bench, *, also: Ledger | None = None) -> Allowance:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import shelf
+from sftbench.arrays import GrowingArray, save_arrays
 from sftbench.bench import Bench, parent_pool
 from sftbench.errors import UsageError
 from sftbench.planted import planted_rows, planted_tokens
-from sftbench.rooms import Json, Pool, Ragged, Row
+from sftbench.rooms import Json, Pool, Row
 
 if TYPE_CHECKING:
     from sftbench.desk import WorkingDesk
@@ -97,7 +98,7 @@ def measure_lengths(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
                 position += 1
             progress.advance(len(batch))
     arrays = {**numbers, "planted": planted, "forward_flops": flops}
-    shelf.save_arrays(arrays, bench.work / "lengths.safetensors")
+    save_arrays(arrays, bench.work / "lengths.safetensors")
     return {
         "num_rows": count,
         "num_response_tokens": int(numbers["training_tokens"].sum()),
@@ -140,25 +141,32 @@ def run_pass(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
             else:
                 yield Passage.response_only(encoded, bos_token_id=model.bos_token_id)
 
-    found: dict[str, list[npt.NDArray[np.float32]]] = {"nll": [], "entropy": []}
-    with desk.progress(len(pool), "row") as progress:
-        for statistics in model.run(passages(), statistics=[Nll(), Entropy()]):
-            for name, values in statistics.items():
-                found[name].append(values)
-            progress.advance()
-    shelf.save_pass({name: Ragged.of(values) for name, values in found.items()}, reasons, notes, bench.work)
+    statistics = (Nll(), Entropy())
+
+    def results() -> Iterator[Mapping[str, npt.NDArray[np.float32]]]:
+        with desk.progress(len(pool), "row") as progress:
+            for found in model.run(passages(), statistics=statistics):
+                yield found
+                progress.advance()
+
+    names = [each.name for each in statistics]
+    shelf.save_pass(results(), reasons, notes, bench.work, num_rows=len(pool), statistics=names)
     return {"num_rows": len(pool), "num_without_tokens": len(reasons)}
 
 
 def embed_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     """Unit-length embeddings [n, d] of one component of every row."""
-    from sftbench.engines.embed import embed_texts
+    from sftbench.engines.embed import embed_stream
 
     pool = parent_pool(step, bench)
     component: Any = step.identity["component"]
-    texts = [row.text(component) for row in pool]
-    with desk.progress(len(texts), "text") as progress:
-        embeddings = embed_texts(texts, model=step.where["embedder"], meter=bench.meter, advance=progress.advance)
-    shelf.save_arrays({"embeddings": embeddings}, bench.work / "embeddings.safetensors")
+    texts = (row.text(component) for row in pool)
+    with (
+        desk.progress(len(pool), "text") as progress,
+        GrowingArray(bench.work / "embeddings.safetensors", name="embeddings") as file,
+    ):
+        for vectors in embed_stream(texts, model=step.where["embedder"], meter=bench.meter):
+            file.append(vectors)
+            progress.advance(len(vectors))
     (bench.work / "embedder.json").write_text(json.dumps({"embedder": step.identity["embedder"]}))
-    return {"num_rows": len(texts), "width": int(embeddings.shape[1]) if len(texts) else 0}
+    return {"num_rows": file.num_rows, "width": int(vectors.shape[1]) if file.num_rows else 0}

@@ -1,4 +1,4 @@
-"""Write what a run found: one small JSON file per cell under `results/NAME/`, made from step records alone."""
+"""Write what a run found: one small JSON file per cell under `results/NAME/`, from the steps in the store alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from typing import Any
 from sftbench.executors.local import Outcome
 from sftbench.ledger import Ledger
 from sftbench.plan import Cell, Ref
+from sftbench.positions import positions_as_text
 from sftbench.record import Record
+from sftbench.rooms import Pool
 from sftbench.runner import Run
+from sftbench.shelf import load_pool, load_selection
 from sftbench.store import write_atomically
 
 SCHEMA = 1
@@ -30,8 +33,9 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     """
     folder = run.settings.results / run.name
     written: dict[Path, dict[str, Any]] = {}
+    pool = load_pool(run.store.folder_of(run.plan.pool), run.plan.pool) if _is_done(run, run.plan.pool) else None
     for cell in run.plan.cells:
-        described = describe(run, cell, outcomes)
+        described = describe(run, cell, outcomes, pool=pool)
         if described is not None:
             written[folder / cell_path(cell)] = described
     if len(written) == len(run.plan.cells):
@@ -53,6 +57,11 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     return folder, list(written.values())
 
 
+def _is_done(run: Run, ref: Ref) -> bool:
+    record = run.store.record_of(ref)
+    return record is not None and record.status == "done"
+
+
 def _settings(run: Run) -> dict[str, Any]:
     """All settings, given or default; folders of this machine that decide no number are left out."""
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
@@ -69,8 +78,13 @@ def _slug(label: str) -> str:
     return slug if slug == label else f"{slug}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
-def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
-    """One cell as its record; None while some of its steps have neither ended nor failed."""
+def describe(
+    run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], *, pool: Pool | None = None
+) -> dict[str, Any] | None:
+    """One cell as its record; None while some of its steps have neither ended nor failed.
+
+    With the run's `pool` it also tells which rows of it were chosen.
+    """
     failure = _failure(run, cell, outcomes)
     if failure is None and any(outcomes.get(ref) != "done" for ref in _own(cell)):
         return None
@@ -89,7 +103,7 @@ def describe(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
         "fidelity": cell.fidelity,
         "status": "failed" if failure else "done",
         "failure": failure,
-        "selection": _selection(cell, selection) if selection else None,
+        "selection": _selection(run, cell, selection, pool) if selection else None,
         "generated": _generated(run, cell, outcomes),
         "evaluations": {
             name: _evaluation(records[ref]) for name, ref in cell.evaluations.items() if records.get(ref) is not None
@@ -108,7 +122,7 @@ def _pool(run: Run, cell: Cell) -> dict[str, Any]:
     return {"name": run.facts.pool_name, "key": run.plan.pool, **{name: counts.get(name, 0) for name in names}}
 
 
-def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
+def _selection(run: Run, cell: Cell, record: Record, pool: Pool | None) -> dict[str, Any] | None:
     """What was trained on; the untrained base chose nothing."""
     if cell.model is None:
         return None
@@ -122,6 +136,7 @@ def _selection(cell: Cell, record: Record) -> dict[str, Any] | None:
         **{name: payload[name] for name in names},
         "key": cell.chosen,
         "trained_share": trained / total if total else 0.0,
+        "positions": _positions(run, cell, pool),
     }
 
 
@@ -133,6 +148,15 @@ def _generated(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[st
     payload = run.store.ended(ref).payload
     names = ("num_rows", "num_wanted", "num_new", "num_repeating_heldout", "status", "report")
     return {"key": ref, **{name: payload[name] for name in names}}
+
+
+def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
+    """Where the rows of a selection stand in the run's pool; None when some are not in it: a generator made them."""
+    if pool is None:
+        return None
+    found = [pool.index_of.get(row_id) for row_id in load_selection(run.store.folder_of(cell.chosen)).ids]
+    known = [position for position in found if position is not None]
+    return positions_as_text(known) if len(known) == len(found) else None
 
 
 def _evaluation(record: Record | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sftbench.arrays import load_arrays
 from sftbench.budget import Budget, RowPrices, allowance
 from sftbench.composition import parse_method
 from sftbench.devices import num_processes, num_threads, visible_gpus
@@ -26,7 +27,6 @@ from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
 from sftbench.settings import Redo, RunSettings
-from sftbench.shelf import load_arrays
 from sftbench.store import Store
 from sftbench.survey import survey, window
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sftbench.arrays import GrowingArray, load_arrays, save_arrays
 from sftbench.rooms import Evaluation, Pool, Ragged, Responses, Scores, Selection, TrainedModel, Verdicts
 
 if TYPE_CHECKING:
@@ -118,11 +120,32 @@ def load_selection(folder: Path) -> Selection:
 
 
 def save_pass(
-    statistics: Mapping[str, Ragged], reasons: Mapping[int, str], notes: Mapping[int, str], folder: Path
+    stream: Iterable[Mapping[str, npt.NDArray[np.float32]]],
+    reasons: Mapping[int, str],
+    notes: Mapping[int, str],
+    folder: Path,
+    *,
+    num_rows: int,
+    statistics: Sequence[str],
 ) -> None:
-    """One file per statistic, float32 and ragged, with the rows that have none and why."""
-    for name, ragged in statistics.items():
-        save_arrays({"values": ragged.values, "offsets": ragged.offsets}, folder / f"{name}.safetensors")
+    """One file per statistic, float32 and ragged, with the rows that have none and why.
+
+    Rows come by and are written, none is held. `reasons` and `notes` are read once the last has come.
+    """
+    offsets = np.zeros(num_rows + 1, dtype=np.int64)
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(
+                GrowingArray(folder / f"{name}.safetensors", name="values", beside={"offsets": offsets})
+            )
+            for name in statistics
+        }
+        for file in files.values():
+            file.append(np.empty(0, dtype=np.float32))
+        for row, found in enumerate(stream, start=1):
+            for name, file in files.items():
+                file.append(np.asarray(found[name], dtype=np.float32))
+            offsets[row] = file.num_rows
     _write_json(
         folder / "rows.json",
         {"reasons": {str(k): v for k, v in reasons.items()}, "notes": {str(k): v for k, v in notes.items()}},
@@ -195,21 +218,6 @@ def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
 def numbers_or_null(values: npt.NDArray[np.float64]) -> list[float | None]:
     """JSON has no NaN: a number that is not finite becomes null."""
     return [float(value) if np.isfinite(value) else None for value in np.asarray(values, dtype=np.float64)]
-
-
-def save_arrays(arrays: Mapping[str, npt.NDArray[Any]], path: Path) -> None:
-    """Named arrays in one safetensors file."""
-    from safetensors.numpy import save_file
-
-    save_file({name: np.ascontiguousarray(values) for name, values in arrays.items()}, path)
-
-
-def load_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """What `save_arrays` wrote."""
-    from safetensors.numpy import load_file
-
-    loaded: dict[str, npt.NDArray[Any]] = load_file(path)
-    return loaded
 
 
 def _sparse(values: list[str | None]) -> dict[int, str]:

@@ -7,7 +7,7 @@ import pytest
 import sftbench
 
 LAYERS = (
-    {"rooms", "errors"},
+    {"rooms", "errors", "arrays", "positions"},
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
     {"composition", "methods", "settings", "plan", "planner"},
@@ -67,7 +67,7 @@ def test_the_core_knows_no_plugin(harness):
 
 
 def test_the_board_is_made_from_records_and_nothing_else(harness):
-    allowed = {"board", "budget", "errors", "store"}
+    allowed = {"board", "budget", "errors", "positions", "store"}
     foreign = [
         f"{source}:{line} imports {module}"
         for source in harness

@@ -45,7 +45,11 @@ class CellFailure(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen(Strict):
-    """A selection in numbers. `trained_share` of its `num_response_tokens` are trained, the rest is masked."""
+    """A selection in numbers. `trained_share` of its `num_response_tokens` are trained, the rest is masked.
+
+    `positions` says where its rows stand in the pool (see `sftbench.positions`): None when some were made by
+    a generator, and in older records.
+    """
 
     num_rows: int
     num_response_tokens: int
@@ -55,6 +59,7 @@ class Chosen(Strict):
     key: str
     ids_hash: str
     trained_share: float
+    positions: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,14 @@ def training_columns(board: Board) -> list[Column]:
         columns.append(
             _planted("tokens", lambda training: (training.planted_token_share, training.planted_tokens_let_in))
         )
+    if any(row.overlap for row in board.rows):
+        columns.append(
+            Column(
+                heading="overlap across seeds: found, by chance",
+                narrow="seeds overlap\nfound, chance",
+                text=_overlap,
+            )
+        )
     for phase in ("selecting", "training"):
         columns += [_spent(phase, "FLOPs", lambda cost: texts.amount(cost.flops))]
         columns += [_spent(phase, "tokens", lambda cost: texts.amount(processed_tokens(cost)))]
@@ -132,6 +140,11 @@ def _spent(phase: str, what: str, text: Callable[[Cost], str]) -> Column:
         narrow=f"{short}\n{what}",
         text=lambda row: text(row.cost[phase]) if phase in row.cost else texts.NOTHING,
     )
+
+
+def _overlap(row: BoardRow) -> str:
+    found = row.overlap
+    return texts.NOTHING if found is None else f"{texts.percent(found.mean)}, {texts.percent(found.by_chance)}"
 
 
 def _peak_memory(row: BoardRow) -> str:

@@ -24,7 +24,8 @@ def board_records(board: Board) -> list[dict[str, Value]]:
     phases = list(dict.fromkeys(phase for row in board.rows for phase in row.cost))
     records = []
     for row in board.rows:
-        record = {**_about(row), **_estimates(board, row), **_training(row), **_costs(row, phases, COUNTED)}
+        record = {**_about(row), **_estimates(board, row), **_training(row), **_overlap(board, row)}
+        record |= _costs(row, phases, COUNTED)
         reasons = (f"seed {each.seed}: {each.step}: {each.error}: {each.message}" for each in row.failures)
         record["failure"] = "; ".join(reasons)
         record |= _costs(row, phases, MEASURED)
@@ -69,6 +70,13 @@ def _estimate(name: str, estimate: Estimate | None) -> dict[str, Value]:
 
 def _training(row: BoardRow) -> dict[str, Value]:
     return {each.name: getattr(row.training, each.name, None) for each in fields(Training)}
+
+
+def _overlap(board: Board, row: BoardRow) -> dict[str, Value]:
+    if not any(each.overlap for each in board.rows):
+        return {}
+    found = row.overlap
+    return {"overlap": found.mean if found else None, "overlap_by_chance": found.by_chance if found else None}
 
 
 def _costs(row: BoardRow, phases: list[str], names: tuple[str, ...]) -> dict[str, Value]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from sftbench.board.entries import Entry, grids
 from sftbench.board.noise import TrainingNoise, fit_noise
+from sftbench.board.overlap import overlap_of
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
 from sftbench.board.statistics import Estimate, estimate_all
 from sftbench.board.summary import costs_of, failures_of, training_of
@@ -148,4 +149,5 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         training=training_of(entry.done),
         cost=costs_of(entry.done),
         stand_ins=tuple(sorted({each for cell in entry.done for each in cell.stand_ins})),
+        overlap=overlap_of(entry.done),
     )

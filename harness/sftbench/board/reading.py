@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sftbench.board.cells import SCHEMA, Cell
 from sftbench.errors import UsageError
+from sftbench.positions import positions_from_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -84,6 +85,9 @@ def inconsistency(cell: Cell) -> str | None:
         for metric, values in evaluation.items.items():
             if len(values) != len(evaluation.ids):
                 return f"evaluations.{name}.items.{metric}: {len(values)} values for {len(evaluation.ids)} ids"
+    wrong = _wrong_positions(cell)
+    if wrong:
+        return f"selection.positions: {wrong}"
     if cell.verdicts is not None:
         if len(set(cell.verdicts.ids)) != len(cell.verdicts.ids):
             return "verdicts: an item id occurs twice"
@@ -92,3 +96,14 @@ def inconsistency(cell: Cell) -> str | None:
         if any(value is not None and not 0 <= value <= 1 for value in cell.verdicts.preference):
             return "verdicts: a preference outside 0..1"
     return None
+
+
+def _wrong_positions(cell: Cell) -> str | None:
+    if cell.selection is None or cell.selection.positions is None:
+        return None
+    try:
+        found = positions_from_text(cell.selection.positions, num_rows=cell.pool.num_rows)
+    except ValueError as problem:
+        return str(problem)
+    told = cell.selection.num_rows
+    return None if len(found) == told else f"{len(found)} rows, but num_rows is {told}"

@@ -50,6 +50,18 @@ class Training(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Overlap(Strict):
+    """What the selections of two seeds have in common: rows in both over rows in either, mean over all pairs of seeds.
+
+    `by_chance` is the mean for independent random choices of the same sizes.
+    """
+
+    mean: float
+    by_chance: float
+    num_pairs: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailedSeed(Strict):
     """A cell that did not end, and why."""
 
@@ -67,6 +79,7 @@ class BoardRow(Strict):
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the language model that a part would have asked.
+    `overlap` is there where the seed plays a part in choosing and several seeds are finished.
     """
 
     budget: str
@@ -91,6 +104,7 @@ class BoardRow(Strict):
     training: Training | None
     cost: dict[str, Cost]
     stand_ins: tuple[str, ...] = ()
+    overlap: Overlap | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +133,15 @@ class Board(Strict):
         return [row for row in self.rows if row.budget == budget]
 
     def to_json(self) -> str:
-        """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere."""
-        return json.dumps(_rounded(dataclasses.asdict(self)), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
+
+        Rows without an overlap do not name it, as in boards that were written before there was any.
+        """
+        told = dataclasses.asdict(self)
+        told["rows"] = [
+            {name: value for name, value in row.items() if name != "overlap" or value} for row in told["rows"]
+        ]
+        return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str, *, where: str) -> Board:

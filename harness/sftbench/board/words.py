@@ -117,6 +117,12 @@ def legend(board: Board) -> list[str]:
             "Planted rows and tokens: two shares each: how much of what was selected (of what is trained, for tokens) "
             "is planted, then how much of all that was planted got in. Less is better."
         )
+    if any(row.overlap for row in board.rows):
+        entries.append(
+            "Overlap across seeds: rows that the selections of two seeds share, as a part of all rows in either "
+            "(Jaccard), mean over all pairs of seeds; then the mean for as many rows drawn at random from the pool. "
+            "None where the seed plays no part in choosing, and for generated rows, which are in no pool."
+        )
     entries += [
         "Cost: mean over the finished seeds; FLOPs and tokens (passed through a model, or generated) are counted, "
         "so they do not depend on the machine. "

