@@ -227,7 +227,7 @@ def _asked(step: Step, bench: Bench) -> float:
 
 def _num_rows_of_run(step: Step, bench: Bench) -> int:
     ref = step.parents.get("lengths_of_run", step.parents["lengths"])
-    return len(shelf.load_arrays(bench.store.folder_of(ref) / "lengths.safetensors")["training_tokens"])
+    return len(load_arrays(bench.store.folder_of(ref) / "lengths.safetensors")["training_tokens"])
 
 
 def _speed(step: Step, bench: Bench) -> float:
