@@ -126,6 +126,7 @@ def _tried(
 
 def _tried_alone(model: LanguageModel, passage: Passage, statistic: Statistic) -> npt.NDArray[np.float32] | None:
     try:
-        return next(iter(model.run([passage], statistics=[statistic])))[statistic.name][0]
+        values: npt.NDArray[np.float32] = next(iter(model.run([passage], statistics=[statistic])))[statistic.name][0]
     except Exception:
         return None
+    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -82,8 +82,8 @@ class Deita:
         products = np.prod([each.by_exchange()[0] for each in rated.values()], axis=0)
         values = joined(products, counts, self.turns)
         values[list(reasons)] = np.nan
-        for row in np.flatnonzero(~np.isfinite(values)):
-            reasons.setdefault(int(row), "non_finite")
+        for unscored in np.flatnonzero(~np.isfinite(values)):
+            reasons.setdefault(int(unscored), "non_finite")
         return Scores(
             values=values,
             reasons=reasons,
@@ -127,8 +127,8 @@ def joined(products: Floats, counts: npt.NDArray[np.int64], how: Literal["sum", 
     """One number per row from those of its exchanges: [e] and [n] counts -> [n]; NaN for a row without any."""
     ends = np.cumsum(counts)
     rows = (products[end - count : end] for end, count in zip(ends, counts, strict=True))
-    make = {"sum": np.sum, "mean": np.mean, "first": lambda each: each[0]}[how]
-    return np.array([make(each) if len(each) else np.nan for each in rows], dtype=np.float64)
+    make: dict[str, Callable[[Floats], float]] = {"sum": np.sum, "mean": np.mean, "first": lambda each: each[0]}
+    return np.array([make[how](each) if len(each) else np.nan for each in rows], dtype=np.float64)
 
 
 def _columns(rated: Mapping[Kind, Rated], counts: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.generic]]:
