@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
-from sftbench_plugins.controls.chance import permutation, trainable
+from sftbench_plugins.chance import permutation, trainable
 
 NUM_BANDS = 10
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection, param
-from sftbench_plugins.controls.chance import permutation, trainable
+from sftbench_plugins.chance import permutation, trainable
 
 
 @dataclass(frozen=True, kw_only=True)

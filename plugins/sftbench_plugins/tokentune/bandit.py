@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-Values = npt.NDArray[np.float64]
-Mask = npt.NDArray[np.bool_]
+from sftbench_plugins.exp3 import Exponential, Mask, RunningScale, Values
+
 Kind = Literal["ucb", "thompson", "exp3", "random"]
 
 
@@ -91,38 +90,21 @@ class Exp3(Bandit):
 
     def __init__(self, num_arms: int, *, rng: np.random.Generator, gamma: float) -> None:
         super().__init__(num_arms, rng=rng)
-        self.gamma = gamma
-        self.log_weights: Values = np.zeros(num_arms)
-        self.low, self.high = np.inf, -np.inf
-        self.probabilities: Values = np.full(num_arms, 1 / num_arms)
-
-    def distribution(self, open_arms: Mask) -> Values:
-        """(1 - gamma) w / sum w + gamma / K over the K open arms, 0 elsewhere."""
-        logs = np.where(open_arms, self.log_weights, -np.inf)
-        weights = np.exp(logs - logs.max())
-        mixed: Values = (1 - self.gamma) * weights / weights.sum() + self.gamma * open_arms / open_arms.sum()
-        return mixed
+        self.arms, self.scale = Exponential(num_arms, gamma=gamma), RunningScale()
 
     def choose(self, open_arms: Mask) -> int:
-        self.probabilities = self.distribution(open_arms)
-        return int(self.rng.choice(len(self.counts), p=self.probabilities))
+        return self.arms.draw(open_arms, self.rng)
 
     def warm(self, pilots: Sequence[Values]) -> None:
         means = [float(utilities.mean()) for utilities in pilots if len(utilities)]
         if means:
-            self.low, self.high = min(means), max(means)
+            self.scale.see(*means)
         super().warm(pilots)
 
     def reward(self, arm: int, utilities: Values) -> None:
         super().reward(arm, utilities)
-        if not len(utilities):
-            return
-        mean = float(utilities.mean())
-        self.low, self.high = min(self.low, mean), max(self.high, mean)
-        width = self.high - self.low
-        scaled = 2 * (mean - self.low) / width - 1 if width > 0 else 0.0
-        num_open = np.count_nonzero(self.probabilities)
-        self.log_weights[arm] += self.gamma * scaled / (num_open * self.probabilities[arm])
+        if len(utilities):
+            self.arms.learn(arm, self.scale.scaled(float(utilities.mean())))
 
 
 class Chance(Bandit):

@@ -15,25 +15,14 @@ Ambiguity = Literal["softmax_evidence", "eq4_full", "topk_relu", "entropy", "com
 """The readings of answer uncertainty; `complement` looks at none and distils what is not learnt."""
 
 
-def largest(values: npt.NDArray[np.floating], share: float) -> npt.NDArray[np.bool_]:
-    """Which of the values [N] are among the int(share * count) largest finite ones; of equals the earlier wins."""
-    finite = np.isfinite(values)
-    kept = np.zeros(len(values), dtype=np.bool_)
-    wanted = int(share * int(finite.sum()))
-    if wanted == 0:
-        return kept
-    threshold = np.partition(values[finite], -wanted)[-wanted]
-    np.greater(values, threshold, out=kept, where=finite)
-    equal = np.flatnonzero(finite & (values == threshold))
-    kept[equal[: wanted - int(kept.sum())]] = True
-    return kept
-
-
 def largest_within(values: Ragged, share: float, scope: Scope) -> npt.NDArray[np.bool_]:
-    """`largest` over all lists together, or within each; [total]."""
+    """Which are among the `int(share * count)` largest over all lists together, or within each; [total]."""
+    from sftbench import largest_share
+
     if scope == "global":
-        return largest(values.values, share)
-    return np.concatenate([largest(one, share) for one in values]) if len(values) else np.zeros(0, dtype=np.bool_)
+        return largest_share(values.values, share)
+    parts = [largest_share(one, share) for one in values]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.bool_)
 
 
 @dataclass(frozen=True, kw_only=True)

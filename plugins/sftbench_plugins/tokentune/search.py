@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sftbench_plugins.tokentune.bandit import Bandit, Values
+from sftbench_plugins.exp3 import Values
+from sftbench_plugins.tokentune.bandit import Bandit
 
 Rows = npt.NDArray[np.int64]
 Examine = Callable[[Rows], Values]

@@ -22,8 +22,9 @@ from sftbench import (
     Selection,
     UsageError,
 )
+from sftbench_plugins.exp3 import Values
 from sftbench_plugins.reference_recipe import warmup_recipe
-from sftbench_plugins.tokentune.bandit import Kind, Values, fresh_bandit
+from sftbench_plugins.tokentune.bandit import Kind, fresh_bandit
 from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters
 from sftbench_plugins.tokentune.examine import Examiner, PerturbedBase, ReferenceModel, Utility
 from sftbench_plugins.tokentune.labels import Ambiguity, LabelRule, shares

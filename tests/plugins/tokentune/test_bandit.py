@@ -43,22 +43,22 @@ def test_exp3_follows_its_weights_written_out() -> None:
     weights, low, high = [1.0] * number, math.inf, -math.inf
     for utilities in ([0.3], [0.9, 0.5], [-0.2], [0.4], [0.4, 0.8]):
         wanted = [(1 - share) * weight / sum(weights) + share / number for weight in weights]
-        assert arms.distribution(OPEN) == pytest.approx(wanted)
+        assert arms.arms.distribution(OPEN) == pytest.approx(wanted)
         arm = arms.choose(OPEN)
         arms.reward(arm, np.array(utilities))
         reward = sum(utilities) / len(utilities)
         low, high = min(low, reward), max(high, reward)
         scaled = 2 * (reward - low) / (high - low) - 1 if high > low else 0.0
         weights[arm] *= math.exp(share * scaled / (number * wanted[arm]))
-    assert arms.distribution(OPEN).sum() == pytest.approx(1)
+    assert arms.arms.distribution(OPEN).sum() == pytest.approx(1)
 
 
 def test_exp3_leaves_closed_arms_out_and_draws_by_its_probabilities() -> None:
     arms = Exp3(3, rng=rng(), gamma=0.1)
-    arms.log_weights = np.array([0.0, 2.0, 5.0])
+    arms.arms.log_weights = np.array([0.0, 2.0, 5.0])
     half_open = np.array([True, True, False])
     wanted = [0.9 / (1 + math.e**2) + 0.05, 0.9 * math.e**2 / (1 + math.e**2) + 0.05, 0]
-    assert arms.distribution(half_open) == pytest.approx(wanted)
+    assert arms.arms.distribution(half_open) == pytest.approx(wanted)
     drawn = np.bincount([arms.choose(half_open) for _ in range(4000)], minlength=3) / 4000
     assert drawn == pytest.approx(wanted, abs=0.03)
 
@@ -66,7 +66,7 @@ def test_exp3_leaves_closed_arms_out_and_draws_by_its_probabilities() -> None:
 def test_a_pilot_scales_the_rewards_of_exp3_over_all_arms_at_once() -> None:
     arms = Exp3(3, rng=rng(), gamma=0.3)
     arms.warm([np.array([0.5, 0.5]), np.array([0.0]), np.array([1.0])])
-    assert arms.log_weights == pytest.approx([0, -0.3, 0.3])
+    assert arms.arms.log_weights == pytest.approx([0, -0.3, 0.3])
 
 
 def test_thompson_draws_have_the_mean_and_the_spread_of_each_arm() -> None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from sftbench import Ragged
-from sftbench_plugins.tokentune.labels import LabelRule, largest, shares
+from sftbench_plugins.tokentune.labels import LabelRule, shares
 
 RNG = np.random.default_rng(3)
 
@@ -50,16 +50,6 @@ def test_the_tokens_that_are_learnt_equal_the_golden_ones(reference_data: Path, 
     rule = LabelRule(keep=percent / 100, scope=scope)  # type: ignore[arg-type]
     learnt = golden.as_file(rule.label(golden.gain, None, None)) == 1
     assert np.array_equal(learnt, golden.expected[f"keep_{scope}_{percent}"] == 1)
-
-
-def test_the_largest_share_is_that_of_a_stable_sort_with_many_ties_and_gaps() -> None:
-    for _ in range(200):
-        values = RNG.integers(0, 4, RNG.integers(0, 30)).astype(np.float32)
-        values[RNG.random(len(values)) < 0.2] = np.nan
-        share = RNG.random()
-        present = [at for at in range(len(values)) if not np.isnan(values[at])]
-        wanted = sorted(present, key=lambda at: (-values[at], at))[: int(share * len(present))]
-        assert sorted(wanted) == list(np.flatnonzero(largest(values, share)))
 
 
 def test_of_tokens_that_are_not_learnt_the_ambiguous_ones_with_evidence_are_distilled() -> None:

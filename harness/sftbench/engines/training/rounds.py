@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,16 +12,18 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from sftbench.engines.loss import Objective
+from sftbench.engines.passages import Passage
 from sftbench.engines.training import checkpoint, models
+from sftbench.engines.training.between import losses_between
 from sftbench.engines.training.fine_tune import carried_out, settled
 from sftbench.engines.training.job import Job, Stretch
 from sftbench.engines.training.report import meter, report_of
 from sftbench.engines.training.rows import TrainingRows
 from sftbench.engines.training.seen import Seen
-from sftbench.engines.training.settings import TrainingSettings
-from sftbench.errors import UsageError
+from sftbench.engines.training.settings import TrainingSettings, Weighing
+from sftbench.errors import SftbenchError, UsageError
 from sftbench.roles import Desk
-from sftbench.rooms import Json, TrainedModel
+from sftbench.rooms import Json, Ragged, TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,11 +49,17 @@ class Rounds:
     """
 
     def __init__(
-        self, settings: TrainingSettings, desk: Desk, *, num_steps: int | None = None, keeps_optimizer: bool = True
+        self,
+        settings: TrainingSettings,
+        desk: Desk,
+        *,
+        num_steps: int | None = None,
+        keeps_optimizer: bool = True,
+        weighing: Weighing | None = None,
     ) -> None:
         self.base = desk.model_path("base")
         self.settings, self.desk = settled(settings, self.base), desk
-        self.num_steps, self.keeps_optimizer = num_steps, keeps_optimizer
+        self.num_steps, self.keeps_optimizer, self.weighing = num_steps, keeps_optimizer, weighing
         self.folder = desk.scratch / "rounds"
         self.jobs: list[Job] = []
         self.done: list[Round] = []
@@ -81,12 +89,7 @@ class Rounds:
 
     def finish(self, out: Path) -> TrainedModel:
         """Leave the model as it is now in the folder `out`. Raises UsageError before the first round."""
-        if not self.jobs:
-            raise UsageError("nothing was trained: there was no round")
-        last = self.jobs[-1]
-        model = models.trainable(self.base, self.settings, seed=last.seed)
-        checkpoint.restore(last.out, identity=last.identity, model=Objective(model))
-        models.save(model, base=self.base, out=out)
+        saved = self._save(out)
         report: dict[str, Json] = {
             "num_rounds": len(self.done),
             "num_steps": self.num_steps_done,
@@ -94,7 +97,27 @@ class Rounds:
             "final_loss": self.done[-1].report["final_loss"],
             "loss_by_round": [each.report["mean_cross_entropy"] for each in self.done],
         }
-        return TrainedModel(path=out, base_path=models.root(self.base) if self.settings.rank else None, report=report)
+        return replace(saved, report=report)
+
+    def losses(self, passages: Iterable[Passage]) -> Ragged:
+        """Losses in nats of the scored tokens of each passage under the model as it is now, float32 [m]. Metered."""
+        return losses_between(
+            list(passages), save=self._save, identity=self._last.identity, folder=self.folder, desk=self.desk
+        )
+
+    @property
+    def _last(self) -> Job:
+        if not self.jobs:
+            raise UsageError("nothing was trained: there was no round")
+        return self.jobs[-1]
+
+    def _save(self, out: Path) -> TrainedModel:
+        last = self._last
+        model = models.trainable(self.base, self.settings, seed=last.seed)
+        if checkpoint.restore(last.out, identity=last.identity, model=Objective(model)) is None:
+            raise SftbenchError(f"{last.out} is not what the last round has left")
+        models.save(model, base=self.base, out=out)
+        return TrainedModel(path=out, base_path=models.root(self.base) if self.settings.rank else None)
 
     def _job(self, rows: TrainingRows) -> Job:
         number, before = len(self.jobs), self.jobs[-1] if self.jobs else None
@@ -107,6 +130,7 @@ class Rounds:
             base=self.base,
             out=self.folder / f"state-{number}.safetensors",
             scratch=self.desk.scratch,
+            weighing=self.weighing,
             keeps_optimizer=self.keeps_optimizer,
         )
         num_steps = job.plan.num_steps
