@@ -50,14 +50,14 @@ def score_pool(
     scorer = plugins.part("scorer", wanted)
     settings = _settings(pool, limit, lm, base, seed, embedder, chat)
     recipes = resolve_recipes(plugins, scorer, parse_use("sft"))
-    planner = _planner(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
+    planner = planner_of(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
     needs = scorer.needs()
     lengths = {"lengths": planner.lengths} if needs.lengths else {}
     ref = planner.part_step(
         "scores", scorer, pool=planner.pool, seed=seed, parents=lengths, identity={},
         recipes=recipes, where={"base": planner.facts.base.path} if lengths else {}, given=dict(wanted.parameters),
     )  # fmt: skip
-    run = _carried_out(planner, ref, settings, plugins, watcher, store)
+    run = carried_out(planner, ref, settings, plugins, watcher, store)
     folder = run.store.folder_of(ref)
     return _pool(run, planner.pool), shelf.load_scores(folder)
 
@@ -77,10 +77,10 @@ def select_rows(
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
     settings = _settings(pool, limit, lm, base, seed, embedder, chat)
-    planner = _planner(settings, plugins, parts_of([method]), seed)
+    planner = planner_of(settings, plugins, parts_of([method]), seed)
     source = planner.source(method, budget=wanted, seed=seed)
     ref = planner.choice(method, pool=source, budget=wanted, seed=seed)
-    run = _carried_out(planner, ref, settings, plugins, watcher, store)
+    run = carried_out(planner, ref, settings, plugins, watcher, store)
     scores_ref = planner.steps[ref].parents.get("scores")
     made_ref = run.plan.generated_for(ref)
     return Choice(
@@ -111,19 +111,23 @@ def _settings(
     return check_settings(given)
 
 
-def _planner(settings: RunSettings, plugins: Plugins, parts: Iterable[Any], seed: int) -> Planner:
+def planner_of(
+    settings: RunSettings, plugins: Plugins, parts: Iterable[Any], seed: int, *, describe_tokens: int | None = None
+) -> Planner:
     """A planner over the whole pool: nothing is held out when nothing is evaluated."""
     facts = survey(settings, plugins, parts)
     terms = Terms(
         budgets=(), seeds=(seed,), plant=0.0, heldout_share=0.0, heldout_at_most=1,
         max_length=min(window(facts.base.path), 2048), max_new_tokens=1, evals=(), judge=None,
+        describe_tokens=describe_tokens,
     )  # fmt: skip
     return Planner(facts, terms)
 
 
-def _carried_out(
+def carried_out(
     planner: Planner, ref: Ref, settings: RunSettings, plugins: Plugins, watcher: Watcher, store: Path | None
 ) -> Run:
+    """Do what one step needs, and the step. Raises the error of the first that fails."""
     plan = Plan(
         cells=(),
         steps=parents_first(planner.steps, [ref]),

@@ -1,4 +1,4 @@
-"""What the command line does, as functions with the same words: run, select, score, load_board."""
+"""What the command line does, as functions with the same words: run, select, score, describe, load_board."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sftbench import plugins
 from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
+from sftbench.describing import Description, describe_pool
 from sftbench.errors import SftbenchError
 from sftbench.rooms import Ragged
 from sftbench.runner import Watcher, prepare
@@ -43,6 +44,17 @@ def score(scorer: str, *, pool: str, watcher: Watcher | None = None, **more: Any
     """`bench score`: id, score, further columns and the reason of every row; `more` is seed, limit, lm, base, store."""
     rows, scores = score_pool(scorer, pool=pool, plugins=plugins.load(), watcher=watcher or _silent(), **more)
     return score_table(rows.ids, scores)
+
+
+def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
+    """`bench describe`: one line per diversity metric: metric, value, ci_lo, ci_hi, unit, tokens, n, direction, note.
+
+    `more` is component, against, lm, embedder, limit, token_budget, mode, seed, kl_lm, store.
+    """
+    import pandas
+
+    wanted = Description(pool=pool, **more)
+    return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
 
 
 def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:

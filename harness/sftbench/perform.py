@@ -13,6 +13,7 @@ from sftbench.arrays import load_arrays
 from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce, enforce_total
 from sftbench.desk import WorkingDesk
+from sftbench.diversity.step import count_types, describe_rows
 from sftbench.errors import ContractError, SftbenchError, UsageError
 from sftbench.ledger import Ledger
 from sftbench.parameters import PartUse
@@ -44,6 +45,8 @@ def perform(step: Step, bench: Bench) -> Payload:
         "responses": _respond,
         "evaluation": _evaluate,
         "verdicts": _judge,
+        "types": count_types,
+        "description": describe_rows,
     }[step.room]
     payload = doer(step, bench, desk)
     return {**payload, **desk.asked()}

@@ -11,7 +11,7 @@ from sftbench.budget import Budget
 from sftbench.fingerprint import key_of
 from sftbench.parameters import full
 from sftbench.roles import Chosen, PassRequest
-from sftbench.rooms import Json
+from sftbench.rooms import Component, Json
 
 Ref = str
 """A step by room and key: `scores/1f3a...`."""
@@ -22,9 +22,12 @@ STAGES = {
     "generated": "choose", "chosen": "choose",
     "model": "train",
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
+    "types": "measure", "description": "measure",
 }  # fmt: skip
 ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
+DIVERSITY_VERSION = "1"
+"""Bumped when a diversity metric may give other numbers."""
 PLANT_VERSION = "1"
 SPLIT_VERSION = "2"
 SCREEN_VERSION = "1"
@@ -82,6 +85,8 @@ class Cell:
     responses: Ref | None = None
     verdicts: Ref | None = None
     baseline: str | None = None
+    descriptions: Mapping[str, Ref] = field(default_factory=dict)
+    """By component: how diverse the rows are that were chosen."""
     chooses: Chosen | None = None
     """What the trainer has chosen itself."""
 
@@ -93,7 +98,8 @@ class Cell:
     @property
     def refs(self) -> list[Ref]:
         """The steps that end this cell."""
-        ends = [self.selection, self.model, self.responses, *self.evaluations.values(), self.verdicts]
+        measured = [self.responses, *self.evaluations.values(), self.verdicts, *self.descriptions.values()]
+        ends = [self.selection, self.model, *measured]
         return [ref for ref in ends if ref is not None]
 
 
@@ -144,6 +150,9 @@ class Terms:
     evals: tuple[Any, ...]
     judge: Any | None
     baseline: str = "random"
+    describe: tuple[Component, ...] = ()
+    """Sides of the selected rows whose diversity is measured."""
+    describe_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from typing import Any
 from sftbench.budget import Budget
 from sftbench.methods import ResolvedMethod
 from sftbench.plan import (
+    DIVERSITY_VERSION,
     ENGINE_VERSION,
     PLANT_VERSION,
     SCREEN_VERSION,
@@ -365,6 +366,51 @@ class Planner:
             )
         return evaluations, responses
 
+    def description(
+        self, component: Component, *, pool: Ref, selection: Ref | None = None, bands: Ref | None = None,
+        against: Ref | None = None, label: str = "", mode: str = "paper", seed: int = 42, kl_lm: bool = False,
+    ) -> Ref:  # fmt: skip
+        """How diverse the rows of a selection, or of a whole pool, are in one component.
+
+        `bands` is the pool whose middle band of token types counts (default: the run's), `against` the real
+        rows that the distance is taken from. A whole pool's embeddings are kept for others; those of a
+        selection are not worth the whole pool's.
+        """
+        base = self.facts.base
+        text: dict[str, Json] = {"component": component, "base": base.fingerprint, "diversity": DIVERSITY_VERSION}
+        types = Step(
+            room="types",
+            label=f"token types of {component}",
+            identity={"engine": ENGINE_VERSION, **text},
+            parents={"pool": bands or self.pool},
+            where={"base": base.path},
+        )
+        parents = {"pool": pool, "types": self.add(types)}
+        embeddings = Needs(embeddings=(component,))
+        if selection is not None:
+            parents["selection"] = selection
+        else:
+            parents["embeddings"] = self.wanted(embeddings, pool)[0][f"embeddings:{component}"]
+        if against is not None:
+            parents["against"] = against
+            parents["embeddings_against"] = self.wanted(embeddings, against)[0][f"embeddings:{component}"]
+        terms: dict[str, Json] = {
+            "token_budget": self.terms.describe_tokens,
+            "mode": mode,
+            "seed": seed,
+            "kl_lm": kl_lm,
+            "embedder": self.facts.embedder.fingerprint,
+        }
+        return self.add(
+            Step(
+                room="description",
+                label=f"diversity of {component}" + (f", {label}" if label else ""),
+                identity={**self.engine, **text, **terms},
+                parents=parents,
+                where={"base": base.path, "embedder": self.facts.embedder.path},
+            )
+        )
+
     def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
         """All steps of one cell but the verdicts, which need the baseline's responses."""
         label = cell_label(method, other)
@@ -376,6 +422,13 @@ class Planner:
             else None
         )
         evaluations, responses = self.measured(model, label=f"{label}, seed {seed}")
+        chosen = model if model is not None and method.chooses is not None else selection
+        descriptions: dict[str, Ref] = {
+            component: self.description(
+                component, pool=pool, selection=chosen, against=self.heldout, label=f"{label}, seed {seed}"
+            )
+            for component in (self.terms.describe if method.trains else ())
+        }
         return Cell(
             method=method.name,
             label=label,
@@ -390,6 +443,7 @@ class Planner:
             evaluations=evaluations,
             responses=responses if self.terms.judge or any(part.generates for part in self.terms.evals) else None,
             chooses=method.chooses,
+            descriptions=descriptions,
         )
 
     def verdicts(self, cell: Cell, baseline: Cell) -> Ref | None:

@@ -109,6 +109,11 @@ def describe(
             name: _evaluation(records[ref]) for name, ref in cell.evaluations.items() if records.get(ref) is not None
         },
         "verdicts": _verdicts(run, cell, records),
+        "diversity": {
+            component: record.payload["measures"]
+            for component, ref in cell.descriptions.items()
+            if (record := records.get(ref)) is not None
+        },
         "cost": _cost(run, cell, outcomes),
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
@@ -216,8 +221,9 @@ def _stand_ins(run: Run, cell: Cell) -> list[str]:
 
 
 def _own(cell: Cell) -> list[Ref]:
-    """The steps that end this cell without another's help."""
-    return [ref for ref in cell.refs if ref != cell.verdicts]
+    """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions."""
+    others = {cell.verdicts, *cell.descriptions.values()}
+    return [ref for ref in cell.refs if ref not in others]
 
 
 def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:

@@ -83,6 +83,8 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         max_new_tokens=settings.max_new_tokens,
         evals=evals,
         judge=judge,
+        describe=tuple(dict.fromkeys(settings.describe)),
+        describe_tokens=settings.describe_tokens,
     )
     return Run(
         name=settings.name or _default_name(facts),

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from sftbench.errors import UsageError, unknown_name
 from sftbench.parameters import split_list
+from sftbench.rooms import Component
 
 Redo = Literal["never", "missing", "failed", "always"]
 Controls = Literal["standard", "all", "none"]
@@ -52,11 +53,18 @@ def _texts(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
+def _components(value: object) -> object:
+    """`none` is no component."""
+    entries = _names(value)
+    return [] if entries == ["none"] else entries
+
+
 OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA")
 """Read from the environment elsewhere."""
 
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds), Field(min_length=1)]
+Components = Annotated[list[Component], BeforeValidator(_components)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
 
 
@@ -95,6 +103,15 @@ class RunSettings(BaseModel):
         default=None,
         description="language model for tags, ratings and generated rows, as URL#MODEL of an OpenAI-compatible "
         "endpoint; default: each part's embedded stand-in",
+    )
+    describe: Components = Field(
+        default=[],
+        description="sides of the chosen rows to measure the diversity of: instruction, response, both, none",
+    )
+    describe_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="tokens at which diversity is measured; default: half of each choice, at most 1M",
     )
     trainer: str = Field(default="sft", description="trainer and its settings, for every method that brings none")
     max_length: int | None = Field(

@@ -58,10 +58,10 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
             heldout_content = {**content, "part": "heldout"}
     else:
         pool_name = Path(settings.pool).name.split(".")[0] or settings.pool
-        source = {"source": _absolute(settings.pool)}
+        source = {"source": absolute(settings.pool)}
         content = {"content": pool_key(settings.pool, limit=settings.limit), **limit}
     if settings.heldout is not None:
-        heldout_source = {"source": _absolute(settings.heldout)}
+        heldout_source = {"source": absolute(settings.heldout)}
         heldout_content = {"content": pool_key(settings.heldout), "limit": None}
     needs = [part.needs() for part in parts]
     base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
@@ -73,7 +73,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         heldout_content=heldout_content,
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
-        embedder=embedder_facts(settings.embedder, wanted=any(map(_embeds, needs))),
+        embedder=embedder_facts(settings.embedder, wanted=bool(settings.describe) or any(map(_embeds, needs))),
         chat=str(Endpoint.parse(settings.chat)) if settings.chat else None,
         device=device_kind(),
         processor=processor(settings.workers),
@@ -172,5 +172,6 @@ def window(path: str) -> int:
     return 2048
 
 
-def _absolute(source: str) -> str:
+def absolute(source: str) -> str:
+    """A file by its full path; anything else, such as a hub id, as it is."""
     return os.path.abspath(source) if os.path.exists(source) else source

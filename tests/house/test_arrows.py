@@ -11,10 +11,10 @@ LAYERS = (
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
     {"composition", "methods", "settings", "plan", "planner"},
-    {"desk", "bench", "prepare", "perform"},
+    {"desk", "bench", "prepare", "diversity", "perform"},
     {"executors"},
     {"survey", "runner"},
-    {"results", "predict", "choosing", "conformance"},
+    {"results", "predict", "choosing", "describing", "conformance"},
     {"compare"},
     {"commands", "cli"},
 )

@@ -84,6 +84,25 @@ class CellVerdicts(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Diversity(Strict):
+    """One diversity metric of the chosen rows; None where `note` says why there is none.
+
+    `direction` is `up` where larger is more diverse, `down` where smaller is, `shift` for a distance from
+    the held-out rows. `tokens` and `n` (rows) are what it was computed on.
+    """
+
+    metric: str
+    value: float | None
+    ci_lo: float | None
+    ci_hi: float | None
+    unit: str
+    tokens: int
+    n: int
+    direction: Literal["up", "down", "shift"]
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Spent(Strict):
     """What one phase of a cell used: FLOPs and tokens are counted, seconds and bytes are measured."""
 
@@ -130,3 +149,4 @@ class Cell(Strict):
     """What was done without the language model that a part would have asked."""
     generated: dict[str, Any] | None = None
     """What the method's generator told, if it has one."""
+    diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)

@@ -17,6 +17,7 @@ VERBS = {
     "show": "show one method or part: what it does, its parameters, modes, fidelity and deviations",
     "select": "choose rows of a pool by a method and write them to a file",
     "score": "score the rows of a pool and write a table",
+    "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "board": "print or rebuild the leaderboard of a run",
     "plugins": "start a plugin of one's own, or check one against the rules",
     "doctor": "look at this machine and installation, and say what is missing",
