@@ -38,7 +38,8 @@ def prepare(tmp_path_factory):
         with store.making("pool", reading.key) as place:
             shelf.save_pool_form(make_pool(place / shelf.POOL_ROWS, reading.ref), place)
             store.commit(place, Record(key=reading.key, room="pool", identity={}))
-        step = Step(room="shared", label="s", identity=identity, parents={"pool": reading.ref}, where=where or {"embedder": "minilm"})
+        where = where or {"embedder": "minilm"}
+        step = Step(room="shared", label="s", identity=identity, parents={"pool": reading.ref}, where=where)
         reporter = Reporter(lambda event: None)
         bench = Bench(plugins=NONE, store=store, work=folder, meter=Meter(), reporter=reporter)
         desk = WorkingDesk(step=step, store=store, meter_=bench.meter, reporter=reporter, scratch=folder)

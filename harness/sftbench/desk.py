@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import shelf
-from sftbench.chat import Chat, Endpoint
 from sftbench.arrays import load_arrays
+from sftbench.chat import Chat, Endpoint
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
