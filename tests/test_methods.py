@@ -109,6 +109,8 @@ METHODS = [
            trainer=PartUse(name="academy", parameters={"rank": 2})),
     Method(name="made", summary="", generator=PartUse(name="maker"), selector=PartUse(name="best")),
     Method(name="nested", summary="", selector=PartUse(name="nested")),
+    Method(name="ways", summary="", scorer=PartUse(name="loss"), selector=PartUse(name="best"),
+           strategies={"slow": {}, "quick": {"scorer": None, "selector": PartUse(name="drawn")}}),
 ]  # fmt: skip
 PLUGINS = Plugins(
     manager=pluggy.PluginManager("sftbench"),
@@ -167,6 +169,28 @@ def test_what_is_given_for_one_part_goes_before_what_is_given_for_all(text):
     ],
 )
 def test_what_nobody_has_is_refused_with_the_nearest_that_exists(text, message):
+    with pytest.raises(UsageError, match=message):
+        made(text)
+
+
+def test_a_strategy_says_which_parts_there_are():
+    assert made("ways").scorer == made("ways[strategy=slow]").scorer == Loss()
+    quick = made("ways[strategy=quick,purpose=race,epochs=2]")
+    assert (quick.scorer, quick.selector, quick.trainer) == (None, Drawn(purpose="race"), School(epochs=2))
+    assert quick.label == "ways[epochs=2,purpose=race,strategy=quick]"
+    assert quick.given["strategy"] == "quick"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ways[strategy=quik]", r"unknown strategy of ways 'quik'; did you mean 'quick'\?"),
+        ("ways[stratgy=quick]", r"unknown parameter of ways 'stratgy'; did you mean 'strategy'\?"),
+        ("ways[strategy=quick,power=2]", "unknown parameter of ways 'power'"),
+        ("loss[strategy=quick]", "unknown parameter of loss 'strategy'"),
+    ],
+)
+def test_a_strategy_that_there_is_not_and_what_its_parts_lack_are_refused(text, message):
     with pytest.raises(UsageError, match=message):
         made(text)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sftbench.composition import PART_ROLES, MethodUse, Take
@@ -54,15 +54,16 @@ class ResolvedMethod:
 def resolve(plugins: Plugins, use: MethodUse | PartUse, trainer: PartUse) -> ResolvedMethod:
     """Make a method's parts. A given parameter goes to every part that has a field of that name.
 
-    `role.param=value` reaches one part alone. The run's trainer settings go to every trainer with such
-    fields, so that all methods train alike. Raises `UsageError` for a parameter that no part has.
+    `role.param=value` reaches one part alone, and `strategy` says which parts they are where the method has
+    several strategies. The run's trainer settings go to every trainer with such fields, so that all methods
+    train alike. Raises `UsageError` for a parameter that no part has.
     """
     wanted = MethodUse(name=use) if isinstance(use, PartUse) else use
     method = _card(plugins, wanted)
     parts: dict[str, Any] = {}
     for source in _sources(plugins, wanted, trainer):
         classes = {role: plugins.part_class(role, each.name) for role, each in source.parts.items()}
-        routed = _route(source.given, classes)
+        routed = _route(source.given, classes, besides=source.besides)
         for role, part_class in classes.items():
             given = {**source.parts[role].parameters, **routed[role]}
             if role == "trainer":
@@ -94,10 +95,21 @@ def resolve(plugins: Plugins, use: MethodUse | PartUse, trainer: PartUse) -> Res
 
 @dataclass(frozen=True, kw_only=True)
 class _Source:
-    """Parts that one word of a method brings, and the parameters that stand in its brackets."""
+    """Parts that one word of a method brings, and the parameters in its brackets; `besides` are not the parts'."""
 
     given: PartUse
     parts: Mapping[str, PartUse]
+    besides: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_method(cls, method: Method, use: PartUse) -> _Source:
+        """The parts of a method, by the strategy that is asked for."""
+        parts = parts_by_strategy(method, use.parameters.get("strategy"))
+        return cls(given=use, parts=parts, besides=frozenset({"strategy"} if method.strategies else ()))
+
+    def only(self, roles: Iterable[str]) -> _Source:
+        """The same without the parts of other roles."""
+        return replace(self, parts={role: self.parts[role] for role in roles if role in self.parts})
 
 
 def _card(plugins: Plugins, use: MethodUse) -> Method:
@@ -116,17 +128,13 @@ def _sources(plugins: Plugins, use: MethodUse, trainer: PartUse) -> Iterator[_So
     """Whose parts make the method: each role comes once. A method stands in for its part, and a scorer comes along."""
     taken = {role: _of_role(plugins, role, each) for role, each in use.parts.items()}
     if "scorer" in taken and "selector" in taken:
-        taken["selector"] = {"selector": taken["selector"]["selector"]}
-    for role, each in taken.items():
-        yield _Source(given=use.parts[role], parts=each)
-    replaced = {role for each in taken.values() for role in each}
+        taken["selector"] = taken["selector"].only(["selector"])
+    yield from taken.values()
+    replaced = {role for each in taken.values() for role in each.parts}
     if use.name is not None:
-        method = plugins.method(use.name.name)
-        own = {role: getattr(method, role) for role in PART_ROLES if role not in replaced}
-        own = {role: each for role, each in own.items() if each is not None}
-        if "trainer" not in replaced:
-            own.setdefault("trainer", PartUse(name=trainer.name))
-        yield _Source(given=use.name, parts=own)
+        own = _Source.of_method(plugins.method(use.name.name), use.name)
+        own = replace(own, parts={"trainer": PartUse(name=trainer.name), **own.parts})
+        yield own.only(role for role in PART_ROLES if role not in replaced)
         return
     missing: dict[str, PartUse] = {}
     if "selector" not in replaced:
@@ -138,22 +146,31 @@ def _sources(plugins: Plugins, use: MethodUse, trainer: PartUse) -> Iterator[_So
     yield _Source(given=PartUse(name="defaults"), parts=missing)
 
 
-def _of_role(plugins: Plugins, role: str, use: PartUse) -> dict[str, PartUse]:
+def _of_role(plugins: Plugins, role: str, use: PartUse) -> _Source:
     """The parts that `role=name` means: those of the method of that name, or the part itself."""
     method = plugins.methods.get(use.name)
-    if method is not None and getattr(method, role) is not None:
-        found = {role: getattr(method, role)}
-        if role == "selector" and method.scorer is not None:
-            found["scorer"] = method.scorer
-        return found
+    found = None if method is None else _Source.of_method(method, use)
+    if found is not None and role in found.parts:
+        return found.only(["selector", "scorer"] if role == "selector" else [role])
     plugins.part_class(role, use.name)
-    return {role: PartUse(name=use.name)}
+    return _Source(given=use, parts={role: PartUse(name=use.name)})
 
 
 def _given(use: MethodUse) -> dict[str, Json]:
     """The parameters as the user gave them, for the record."""
     given: dict[str, Json] = dict(use.name.parameters) if use.name else {}
     return given | {role: str(each) for role, each in use.parts.items()}
+
+
+def parts_by_strategy(method: Method, strategy: Json = None) -> dict[str, PartUse]:
+    """The parts that a method names, by role; without a strategy those of its first."""
+    uses = {role: getattr(method, role) for role in PART_ROLES}
+    if method.strategies:
+        wanted = next(iter(method.strategies)) if strategy is None else str(strategy)
+        if wanted not in method.strategies:
+            raise unknown_name(f"strategy of {method.name}", wanted, method.strategies)
+        uses |= method.strategies[wanted]
+    return {role: each for role, each in uses.items() if each is not None}
 
 
 def parts_of(methods: Iterable[ResolvedMethod]) -> Iterator[Any]:
@@ -171,12 +188,14 @@ def training_passes(trainer: Any) -> float:
     return float(getattr(trainer, "epochs", 1) or 1) * float(getattr(trainer, "passes_per_epoch", 3.0))
 
 
-def _route(use: PartUse, classes: Mapping[str, type[Any]]) -> dict[str, dict[str, Json]]:
-    """Which part gets which of the given parameters."""
+def _route(use: PartUse, classes: Mapping[str, type[Any]], *, besides: frozenset[str]) -> dict[str, dict[str, Json]]:
+    """Which part gets which of the given parameters; those in `besides` are the method's own."""
     routed: dict[str, dict[str, Json]] = {role: {} for role in classes}
     # `scorer.alpha` wins over `alpha`, in whatever order they are written.
     for name, value in sorted(use.parameters.items(), key=lambda pair: "." in pair[0]):
         role, dot, inner = name.partition(".")
+        if name in besides:
+            continue
         if dot:
             if role not in classes:
                 raise unknown_name(f"role in '{use}'", role, classes)
@@ -184,7 +203,7 @@ def _route(use: PartUse, classes: Mapping[str, type[Any]]) -> dict[str, dict[str
             continue
         takers = [role for role, part_class in classes.items() if name in fields_of(part_class)]
         if not takers:
-            known = {each for part_class in classes.values() for each in fields_of(part_class)}
+            known = {each for part_class in classes.values() for each in fields_of(part_class)} | besides
             raise unknown_name(f"parameter of {use.name}", name, known)
         for taker in takers:
             routed[taker][name] = value

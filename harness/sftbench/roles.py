@@ -315,6 +315,9 @@ class Method:
     has a field of that name. `fidelity` maps a mode to how it compares with the authors' code; the
     key `*` is for methods without modes. `control` marks rows that are shown for orientation.
     `trains` False is the untrained base. `matched_to_each` makes one row per method that is compared.
+
+    `strategies` are ways to the same end, by the value of the method's parameter `strategy`: each says which
+    roles have another part (None: no part at all). The first is the one that is used when none is asked for.
     """
 
     name: str
@@ -330,6 +333,7 @@ class Method:
     trains: bool = True
     ignores_budget: bool = False
     matched_to_each: bool = False
+    strategies: Mapping[str, Mapping[str, PartUse | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

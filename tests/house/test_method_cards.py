@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from sftbench.methods import parts_by_strategy
 from sftbench.parameters import fields_of, full
 from sftbench.plugins import load
 from sftbench.roles import ROLES
@@ -51,6 +52,6 @@ def test_a_method_says_what_it_does_and_how_faithful_it_is(name):
 @pytest.mark.parametrize("name", sorted(PLUGINS.methods))
 def test_a_methods_parts_are_offered_by_somebody(name):
     method = PLUGINS.methods[name]
-    for role in ("generator", "scorer", "selector", "trainer"):
-        use = getattr(method, role)
-        assert use is None or use.name in PLUGINS.parts[role]
+    for strategy in method.strategies or (None,):
+        for role, use in parts_by_strategy(method, strategy).items():
+            assert use.name in PLUGINS.parts[role]

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from sftbench.cli.options import add_format
 from sftbench.errors import unknown_name
+from sftbench.methods import parts_by_strategy
 from sftbench.parameters import fields_of
 from sftbench.plugins import Plugins, load
 from sftbench.roles import ROLES
@@ -53,7 +54,7 @@ def described(plugins: Plugins, name: str) -> list[dict[str, Any]]:
 
 def _method(plugins: Plugins, name: str) -> dict[str, Any]:
     method = plugins.methods[name]
-    parts = {role: getattr(method, role) for role in ("generator", "scorer", "selector", "trainer")}
+    parts = parts_by_strategy(method)
     return {
         "kind": "method",
         "name": name,
@@ -62,11 +63,15 @@ def _method(plugins: Plugins, name: str) -> dict[str, Any]:
         "plugin": plugins.plugin_of[f"method:{name}"],
         "fidelity": dict(method.fidelity),
         "deviations": list(method.deviations),
-        "parts": {role: str(use) for role, use in parts.items() if use is not None},
+        "parts": {role: str(use) for role, use in parts.items()},
+        "strategies": {
+            name: {role: str(use or "none") for role, use in others.items()}
+            for name, others in method.strategies.items()
+        },
         "parameters": [
             {**each, "part": role}
             for role, use in parts.items()
-            if use is not None and use.name in plugins.parts[role]
+            if use.name in plugins.parts[role]
             for each in _parameters(plugins.part_class(role, use.name))
         ],
     }
@@ -115,6 +120,10 @@ def _lines(entry: dict[str, Any]) -> list[str]:
         ]
         lines += [f"  deviation: {each}" for each in entry["deviations"]]
         lines += [f"  {role}: {use}" for role, use in entry["parts"].items()]
+        lines += [
+            f"  strategy={name}: " + (", ".join(f"{role} {use}" for role, use in others.items()) or "these parts")
+            for name, others in entry["strategies"].items()
+        ]
     else:
         lines.append(
             f"  version {entry['version']}, {'deterministic' if entry['deterministic'] else 'depends on the seed'}"
