@@ -234,13 +234,14 @@ def test_parameters_that_mean_nothing_are_refused(parameters: dict[str, Any], co
         Micro(**parameters)
 
 
-def test_both_methods_name_the_selector_with_their_component() -> None:
-    methods = {method.name: method.selector for method in m2m.sftbench_methods()}
-    assert {name: use.parameters for name, use in methods.items()} == {
-        "micro-response": {"component": "response"},
-        "micro-instruction": {"component": "instruction"},
-    }
-    assert {use.name for use in methods.values()} == {Micro.name}
+def test_each_level_and_side_is_a_method_and_sides_of_one_level_share_their_parts() -> None:
+    methods = {method.name: method for method in m2m.sftbench_methods()}
+    assert len(methods) == 6
+    for name, method in methods.items():
+        level, component = name.split("-")
+        assert method.selector.name == level
+        told = method.selector if method.scorer is None else method.scorer
+        assert told.parameters == {"component": component}
 
 
 @pytest.mark.reference
