@@ -76,7 +76,11 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         chat=str(Endpoint.parse(settings.chat)) if settings.chat else None,
         device=device_kind(),
         processor=processor(settings.workers),
-        tokenizers={folder: tokenizer_facts(folder) for part in parts for folder in part.needs().tokenizers.values()},
+        tokenizers={
+            folder: tokenizer_facts(folder)
+            for part in parts
+            for folder in part.needs().when(chat=False).tokenizers.values()
+        },
     )
 
 
@@ -126,7 +130,7 @@ def _from_hub(model: str) -> Path:
 
 
 def _embeds(part: Any) -> bool:
-    needs = part.needs()
+    needs = part.needs().when(chat=False)
     return bool(needs.embeddings or needs.embedder)
 
 
