@@ -1,4 +1,4 @@
-"""Attempts in, rows out: every attempt is kept or rejected for a reason, until there are enough rows or no tries left."""
+"""Attempts in, rows out: each is kept or rejected for a reason, until there are enough rows or no tries left."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class Magpie(LocalSettings):
         harvest = Harvest.begun(self, pool, mixture, desk, chat=chat, stand_in=stand_in)
         harvest.report |= {"mode": self.mode}
         if chat is None:
-            models = LocalModels(desk=desk, settings=self)
+            models = LocalModels(desk=desk, settings=self, notes=harvest.notes)
             given = self._local(models)
             harvest.report |= {"pre_query": given.text}
             return harvest.generated(self._written(models, given, harvest, desk.seed))

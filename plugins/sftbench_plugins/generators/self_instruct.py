@@ -110,7 +110,7 @@ class SelfInstruct(LocalSettings):
         tasks = Tasks.of(self, harvest.parents(), desk.seed)
         harvest.report |= {"mode": self.mode, "num_seeds": len(tasks.seeds)}
         if chat is None:
-            models = LocalModels(desk=desk, settings=self)
+            models = LocalModels(desk=desk, settings=self, notes=harvest.notes)
             return harvest.generated(self._continued(tasks, models, harvest))
         names = ("task-list", "task-kind", "instance-input-first", "instance-output-first")
         harvest.report |= {"prompts": asking.digests(*names)}

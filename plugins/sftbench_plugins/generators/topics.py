@@ -68,7 +68,7 @@ class Topics(LocalSettings):
         parents = harvest.parents()
         harvest.report |= {"level": self.level, "num_topics_wanted": self.wanted}
         if chat is None:
-            models = LocalModels(desk=desk, settings=self)
+            models = LocalModels(desk=desk, settings=self, notes=harvest.notes)
             return harvest.generated(self._finished(parents, models, harvest, desk))
         harvest.report |= {"prompts": asking.digests("topic-list", "topic-row")}
         return harvest.generated(self._asked(chat, parents, harvest, desk))
