@@ -218,7 +218,8 @@ def _shared(trainer: PartUse, part_class: type[Any]) -> dict[str, Json]:
 
 
 def resolve_recipes(plugins: Plugins, part: Any, trainer: PartUse) -> dict[str, ResolvedMethod]:
-    recipes: Mapping[str, Recipe] = part.needs().models
+    # Whether a language model is named is not known yet.
+    recipes: Mapping[str, Recipe] = part.needs().when(chat=False).models
     return {name: _resolve_recipe(plugins, recipe, trainer) for name, recipe in recipes.items()}
 
 

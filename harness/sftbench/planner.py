@@ -187,9 +187,9 @@ class Planner:
         label: str = "",
     ) -> Ref:
         """A step in which one part works, with all that the part said it needs."""
-        needs: Needs = part.needs()
+        needs: Needs = part.needs().when(chat=self.facts.chat is not None)
         more_parents, more_identity, more_where = self.wanted(needs, pool)
-        for name, resolved in recipes.items():
+        for name, resolved in ((name, recipes[name]) for name in needs.models):
             budget = Budget.parse(needs.models[name].budget)
             selection = self.selection(resolved, pool=pool, budget=budget, seed=seed)
             more_parents[f"model:{name}"] = self.model(

@@ -6,9 +6,11 @@ are class attributes; the version is bumped whenever the part's numbers may chan
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -94,6 +96,28 @@ class Needs:
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
     chat: bool = False
     """A language model that writes (`Desk.chat`)."""
+    without_chat: Needs | None = None
+    """What is wanted besides where the user names none: for the stand-in."""
+
+    def __or__(self, other: Needs) -> Needs:
+        """All wishes of both, each once."""
+        inner = [each.without_chat for each in (self, other) if each.without_chat is not None]
+        return Needs(
+            passes=tuple(dict.fromkeys(self.passes + other.passes)),
+            embeddings=tuple(dict.fromkeys(self.embeddings + other.embeddings)),
+            language_models=tuple(dict.fromkeys(self.language_models + other.language_models)),
+            lengths=self.lengths or other.lengths,
+            models={**self.models, **other.models},
+            tokenizers={**self.tokenizers, **other.tokenizers},
+            other_selection=self.other_selection or other.other_selection,
+            embedder=self.embedder or other.embedder,
+            chat=self.chat or other.chat,
+            without_chat=reduce(operator.or_, inner) if inner else None,
+        )
+
+    def when(self, *, chat: bool) -> Needs:
+        """What is wanted where a language model is named, or where none is."""
+        return self if chat or self.without_chat is None else replace(self, without_chat=None) | self.without_chat
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -63,7 +63,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
     if settings.heldout is not None:
         heldout_source = {"source": absolute(settings.heldout)}
         heldout_content = {"content": pool_key(settings.heldout), "limit": None}
-    needs = [part.needs() for part in parts]
+    needs = [part.needs().when(chat=settings.chat is not None) for part in parts]
     base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
     return Facts(
         pool_name=pool_name,
