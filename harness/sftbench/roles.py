@@ -109,6 +109,7 @@ class Needs:
             lengths=self.lengths or other.lengths,
             models={**self.models, **other.models},
             tokenizers={**self.tokenizers, **other.tokenizers},
+            foreign_models={**self.foreign_models, **other.foreign_models},
             other_selection=self.other_selection or other.other_selection,
             embedder=self.embedder or other.embedder,
             chat=self.chat or other.chat,
