@@ -25,7 +25,7 @@ def sftbench_methods() -> list[Method]:
             deviations=(
                 "mode=paper compresses the texts of the turns; the authors' code also ids, keys and quotes",
                 "mode=paper gives rows rejected in a round another chance; the authors' code never looks at them again",
-                "mode=paper leaves out rows without prompt or response and texts under min_bytes, which win by being short",
+                "mode=paper leaves out rows without prompt or response and texts under min_bytes",
                 "mode=official stops with an error where the authors' code would take a row twice",
                 "the budget is exact: what the authors' code takes beyond it is cut off the end",
             ),

@@ -62,7 +62,6 @@ class Search:
     shortlisted: int
     taken: int
     chosen: list[int] = field(default_factory=list)
-    chosen_ratios: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._text = GrowingText(self.listing)
@@ -76,13 +75,12 @@ class Search:
         """Take `taken` more rows, or as many as are left; returns them."""
         shortlist = self._shortlist()
         texts = self.texts(shortlist)
-        order, ratios = self._least_alike(texts)
+        order = self._least_alike(texts)
         picked: Positions = shortlist[order]
         self.ratios[picked if self.rule.rejected_come_back else shortlist] = np.inf
         for at in order:
             self._text.add(texts[at])
         self.chosen += picked.tolist()
-        self.chosen_ratios += ratios
         return picked
 
     def _shortlist(self) -> Positions:
@@ -95,11 +93,10 @@ class Search:
         best = rows[self.rule.smallest(self.ratios[rows], min(self.shortlisted, count))]
         return np.sort(best) if self.rule.rejected_come_back else best
 
-    def _least_alike(self, texts: Sequence[bytes]) -> tuple[list[int], list[float]]:
+    def _least_alike(self, texts: Sequence[bytes]) -> list[int]:
         """Of these texts those that compress worst with each other; the rows taken before do not count here."""
         group = GrowingText(self.listing)
         order: list[int] = []
-        ratios: list[float] = []
         for _ in range(min(self.taken, len(texts))):
             trial = np.full(len(texts), np.inf, dtype=self.rule.dtype)
             for at, text in enumerate(texts):
@@ -108,5 +105,4 @@ class Search:
             best = int(self.rule.smallest(trial, 1)[0])
             group.add(texts[best])
             order.append(best)
-            ratios.append(float(trial[best]))
-        return order, ratios
+        return order

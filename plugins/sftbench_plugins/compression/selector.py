@@ -52,7 +52,7 @@ class Zip:
         return Needs()
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
-        """Rows in the order taken; each row's score is minus the ratio at which it was taken.
+        """Rows in the order taken; they have no scores, since ratios of different rounds do not compare.
 
         A row without a number in `scores` (if given) is left out; they are not read otherwise. Raises
         `UsageError` in mode official for a pool so small that the authors' code would take a row twice.
@@ -75,7 +75,6 @@ class Zip:
         spent = float(allowance.row_costs[chosen].sum())
         return Selection(
             ids=tuple(pool.ids[at] for at in chosen),
-            scores=-np.array(search.chosen_ratios[: len(chosen)]),
             status="short" if len(chosen) == reading.num_eligible and not _used(allowance, spent) else "full",
             report={
                 "num_rounds": num_rounds,
@@ -92,7 +91,7 @@ class Zip:
         if needed > num_rows:
             raise UsageError(
                 f"zip: mode official uses up {self.k2} rows (k2) for every {self.k3} that it takes (k3): {wanted} rows "
-                f"need a pool of {needed}, and this one has {num_rows}. Lower the budget, or k2 and k3, or use mode=paper"
+                f"need a pool of {needed}, and this one has {num_rows}. Lower the budget or k2, or use mode=paper"
             )
 
     def _read(self, pool: Pool, scores: Scores | None, listing: Listing, desk: Desk) -> _Reading:

@@ -47,7 +47,7 @@ def sftbench_methods() -> list[Method]:
             fidelity={"official": "exact", "paper": "own definition"},
             deviations=(
                 "variant=ce_unshifted is mode official: the published code, which does not shift targets by one",
-                "variant=ce_unshifted: a prompt without room for a response has no score; the published code gives it 0",
+                "variant=ce_unshifted: a prompt that leaves no room has no score; the published code gives it 0",
                 "several turns: the last response given all turns before it, as in the published code",
             ),
         ),

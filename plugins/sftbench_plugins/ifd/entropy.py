@@ -40,7 +40,9 @@ class Entropy:
 
     def __post_init__(self) -> None:
         if self.max_length is not None and (self.variant != "ce_unshifted" or self.max_length < 2):
-            raise ValueError("max_length is at least 2, and goes with variant=ce_unshifted; others use the whole window")
+            raise ValueError(
+                "max_length is at least 2, and goes with variant=ce_unshifted; others use the whole window"
+            )
 
     @property
     def mode(self) -> str:
@@ -63,9 +65,7 @@ class Entropy:
         scores = scores_of(means, losses, direction=self.direction)
         return replace(scores, columns={self.variant: means, "num_tokens": counts})
 
-    def _values(
-        self, pool: Pool, desk: Desk
-    ) -> tuple[dict[int, str], dict[int, str], list[npt.NDArray[np.float32]]]:
+    def _values(self, pool: Pool, desk: Desk) -> tuple[dict[int, str], dict[int, str], list[npt.NDArray[np.float32]]]:
         if self.variant != "ce_unshifted":
             return read_pass(desk.passed(_PASSES[self.variant]))
         from sftbench_plugins.ifd.unshifted import measure

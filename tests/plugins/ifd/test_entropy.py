@@ -107,9 +107,7 @@ def test_bad_rows_have_reasons_and_shift_no_other(make_model, make_desk, make_ro
     assert scores.notes == ({} if variant == "ce_unshifted" else {4: "first_token_unscored"})
     assert set(np.flatnonzero(np.isnan(scores.values))) == set(scores.reasons)
     alone = make_desk(make_model(), make_rows(*texts[2:]))
-    np.testing.assert_allclose(
-        Entropy(variant=variant).score(alone.pool, alone).values, scores.values[2:], rtol=1e-5
-    )
+    np.testing.assert_allclose(Entropy(variant=variant).score(alone.pool, alone).values, scores.values[2:], rtol=1e-5)
 
 
 def test_a_broken_model_gives_reasons_and_not_numbers(make_model, make_desk, make_rows):
