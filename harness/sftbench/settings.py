@@ -127,12 +127,14 @@ class RunSettings(BaseModel):
     )
 
 
-def load_settings(flags: Mapping[str, Any], file: Path | None) -> tuple[RunSettings, dict[str, Any]]:
-    """Settings by precedence (flag, environment, file, defaults of the suite), and what was given.
+def load_settings(
+    flags: Mapping[str, Any], file: Path | None, *, below: Mapping[str, Any] | None = None
+) -> tuple[RunSettings, dict[str, Any]]:
+    """Settings by precedence (flag, environment, file, `below`, defaults of the suite), and what was given.
 
     Raises `UsageError` that names the setting, the place it came from and the nearest known name.
     """
-    from_file = _read_file(file)
+    from_file = {**(below or {}), **_read_file(file)}
     from_environment = {
         name: os.environ[f"SFTBENCH_{name.upper()}"]
         for name in RunSettings.model_fields
@@ -146,7 +148,7 @@ def load_settings(flags: Mapping[str, Any], file: Path | None) -> tuple[RunSetti
                 raise unknown_name("setting in the environment", name, RunSettings.model_fields)
     for name in given:
         if name not in RunSettings.model_fields:
-            raise unknown_name(f"setting in {file}", name, RunSettings.model_fields)
+            raise unknown_name(f"setting in {file or 'the study'}", name, RunSettings.model_fields)
     return check_settings(given), {name: _told(value) for name, value in given.items()}
 
 

@@ -16,6 +16,7 @@ LAYERS = (
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance"},
     {"compare"},
+    {"study"},
     {"commands", "cli"},
 )
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""

@@ -18,6 +18,7 @@ VERBS = {
     "select": "choose rows of a pool by a method and write them to a file",
     "score": "score the rows of a pool and write a table",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
+    "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
     "board": "print or rebuild the leaderboard of a run",
     "plugins": "start a plugin of one's own, or check one against the rules",
     "doctor": "look at this machine and installation, and say what is missing",

@@ -24,10 +24,11 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS
     parser.add_argument("-o", "--output", choices=formats, default="table", help="form of the output (default: table)")
 
 
-def add_run_settings(parser: argparse.ArgumentParser) -> None:
+def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
     """One flag per setting of a run, and `-c FILE`."""
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings as YAML; flags win over it")
-    for name, field in RunSettings.model_fields.items():
+    wanted = {name: field for name, field in RunSettings.model_fields.items() if name not in without}
+    for name, field in wanted.items():
         parser.add_argument("--" + name.replace("_", "-"), dest=name, metavar=_metavar(name), help=field.description)
 
 
@@ -39,7 +40,8 @@ def _metavar(name: str) -> str:
 
 def run_flags(options: argparse.Namespace) -> dict[str, Any]:
     """The run settings that were given as flags."""
-    return {name: getattr(options, name) for name in RunSettings.model_fields if getattr(options, name) is not None}
+    given = {name: getattr(options, name, None) for name in RunSettings.model_fields}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def prepared(options: argparse.Namespace) -> Run:

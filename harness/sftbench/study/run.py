@@ -1,0 +1,98 @@
+"""Run the grid of a study as a run, then analyse its records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftbench.compare import Comparison, compare
+from sftbench.composition import parse_method
+from sftbench.errors import UsageError
+from sftbench.methods import resolve
+from sftbench.parameters import parse_use
+from sftbench.plugins import Plugins
+from sftbench.runner import Run, Watcher, prepare
+from sftbench.settings import load_settings
+from sftbench.study.definition import Series, Study
+from sftbench.study.figures import require_drawing
+from sftbench.study.grid import written_out
+from sftbench.study.published import published_tables, row_named, table_named
+from sftbench.study.report import Findings, analyse, write_report
+from sftbench.survey import with_suite_defaults
+
+FOLDER = "study"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Studied:
+    """A study that was carried out. `folder` holds tables and figures; without a finished cell there is none."""
+
+    run: Run
+    comparison: Comparison
+    findings: Findings | None
+    folder: Path
+
+
+def plan_study(
+    study: Study, flags: Mapping[str, Any], plugins: Plugins, *, draw: bool = True
+) -> tuple[Run, Study, list[str]]:
+    """The run of a study, the study without the series that nobody offers, and remarks on these.
+
+    Flags win over the environment, and that over the study's own settings. Raises `UsageError` for a study
+    that names what does not exist, and `EnvironmentProblem` where figures are wanted and cannot be drawn.
+    """
+    if draw:
+        require_drawing()
+    _check_published(study)
+    kept, remarks = _installed(study, plugins)
+    methods = list(dict.fromkeys(point.label for series in kept.series for text in series.methods
+                                 for point in written_out(text)))  # fmt: skip
+    settings, given = load_settings({**flags, "methods": methods}, None, below=study.run | {"name": study.name})
+    return prepare(with_suite_defaults(settings, given, plugins), given, plugins), kept, remarks
+
+
+def carry_out_study(run: Run, study: Study, watcher: Watcher, *, remarks: list[str], draw: bool = True) -> Studied:
+    """Do what is missing, write records, board, tables and figures. The same command goes on where it was."""
+    compared = compare(run, watcher)
+    folder = run.board_folder / FOLDER
+    findings = None
+    if compared.board is not None:
+        findings = analyse(study, compared.results)
+        write_report(study, findings, folder, remarks=remarks, draw=draw)
+    return Studied(run=run, comparison=compared, findings=findings, folder=folder)
+
+
+def _installed(study: Study, plugins: Plugins) -> tuple[Study, list[str]]:
+    kept: list[Series] = []
+    remarks: list[str] = []
+    for series in study.series:
+        missing = _missing(series, plugins) if series.if_installed else None
+        if missing is None:
+            kept.append(series)
+        else:
+            remarks.append(f"Left out, since it is not installed: {series.name} ({missing}).")
+    if not kept:
+        raise UsageError(f"nothing of the study {study.name} is installed: {' '.join(remarks)}")
+    return study.model_copy(update={"series": kept}), remarks
+
+
+def _missing(series: Series, plugins: Plugins) -> str | None:
+    """Why the methods of a series cannot be made, if they cannot."""
+    try:
+        for text in series.methods:
+            for point in written_out(text):
+                resolve(plugins, parse_method(point.label), parse_use("sft"))
+    except UsageError as problem:
+        return str(problem)
+    return None
+
+
+def _check_published(study: Study) -> None:
+    known = published_tables()
+    for name in study.published:
+        table_named(name, known)
+    for series in study.series:
+        for reference in series.published:
+            row_named(reference, known)
