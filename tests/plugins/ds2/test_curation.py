@@ -8,11 +8,12 @@ import math
 import numpy as np
 import pytest
 
+from sftbench_plugins.ds2 import curate
 from sftbench_plugins.ds2.curate import Curation
 from sftbench_plugins.ds2.curation import Tally, corruption, decide, flagged, long_tail, votes
 from sftbench_plugins.ds2.neighbours import Neighbours
 from sftbench_plugins.ds2.scorer import drawing
-from sftbench_plugins.ds2.transition import NUM_CLASSES, Consensus, fit
+from sftbench_plugins.ds2.transition import NUM_CLASSES, Consensus, Transition, fit
 
 FLAT = np.full(NUM_CLASSES, 1 / NUM_CLASSES)
 
@@ -198,6 +199,24 @@ def test_the_fit_is_the_authors_within_its_jitter(golden, setting, copies):
     np.testing.assert_allclose(found.prior, expected[setting]["p_from_full_consensus"], atol=0.02)
     best = fit(seen, prior_logits=FLAT, keep_best=True)
     assert best.loss == pytest.approx(expected[setting]["loss_min_tracked"], abs=5e-4)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize(("setting", "copies"), SETTINGS)
+def test_given_the_authors_matrix_every_flag_and_every_corrected_rating_is_theirs(golden, monkeypatch, setting, copies):
+    """The fit alone is not theirs to the last digit: its end jitters as the machine rounds."""
+    given, _, expected = golden
+    labels, told = given["noisy_score"].astype(np.int64), expected[setting]
+    matrix, prior = np.array(told["pipeline_T"]), np.array(told["pipeline_p_clean"])
+    monkeypatch.setattr(curate, "fit", lambda *args, **more: Transition(matrix=matrix, prior=prior, loss=0.0))
+    chance, prior_logits = drawing("official", 3)
+    neighbours = Neighbours(vectors=given["embedding"], copies=copies)
+    outcome = Curation(official=True).run(labels, neighbours, chance=chance, prior_logits=prior_logits)
+    assert np.flatnonzero(outcome.curated.is_flagged).tolist() == sorted(told["flagged"])
+    assert outcome.ratings.tolist() == told["curated_scores"]
+    for row, suggestion, confidence in told["curation"]:
+        assert outcome.curated.suggestion[row] == suggestion
+        assert outcome.curated.confidence[row] == pytest.approx(confidence, abs=1e-9)
 
 
 @pytest.mark.reference
