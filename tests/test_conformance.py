@@ -82,6 +82,8 @@ BREACHES = {
     "two rows with one id": ("generator same-ids", "works", "id"),
     "no model": ("trainer no-model", "works", "no-model"),
     "a model elsewhere": ("trainer elusive", "works", "elusive"),
+    "a trainer that chooses and does not tell": ("trainer secretive", "works", "must tell"),
+    "a trainer that chooses what it was not given": ("trainer poacher", "works", "rows not given to it"),
     "an item without a value": ("evaluator lost-item", "works", "values of lost"),
     "a preference above 1": ("judge overjoyed", "works", "between 0 and 1"),
 }

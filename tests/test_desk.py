@@ -313,3 +313,34 @@ def test_the_training_encoding_is_as_long_as_the_run_says_and_never_longer(offic
     found = [next(reading.training_encoding([ROW], max_length=limit)) for limit in (None, 10, 1000)]
     assert [len(each.token_ids) for each in found] == [20, 10, 20]
     assert found[0].token_ids.tolist() == encoded.token_ids[:20].tolist()
+
+
+def test_what_was_chosen_in_training_cost_what_the_training_took(office):
+    def save(work):
+        shelf.save_selection(Selection(ids=("c",)), work)
+
+    trained = office.put("model", save=save, flops=70.0)
+    parents = {"pool": office.pool("a", "c"), "lengths": office.lengths(forward_flops=[1.0, 2.0]), "other": trained}
+    choosing = office.put("scores", flops=5.0, of="scores")
+    desk = office.desk(
+        "selection", parents=parents, where={"other_steps": choosing}, seed=0, training_passes=3.0,
+        training_passes_of_other=3.0,
+    )  # fmt: skip
+    assert desk.other_selection().ids == ("c",)
+    assert desk.other_cost() == {"selecting_flops": 5.0, "training_flops": 70.0}
+
+
+def test_an_allowance_is_for_a_trainer_that_chooses_rows(office):
+    with pytest.raises(ContractError, match=r"its allowance .*chooses = \"rows\""):
+        office.desk("model", seed=0).allowance()
+
+
+def test_a_model_that_was_made_in_this_step_is_loaded_metered_and_not_kept(office, material):
+    from sftbench.engines.forward import Nll, Passage
+
+    desk = office.desk("model", where={"base": material.model})
+    loaded = desk.loaded(desk.model_path("base"))
+    passage = Passage(token_ids=np.arange(9, dtype=np.int32), scored=np.arange(9) > 3)
+    list(loaded.run([passage], statistics=[Nll()]))
+    assert office.meter.ledger().tokens_forward == 8
+    assert desk.loaded(desk.model_path("base")) is not loaded

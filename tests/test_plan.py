@@ -11,6 +11,7 @@ import pytest
 
 from sftbench import Needs, PartUse, PassRequest, Recipe, UsageError, param
 from sftbench.budget import Budget
+from sftbench.composition import Take
 from sftbench.methods import ResolvedMethod
 from sftbench.plan import Facts, ModelFacts, Terms, parents_first
 from sftbench.planner import make_plan
@@ -494,3 +495,112 @@ def test_a_parameter_without_a_stable_form_is_refused():
 
     with pytest.raises(UsageError, match="frozenset"):
         plan(method("loose", scorer=Loose()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chooser(School):
+    """A trainer that chooses rows and reads a pass for that."""
+
+    name: ClassVar[str] = "chooser"
+    chooses: ClassVar[str] = "rows"
+
+    def needs(self):
+        return Needs(passes=(CONDITIONAL,))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cleaner(School):
+    """A trainer that chooses tokens, with a warmed-up model."""
+
+    name: ClassVar[str] = "cleaner"
+    chooses: ClassVar[str] = "tokens"
+
+    def needs(self):
+        return Reader().needs()
+
+
+WARM = {**NO_RECIPES, "trainer": {"warm": method("recipe", selector=Chance())}}
+CHOOSING = method("choosing", trainer=Chooser())
+CLEANING = method("cleaning", trainer=Cleaner(), recipes=WARM)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distils(School):
+    """A trainer that does not choose and has a warmed-up teacher."""
+
+    name: ClassVar[str] = "distils"
+
+    def needs(self):
+        return Reader().needs()
+
+
+def test_a_trainer_that_chooses_rows_has_the_budget_and_its_selector_all_rows():
+    budgets = tuple(Budget.parse(text) for text in ("5%", "10%"))
+    made = plan(CHOOSING, budgets=budgets, seeds=(0,), judge=None)
+    assert (rooms(made)["selection"], rooms(made)["model"]) == (1, 2)
+    first = made.cells[0]
+    assert made.steps[first.selection].identity["budget"] == "all"
+    assert made.steps[first.model].identity["budget"] == budgets[0].identity()
+    assert made.steps[first.model].parents["lengths"] == made.lengths
+    assert first.chosen == first.model
+
+
+def test_in_a_budget_of_work_such_a_trainer_knows_what_a_row_costs():
+    made = plan(CHOOSING, budgets=(Budget.parse("60s"),), seeds=(0,), judge=None)
+    step = made.steps[made.cells[0].model]
+    assert step.identity["training_passes"] == CHOOSING.training_passes
+    assert "calibration" in step.parents
+    assert "training_passes" not in made.steps[made.cells[0].selection].identity
+
+
+def test_a_trainer_that_chooses_tokens_leaves_the_budget_to_the_selector():
+    made = plan(CLEANING, seeds=(0,), judge=None)
+    cell = only(made, "cleaning")
+    assert "budget" not in made.steps[cell.model].identity
+    assert made.steps[cell.selection].identity["budget"] == Budget.parse("10%").identity()
+    assert made.steps[cell.model].parents["lengths"] == made.lengths
+    assert cell.chosen == cell.model
+
+
+def test_any_other_cell_tells_its_choice_in_its_selection():
+    made = plan(method("gap", scorer=Gap()), method("base", trains=False, trainer=Chooser()), seeds=(0,))
+    for name in ("gap", "base"):
+        assert only(made, name).chosen == only(made, name).selection
+
+
+def test_a_control_is_matched_to_what_was_chosen_in_training():
+    made = plan(CHOOSING, CLEANING, MATCHED)
+    for name in ("choosing", "cleaning"):
+        control = only(made, f"matched({name})")
+        assert made.steps[control.selection].parents["other"] == only(made, name).model
+        assert made.cost_of_choosing(control.chosen, control.model) == [control.selection]
+
+
+def test_choosing_in_training_costs_what_it_rests_on_but_not_the_training():
+    made = plan(CHOOSING, CLEANING)
+
+    def paid(name):
+        cell = only(made, name)
+        return Counter(made.steps[ref].room for ref in made.cost_of_choosing(cell.chosen, cell.model))
+
+    assert paid("choosing") == {"selection": 1, "pass": 1}
+    assert paid("cleaning") == {"selection": 2, "model": 1}
+
+
+def test_a_teacher_that_only_the_trainer_wants_is_paid_for_too():
+    made = plan(method("distils", trainer=Distils(), recipes=WARM))
+    cell = only(made, "distils")
+    paid = Counter(made.steps[ref].room for ref in made.cost_of_choosing(cell.chosen, cell.model))
+    assert paid == {"selection": 2, "model": 1}
+    assert cell.model not in made.cost_of_choosing(cell.chosen, cell.model)
+
+
+def test_the_rows_chosen_in_training_may_be_what_another_method_chooses_from():
+    after = method("gap", scorer=Gap(), before=CHOOSING, take=Take(times=4.0))
+    made = plan(after, seeds=(0,), judge=None)
+    cell = only(made, "gap")
+    pool = made.steps[made.steps[cell.selection].parents["pool"]]
+    trained = pool.parents["selection"]
+    assert trained.startswith("model/")
+    assert made.steps[trained].identity["budget"]["amount"] == pytest.approx(0.4)
+    assert trained in made.cost_of_choosing(cell.chosen, cell.model)

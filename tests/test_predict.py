@@ -279,3 +279,14 @@ def test_a_pool_that_could_not_be_read_ends_the_prediction_with_its_own_exit_cod
     with pytest.raises(SftbenchError, match="line 3 is no JSON") as caught:
         given.predicted()
     assert caught.value.exit_code == 2
+
+
+def test_a_trainer_that_chooses_rows_is_trained_on_its_budget_and_so_is_its_control(planned):
+    school = trainer(epochs=2.0)
+    type(school).chooses = "rows"
+    run = planned(method("picky", school=school), MATCHED, budget="10%")
+    alone = planned(PLAIN, budget="10%").seconds_of_training()
+    assert run.seconds_of_training("picky") == pytest.approx(alone)
+    control = planned(method("picky", school=school), MATCHED, budget="10%")
+    control.finish(*({step.room for step in control.run.plan.steps.values()} - {"model"}))
+    assert control.row("matched(picky)")["seconds to go"] == pytest.approx(2 * alone)

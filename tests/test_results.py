@@ -355,3 +355,22 @@ def test_labels_that_look_alike_have_files_of_their_own_inside_the_folder(made):
         assert not path.is_absolute()
         assert ".." not in path.parts
     assert cell_path(dataclasses.replace(like, label="a-b")) == Path("a-b/10pct/seed-0.json")
+
+
+def test_what_was_chosen_in_training_is_told_from_the_training(made, monkeypatch):
+    school = part("chooser", deterministic=False)
+    type(school).chooses = "rows"
+    given = made(dataclasses.replace(method("picky"), trainer=school), RANDOM)
+    cell = given.cell("picky")
+    chosen = {**PAYLOADS["selection"], "num_rows": 3, "ids_hash": "of the training"}
+    given.finish(without=(cell.model,))
+    given.end(cell.model, **chosen)
+    with given.run.store.making("model", given.run.plan.steps[cell.model].key):
+        shelf.save_selection(Selection(ids=("r5", "r4", "r6")), given.run.store.folder_of(cell.model))
+    given.finish()
+    told = given.write()["picky/10pct/seed-0.json"]
+    assert told["selection"]["key"] == cell.model
+    assert (told["selection"]["num_rows"], told["selection"]["ids_hash"]) == (3, "of the training")
+    assert told["selection"]["positions"] == "4-6"
+    assert told["cost"]["training"]["flops"] == given.flops[cell.model]
+    assert told["cost"]["selecting"]["flops"] == given.flops[cell.selection]

@@ -258,6 +258,32 @@ class Elusive(Toy):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Secretive(Toy):
+    """Chooses rows and does not say which."""
+
+    name: ClassVar[str] = "secretive"
+    chooses: ClassVar[str] = "rows"
+
+    def train(self, pool, selection, desk, out):
+        out.mkdir()
+        (out / "config.json").write_text("{}")
+        return TrainedModel(path=out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Poacher(Toy):
+    """Trains on rows that it was not given."""
+
+    name: ClassVar[str] = "poacher"
+    chooses: ClassVar[str] = "rows"
+
+    def train(self, pool, selection, desk, out):
+        out.mkdir()
+        (out / "config.json").write_text("{}")
+        return TrainedModel(path=out, selection=Selection(ids=tuple(pool.ids)))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LostItem(Toy):
     """Leaves out an item."""
 
@@ -299,7 +325,7 @@ def sftbench_generators() -> list[type[Generator]]:
 
 @hookimpl
 def sftbench_trainers() -> list[type[Trainer]]:
-    return [NoModel, Elusive]
+    return [NoModel, Elusive, Poacher, Secretive]
 
 
 @hookimpl

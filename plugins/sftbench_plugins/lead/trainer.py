@@ -90,6 +90,8 @@ class Lead(TrainingSettings):
         if len(set(pool.ids)) != len(pool):
             raise UsageError("lead: the pool has an id twice")
         found = self._judged(pool, selection, desk)
+        if not np.isfinite(found.difficulty).any():
+            raise UsageError(f"lead: no row can be drawn: {dict(Counter(found.reasons.values()))}")
         sources, source = _sources(pool)
         allowance = desk.allowance()
         draw = self._draw(found, source, allowance, desk)
@@ -100,8 +102,6 @@ class Lead(TrainingSettings):
                 chosen = Selection(ids=tuple(pool.ids[row] for row in rows))
                 draw.told(rows, rounds.train(training_rows(pool, chosen, desk)).losses)
                 progress.advance(draw.trace.num_new[-1])
-        if not draw.taken:
-            raise UsageError(f"lead: no row can be drawn: {dict(Counter(found.reasons.values()))}")
         made = rounds.finish(out)
         taken = Selection(
             ids=tuple(pool.ids[row] for row in draw.taken),
