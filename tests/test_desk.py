@@ -79,6 +79,7 @@ ASKED = {
     "a model of a recipe": (lambda desk: desk.model_path("reference"), "the model 'reference' .*models"),
     "a tokenizer": (lambda desk: desk.tokenizer("base"), "the model 'base'"),
     "a foreign tokenizer": (lambda desk: desk.tokenizer("own"), "the model 'own'"),
+    "a folder": (lambda desk: desk.folder("own"), r"the folder 'own' .*needs\(\)\.folders"),
     "the seed": (lambda desk: desk.seed, "the seed .*deterministic = False"),
     "row lengths": (lambda desk: desk.response_lengths(), r"row lengths .*needs\(\)"),
     "trained tokens": (lambda desk: desk.training_tokens(), r"row lengths .*needs\(\)"),
@@ -102,7 +103,7 @@ def test_having_declared_something_else_does_not_help(office, what):
         "pass:scoring:conditional:training": "pass/3", "embeddings:instruction": "embeddings/1",
         "model:warm": "model/1",
     }  # fmt: skip
-    where = {"tokenizer:other": "words", "model:other": "models"}
+    where = {"tokenizer:other": "words", "model:other": "models", "folder:other": "things"}
     desk = office.desk(parents=parents, where=where, seed=3)
     ask, message = ASKED[what]
     with pytest.raises(ContractError, match=message):
@@ -291,6 +292,10 @@ def test_what_a_model_does_is_metered(office, material):
     # The last of nine tokens is predicted and predicts nothing.
     assert office.meter.ledger().tokens_forward == 8
     assert office.meter.ledger().flops > 0
+
+
+def test_a_folder_is_the_one_that_was_declared(office, tmp_path):
+    assert office.desk(where={"folder:own": tmp_path}).folder("own") == tmp_path
 
 
 def test_a_foreign_tokenizer_is_the_one_that_was_declared(office, material, tmp_path):

@@ -376,6 +376,14 @@ class Reads(Loss):
         return Needs(tokenizers={"own": "words"})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opens(Loss):
+    """A scorer with a folder of its own."""
+
+    def needs(self):
+        return Needs(folders={"own": "things"})
+
+
 OTHER_MODEL = ModelFacts(name="base", path="/models/base", fingerprint="g" * 8)
 CHANGES = {
     "version": ({}, {}, Newer()),
@@ -389,14 +397,16 @@ CHANGES = {
     "longest row": ({}, {"max_length": 128}, Loss()),
     "device": ({"device": "cuda"}, {}, Loss()),
     "tokenizer": ({"tokenizers": {"words": OTHER_MODEL}}, {}, Reads()),
+    "folder": ({"folders": {"things": OTHER_MODEL}}, {}, Opens()),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_selection_has_another_key_after_a_change_of(change):
     more_facts, more_terms, scorer = CHANGES[change]
-    there = facts(tokenizers={"words": facts().base})
-    before = plan(method("loss", scorer=Reads() if change == "tokenizer" else Loss()), at=there)
+    there = facts(tokenizers={"words": facts().base}, folders={"things": facts().base})
+    same = scorer if change in ("tokenizer", "folder") else Loss()
+    before = plan(method("loss", scorer=same), at=there)
     after = plan(method("loss", scorer=scorer), at=facts(**more_facts), **more_terms)
     assert only(before, "loss").selection != only(after, "loss").selection
 

@@ -220,6 +220,25 @@ def test_a_tokenizer_that_is_not_there_is_named(inputs):
         tokenizer_facts(str(inputs / "empty"))
 
 
+def test_a_folder_that_a_part_names_is_known_by_everything_in_it(look, inputs):
+    from sftbench.roles import Needs
+
+    part = type("Part", (), {"name": "part", "needs": lambda self: Needs(folders={"own": str(inputs / "things")})})()
+    with pytest.raises(EnvironmentProblem, match=f"there is no folder {inputs / 'things'}"):
+        look(part)
+    (inputs / "things" / "below").mkdir(parents=True)
+    with pytest.raises(EnvironmentProblem, match="is empty"):
+        look(part)
+    (inputs / "things" / "below" / "a.bin").write_bytes(b"a")
+    first = look(part).folders[str(inputs / "things")]
+    assert first.path == str(inputs / "things")
+    (inputs / "things" / "below" / "a.bin").write_bytes(b"b")
+    second = look(part).folders[str(inputs / "things")]
+    (inputs / "things" / "below" / "a.bin").rename(inputs / "things" / "a.bin")
+    third = look(part).folders[str(inputs / "things")]
+    assert len({first.fingerprint, second.fingerprint, third.fingerprint}) == 3
+
+
 class Planned:
     """Selections by method, planned from inputs in the working folder, under names that do not change."""
 

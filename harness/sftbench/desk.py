@@ -105,6 +105,11 @@ class WorkingDesk:
             return TrainedModel(path=Path(self.step.where["base"]))
         raise self._undeclared(f"the model '{name}'", "needs().language_models, foreign_models or models")
 
+    def folder(self, name: str) -> Path:
+        if f"folder:{name}" not in self.step.where:
+            raise self._undeclared(f"the folder '{name}'", "needs().folders")
+        return Path(self.step.where[f"folder:{name}"])
+
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         cached = f"{name}:{dtype}"
         if cached not in self._models:

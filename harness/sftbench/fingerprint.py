@@ -106,6 +106,14 @@ def fingerprint_tokenizer(path: Path) -> str:
     return key_of({name: hash_file(path / name) for name in wanted if (path / name).is_file()})
 
 
+def fingerprint_folder(path: Path) -> str:
+    """What identifies a folder: names and content of all files in it and below."""
+    files = sorted(each for each in path.rglob("*") if each.is_file())
+    if not files:
+        raise EnvironmentProblem(f"the folder {path} is empty")
+    return key_of({each.relative_to(path).as_posix(): hash_file(each) for each in files})
+
+
 def fingerprint_model(path: Path) -> str:
     """What identifies a model folder: names and content of weights, configuration and tokenizer files."""
     files = sorted(each for each in path.iterdir() if each.is_file() and each.suffix in _MODEL_FILES)

@@ -134,6 +134,8 @@ class Facts:
     """Folders that parts name, and what identifies the tokenizers in them."""
     foreign_models: Mapping[str, ModelFacts] = field(default_factory=dict)
     """Folders that parts name, and what identifies the models in them."""
+    folders: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """Folders that parts name, and what identifies all that is in them."""
 
 
 @dataclass(frozen=True, kw_only=True)

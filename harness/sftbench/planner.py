@@ -170,6 +170,10 @@ class Planner:
             model = self.facts.foreign_models[folder]
             identity[f"model:{role}"] = model.fingerprint
             where[f"model:{role}"] = model.path
+        for role, folder in needs.folders.items():
+            found = self.facts.folders[folder]
+            identity[f"folder:{role}"] = found.fingerprint
+            where[f"folder:{role}"] = found.path
         return parents, identity, where
 
     def part_step(

@@ -91,6 +91,8 @@ class Needs:
     """Folders of tokenizers of other models, by the name under which the desk gives them."""
     foreign_models: Mapping[str, str] = field(default_factory=dict)
     """Folders (or hub names) of other causal language models, by the name under which the desk gives them."""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """Folders of anything else that the part reads itself, by the name under which the desk gives them."""
     other_selection: bool = False
     embedder: bool = False
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
@@ -184,6 +186,10 @@ class Desk(Protocol):
 
     def allowance(self) -> Allowance:
         """What a trainer may take that chooses rows."""
+        ...
+
+    def folder(self, name: str) -> Path:
+        """A folder declared in `needs().folders`; it is identified by everything in it."""
         ...
 
     def other_selection(self) -> Selection:

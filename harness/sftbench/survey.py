@@ -12,7 +12,14 @@ from typing import Any
 from sftbench.chat import Endpoint
 from sftbench.devices import device_kind, processor
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.fingerprint import TOKENIZER_FILES, fingerprint_model, fingerprint_tokenizer, hash_file, key_of
+from sftbench.fingerprint import (
+    TOKENIZER_FILES,
+    fingerprint_folder,
+    fingerprint_model,
+    fingerprint_tokenizer,
+    hash_file,
+    key_of,
+)
 from sftbench.plan import Facts, ModelFacts
 from sftbench.plugins import Plugins
 from sftbench.roles import Needs
@@ -79,6 +86,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         processor=processor(settings.workers),
         tokenizers={folder: tokenizer_facts(folder) for each in needs for folder in each.tokenizers.values()},
         foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
+        folders={folder: folder_facts(folder) for each in needs for folder in each.folders.values()},
     )
 
 
@@ -99,6 +107,14 @@ def tokenizer_facts(folder: str) -> ModelFacts:
     if not _has_tokenizer(path):
         raise EnvironmentProblem(f"there is no tokenizer in {folder}: none of {', '.join(TOKENIZER_FILES)}")
     return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_tokenizer(path))
+
+
+def folder_facts(folder: str) -> ModelFacts:
+    """Find a folder that a part names; all files in it identify it."""
+    path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise EnvironmentProblem(f"there is no folder {folder}")
+    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_folder(path))
 
 
 def _found(model: str) -> Path:
