@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sftbench.arrays import save_arrays
 
 from sftbench import shelf
+from sftbench.arrays import save_arrays
 from sftbench.bench import Bench
 from sftbench.errors import BudgetError, ContractError, SftbenchError
 from sftbench.ledger import Ledger, Meter

@@ -49,7 +49,7 @@ def test_a_method_reads_the_same_however_it_was_spaced_and_ordered(written, read
         ("a | b[take=2x]", "none comes after"),
         ("a[take=0.5x] | b", "at least once"),
         ("a[take=nonsense] | b", "cannot read the budget"),
-        ("a[x=1 | b", "unbalanced"),
+        ("a[x=1 | b", "is not closed"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_a_hint(written, message):

@@ -118,5 +118,5 @@ def _split(text: str, sign: str) -> list[str]:
             pieces.append(joined[start:position].strip())
             start = position + 1
     if depth:
-        raise UsageError(f"unbalanced '[' in '{text}'")
+        raise UsageError(f"cannot read '{text}': a '[' is not closed")
     return [piece for piece in pieces if piece] if sign == " " else pieces

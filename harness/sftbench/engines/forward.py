@@ -128,11 +128,12 @@ class LanguageModel:
             for start in range(0, len(batch), copies):
                 yield _stacked(results[start : start + copies]) if perturb else results[start]
 
-    def hidden_states(self, passages: Iterable[Passage], *, layer: int = -1) -> Iterator[Floats]:
+    def hidden_states(self, passages: Iterable[Passage], *, layer: int | None = -1) -> Iterator[Floats]:
         """Per passage, in order: the states of its scored tokens after a layer, float32 [m, width].
 
-        Layer 0 is what enters the first layer, -1 what leaves the last, before the final norm. Later
-        layers are not computed. A passage with a token that the model does not know is NaN throughout.
+        Layer 0 is what enters the first layer, -1 what leaves the last, before the final norm; None is what
+        leaves that norm. Later layers are not computed. A passage with a token that the model does not know
+        is NaN throughout.
         """
         depth = Depth.of(self.model, layer)
         for window in windows(passages, size_of=lambda each: len(each.token_ids), max_total=8 * self.max_batch_tokens):
@@ -183,7 +184,7 @@ class LanguageModel:
         for row, each in enumerate(passages):
             ids[row, : lengths[row]] = torch.from_numpy(each.token_ids)
         states: Floats = depth.states(ids.to(self.device)).float().cpu().numpy()
-        share = depth.layer / max(1, self.shape.num_layers)
+        share = 1.0 if depth.layer is None else depth.layer / max(1, self.shape.num_layers)
         self.meter(tokens_forward=sum(lengths), flops=share * forward_flops(self.shape, lengths, num_scored_tokens=0))
         return [states[row, : lengths[row]][each.scored] for row, each in enumerate(passages)]
 

@@ -26,16 +26,19 @@ class Depth:
     """A place between the layers of a decoder: `layer` 0 is before the first, 1 after it, and so on.
 
     The states after the last layer are those of the residual stream: the final norm has not seen them.
+    `layer` None is what the decoder gives, after that norm.
     """
 
     decoder: Any
     layers: torch.nn.ModuleList
-    layer: int
+    layer: int | None
 
     @classmethod
-    def of(cls, model: PreTrainedModel, layer: int) -> Depth:
+    def of(cls, model: PreTrainedModel, layer: int | None) -> Depth:
         """Negative layers count from the end: -1 is after the last. Raises `UsageError` for one that is not there."""
         decoder: Any = model.get_decoder()
+        if layer is None:
+            return cls(decoder=decoder, layers=torch.nn.ModuleList(), layer=None)
         count = int(model.config.get_text_config().num_hidden_layers)
         lists = (each for each in decoder.modules() if isinstance(each, torch.nn.ModuleList) and len(each) == count)
         layers = next(lists, None)
@@ -48,6 +51,9 @@ class Depth:
     @torch.inference_mode()
     def states(self, token_ids: torch.Tensor) -> torch.Tensor:
         """States [B, L, width] of `token_ids` [B, L], padded on the right."""
+        if self.layer is None:
+            given: torch.Tensor = self.decoder(input_ids=token_ids, use_cache=False).last_hidden_state
+            return given
         if self.layer == 0:
             hook = self.layers[0].register_forward_pre_hook(_stop_before, with_kwargs=True)
         else:

@@ -109,7 +109,7 @@ class ReprFilter:
                 encoded = list(encode_rows(rows, model.tokenizer, max_length=limit))
                 places = [start + at for at, each in enumerate(encoded) if len(each.token_ids)]
                 last = (_last_token(encoded[place - start]) for place in places)
-                for place, states in zip(places, model.hidden_states(last), strict=True):
+                for place, states in zip(places, model.hidden_states(last, layer=None), strict=True):
                     made[place] = states[0]
                 start += len(rows)
                 progress.advance(len(rows))
