@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from sftbench import Desk, Distillation, Needs, Pool, Selection, TrainedModel, TrainingSettings, param
+from sftbench import Desk, Distillation, Needs, Pool, Selection, TrainedModel, TrainingSettings, Weighing, param
 from sftbench_plugins.reference_recipe import (
     WARMUP_BUDGET,
     WARMUP_EPOCHS,
@@ -27,6 +27,10 @@ class Gated(TrainingSettings):
     version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = False
 
+    mode: Literal["paper", "official"] = param(
+        "paper", "official: means over micro-batches that are averaged then, as in the released script"
+    )
+    micro_batch_rows: int = param(6, "rows that one mean is over, in mode official")
     lam: float = param(0.7, "weight of the cross-entropy term; the rest is the distillation term's")
     temperature: float = param(1.0, "softens both distributions of the distillation term")
     reference: Literal["warmup", "scoring", "base"] = param(
@@ -42,6 +46,8 @@ class Gated(TrainingSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.distillation()
+        if self.micro_batch_rows < 1:
+            raise ValueError("micro_batch_rows must be at least 1")
 
     @property
     def passes_per_epoch(self) -> float:
@@ -65,9 +71,17 @@ class Gated(TrainingSettings):
         teacher = "reference" if self.reference == "warmup" else self.reference
         return Distillation(teacher=teacher, cross_entropy_share=self.lam, temperature=self.temperature)
 
+    def weighing(self) -> Weighing | None:
+        """What the released script's mean over a micro-batch comes to, however a batch is really cut."""
+        from sftbench import Weighing
+
+        return Weighing(rows_per_mean=self.micro_batch_rows) if self.mode == "official" else None
+
     def train(self, pool: Pool, selection: Selection, desk: Desk, out: Path) -> TrainedModel:
         """Train the base model; raises UsageError when the teacher knows more tokens than the student."""
         from sftbench import fine_tune, training_rows
 
         rows = training_rows(pool, selection, desk)
-        return fine_tune(rows, settings=self, desk=desk, out=out, distillation=self.distillation())
+        return fine_tune(
+            rows, settings=self, desk=desk, out=out, distillation=self.distillation(), weighing=self.weighing()
+        )

@@ -25,6 +25,27 @@ def default_num_clusters(num_rows: int) -> int:
     return min(max(round(num_rows / 1000), 50), num_rows // 50)
 
 
+def elbow(vectors: Vectors, *, most: int, rng: np.random.Generator) -> int:
+    """The number of clusters at which more of them stop paying, for a report: the knee of the inertia.
+
+    Of up to ten numbers from 2 to `most` in even ratios, the one whose inertia (mean 1 - cosine of a row to its
+    centre) lies furthest below the straight line from the first to the last, both axes scaled to 0..1.
+    """
+    numbers = np.unique(np.geomspace(2, max(2, min(most, len(vectors))), 10).round().astype(int))
+    clean = np.nan_to_num(np.asarray(vectors, dtype=np.float32))
+    inertia = np.array([_inertia(clean, spherical_centres(clean, int(number), rng=rng)) for number in numbers])
+    fall = inertia[0] - inertia[-1]
+    if len(numbers) < 3 or fall <= 0:
+        return int(numbers[0])
+    along = (numbers - numbers[0]) / (numbers[-1] - numbers[0])
+    return int(numbers[np.argmax((inertia[0] - inertia) / fall - along)])
+
+
+def _inertia(vectors: Vectors, centres: Vectors) -> float:
+    chunks = (vectors[start : start + _CHUNK] @ centres.T for start in range(0, len(vectors), _CHUNK))
+    return 1 - float(np.concatenate([chunk.max(axis=1) for chunk in chunks]).mean())
+
+
 def cluster(vectors: Vectors, kind: Clustering, *, num_clusters: int, rng: np.random.Generator) -> list[Labels]:
     """Row positions of every cluster, none of them empty; `vectors` are unit length [n, d].
 

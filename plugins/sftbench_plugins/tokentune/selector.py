@@ -25,7 +25,7 @@ from sftbench import (
 from sftbench_plugins.exp3 import Values
 from sftbench_plugins.reference_recipe import warmup_recipe
 from sftbench_plugins.tokentune.bandit import Kind, fresh_bandit
-from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters
+from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters, elbow
 from sftbench_plugins.tokentune.examine import Examiner, PerturbedBase, ReferenceModel, Utility
 from sftbench_plugins.tokentune.labels import Ambiguity, LabelRule, shares
 from sftbench_plugins.tokentune.search import Campaign, Plan, Rows
@@ -151,7 +151,11 @@ class Tokentune(Settings):
             taken = campaign.run(watch=progress.advance)
         utilities = np.full(len(vectors), np.nan)
         utilities[taken] = campaign.utilities[taken]
-        return utilities, {"num_clusters": len(clusters), "bandit_trace": asdict(campaign.trace)}
+        found: dict[str, Json] = {"num_clusters": len(clusters), "bandit_trace": asdict(campaign.trace)}
+        if self.elbow:
+            own = np.random.default_rng([desk.seed, 0xE1B])
+            found["elbow"] = elbow(vectors, most=2 * default_num_clusters(len(vectors)), rng=own)
+        return utilities, found
 
     def _label(self, examiner: Examiner, rows: Rows) -> tuple[Ragged, dict[str, Json]]:
         known = [examiner.tokens[int(row)] for row in rows]

@@ -63,6 +63,7 @@ class Settings:
         "spherical", "k-means on the sphere, Gaussian mixture, or DBSCAN"
     )
     k: int | None = param(None, "number of clusters; none: one per thousand rows, within limits")
+    elbow: bool = param(False, "also report the number of clusters at the elbow of the inertia; it changes no choice")
     no_sample_utility: bool = param(False, "take random rows of the chosen cluster (ablation)")
     no_mab: bool = param(False, "choose clusters by chance, without warm start (ablation)")
 

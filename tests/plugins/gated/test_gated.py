@@ -89,7 +89,8 @@ def test_no_model_is_trained_when_the_teacher_is_there_already() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("lam", "1.1"), ("temperature", "0"), ("epochs", "0"), ("reference", "other")]
+    ("name", "value"),
+    [("lam", "1.1"), ("temperature", "0"), ("epochs", "0"), ("reference", "other"), ("micro_batch_rows", "0")],
 )
 def test_parameters_out_of_range_are_refused(name: str, value: str) -> None:
     with pytest.raises(UsageError):
@@ -116,6 +117,35 @@ def test_the_first_loss_is_that_of_the_papers_formula(bench: tuple[Pool, Path, P
             kd += [-(q * logp).sum().item()] if label == 2 else []
     assert trained.report["mean_cross_entropy"] == pytest.approx(np.mean(ce), rel=1e-5)
     assert trained.report["final_loss"] == pytest.approx(0.6 * np.mean(ce) + 0.4 * 1.5**2 * np.mean(kd), rel=1e-5)
+
+
+def test_official_averages_the_means_of_either_term_over_groups_of_rows(
+    bench: tuple[Pool, Path, Path], tmp_path: Path
+) -> None:
+    pool, base, reference = bench
+    desk, ids = TrialDesk(tmp_path, base, reference), tuple(pool.ids[:5])
+    encoded = list(desk.training_encoding(pool.take(range(5))))
+    labels = [np.arange(each.response.sum()) % 2 + 1 for each in encoded]
+    # No token of one row is learnt: alone in its group, it has no part in that mean.
+    labels[int(np.random.default_rng([0, 0]).permutation(5)[4])][:] = 2
+    selection = Selection(ids=ids, token_labels=Ragged.of(labels, np.uint8))
+    trainer = Gated(mode="official", micro_batch_rows=2, max_steps=1)
+    trained = trainer.train(pool, selection, desk, tmp_path / "out")  # type: ignore[arg-type]
+    student, teacher = (AutoModelForCausalLM.from_pretrained(path).eval() for path in (base, reference))
+    ce: list[list[float]] = [[], [], []]
+    kd: list[list[float]] = [[], [], []]
+    for place, row in enumerate(np.random.default_rng([0, 0]).permutation(5)):
+        each, token_ids = encoded[row], torch.from_numpy(encoded[row].token_ids).long()
+        with torch.no_grad():
+            z, taught = (net(token_ids[None]).logits[0].log_softmax(-1) for net in (student, teacher))
+        for at, label in zip(np.flatnonzero(each.response), labels[row], strict=True):
+            if label == 1:
+                ce[place // 2].append(-z[at - 1][token_ids[at]].item())
+            else:
+                kd[place // 2].append(-(taught[at - 1].exp() * z[at - 1]).sum().item())
+    means = [np.mean([np.mean(group) for group in term if group]) for term in (ce, kd)]
+    assert trained.report["final_loss"] == pytest.approx(0.7 * means[0] + 0.3 * means[1], rel=1e-5)
+    assert Gated().weighing() is None
 
 
 def test_distilled_tokens_bring_the_student_nearer_to_the_reference(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters, spherical_centres
+from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters, elbow, spherical_centres
 
 Vectors = npt.NDArray[np.float32]
 
@@ -70,3 +70,14 @@ def test_equal_seeds_give_equal_clusters() -> None:
 )
 def test_the_number_of_clusters_follows_the_size_of_the_pool(num_rows: int, wanted: int) -> None:
     assert default_num_clusters(num_rows) == wanted
+
+
+def test_the_elbow_is_where_separated_groups_are_used_up() -> None:
+    for number in (6, 14):
+        points, _ = blobs(number, 30)
+        found = elbow(points, most=100, rng=np.random.default_rng(0))
+        grid = np.unique(np.geomspace(2, 100, 10).round())
+        # The first number tried that holds every group.
+        assert grid[grid >= number][0] >= found >= grid[grid <= number][-1]
+    assert elbow(points[:1], most=100, rng=np.random.default_rng(0)) == 2
+    assert elbow(np.ones((50, 4), dtype=np.float32) / 2, most=20, rng=np.random.default_rng(0)) == 2

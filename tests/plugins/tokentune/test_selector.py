@@ -46,6 +46,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"clusters_per_iteration": 3, "cadence": 0.4},
     {"clustering": "dbscan"},
     {"clustering": "gmm"},
+    {"elbow": True},
     {"reward": "all_scored"},
     {"label_scope": "sample"},
     {"u_norm": False},
