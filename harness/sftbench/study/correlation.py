@@ -63,39 +63,53 @@ def sets_of(trials: Sequence[Trial], metrics: Sequence[str], performance: Sequen
 
 def correlations(sets: Sets, *, length: str, seed: int = 42) -> list[Correlation]:
     """Every pair of columns. Whole methods are drawn with replacement, since their sets are alike."""
-    drawn = _draws(sets.groups, seed=seed)
+    once, drawn = np.ones((1, len(sets.values))), _draws(sets.groups, seed=seed)
     control = sets.names.index(length) if length in sets.names else None
     found = []
     for second in range(len(sets.names)):
         for first in range(second):
             columns = [first, second] + ([control] if control is not None else [])
             values = sets.values[:, columns]
-            found.append(_pair(sets.names[first], sets.names[second], values, drawn))
+            finite = np.isfinite(values).all(axis=1)
+            (r,), (partial,) = _both(values[finite], once[:, finite])
+            spread = _both(values[finite], drawn[:, finite])
+            (low, high), (partial_low, partial_high) = (_edges(each) for each in spread)
+            found.append(
+                Correlation(
+                    first=sets.names[first], second=sets.names[second], num_sets=int(finite.sum()),
+                    r=float(r), low=low, high=high,
+                    partial=float(partial), partial_low=partial_low, partial_high=partial_high,
+                )
+            )  # fmt: skip
     return found
 
 
-def _pair(first: str, second: str, values: Floats, drawn: list[npt.NDArray[np.int64]]) -> Correlation:
-    finite = np.isfinite(values).all(axis=1)
-    r, partial = _both(values[finite])
-    spread = np.array([_both(values[rows[finite[rows]]]) for rows in drawn])
-    edges = [_edges(spread[:, column]) for column in (0, 1)]
-    return Correlation(
-        first=first, second=second, num_sets=int(finite.sum()), r=r, low=edges[0][0], high=edges[0][1],
-        partial=partial, partial_low=edges[1][0], partial_high=edges[1][1],
-    )  # fmt: skip
-
-
-def _both(values: Floats) -> tuple[float, float]:
-    """Pearson's r of the first two columns, and the partial one given the third if there is one."""
-    if len(values) < LEAST_SETS or (np.ptp(values, axis=0)[:2] == 0).any():
-        return math.nan, math.nan
-    r = float(np.corrcoef(values[:, 0], values[:, 1])[0, 1])
-    if values.shape[1] < 3 or np.ptp(values[:, 2]) == 0:
-        return r, math.nan
-    a, b = (float(np.corrcoef(values[:, column], values[:, 2])[0, 1]) for column in (0, 1))
-    rest = (1 - a * a) * (1 - b * b)
-    # The length itself has nothing left when it is held fixed.
-    return r, (r - a * b) / math.sqrt(rest) if rest > 1e-12 else math.nan
+def _both(values: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Pearson's r of the first two columns of `values` [n, 2 or 3] under each weighting [R, n], and the partial one
+    given the third; NaN where a column does not vary or there are too few sets."""
+    nothing = np.full(len(weights), np.nan)
+    if len(values) < LEAST_SETS:
+        return nothing, nothing
+    centred = values - values.mean(axis=0)
+    scale = np.sqrt((centred**2).mean(axis=0))
+    if (scale[:2] <= 1e-12 * np.abs(values[:, :2]).max(axis=0)).any():
+        return nothing, nothing
+    standard = centred / np.where(scale > 0, scale, 1)
+    total = weights.sum(axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        means = (weights @ standard) / total[:, None]
+        moments = np.einsum("rn,na,nb->rab", weights, standard, standard, optimize=True) / total[:, None, None]
+        covariance = moments - means[:, :, None] * means[:, None, :]
+        spread = np.sqrt(np.where(np.einsum("raa->ra", covariance) > 1e-12, np.einsum("raa->ra", covariance), np.nan))
+        related = covariance / (spread[:, :, None] * spread[:, None, :])
+        r = related[:, 0, 1]
+        if values.shape[1] < 3:
+            return r, nothing
+        a, b = related[:, 0, 2], related[:, 1, 2]
+        rest = (1 - a * a) * (1 - b * b)
+        # The length itself has nothing left when it is held fixed.
+        partial = np.where(rest > 1e-9, (r - a * b) / np.sqrt(np.where(rest > 1e-9, rest, 1)), np.nan)
+    return r, partial
 
 
 def _edges(values: Floats) -> tuple[float, float]:
@@ -106,10 +120,11 @@ def _edges(values: Floats) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _draws(groups: npt.NDArray[np.int64], *, seed: int) -> list[npt.NDArray[np.int64]]:
-    draw = np.random.default_rng(seed)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
-    if not members:
-        return []
-    chosen = draw.integers(0, len(members), (NUM_RESAMPLES, len(members)))
-    return [np.concatenate([members[each] for each in row]) for row in chosen]
+def _draws(groups: npt.NDArray[np.int64], *, seed: int) -> Floats:
+    """How often each set is drawn in each resample [R, n]: as often as its group."""
+    kinds, members = np.unique(groups, return_inverse=True)
+    if not len(kinds):
+        return np.ones((NUM_RESAMPLES, 0))
+    shares = np.full(len(kinds), 1 / len(kinds))
+    counts = np.random.default_rng(seed).multinomial(len(kinds), shares, size=NUM_RESAMPLES)
+    return np.asarray(counts[:, members], dtype=np.float64)

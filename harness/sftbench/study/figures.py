@@ -34,7 +34,7 @@ def require_drawing() -> None:
 
     if importlib.util.find_spec("matplotlib") is None:
         raise EnvironmentProblem(
-            "figures need matplotlib, which is not installed: pip install matplotlib, or leave them out with --no-figures"
+            "figures need matplotlib, which is not installed; install it, or leave them out with --no-figures"
         )
 
 

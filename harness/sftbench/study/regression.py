@@ -77,7 +77,7 @@ def fit_line(x: npt.ArrayLike, y: npt.ArrayLike) -> Line:
         noise=1 / math.sqrt(beta),
         ols_slope=least,
         ols_sd=math.sqrt(unexplained / (n - 2) / square),
-        note=NO_SLOPE if lam >= _LARGEST * beta * square else "",
+        note=NO_SLOPE if lam >= 1e-3 * _LARGEST * beta * square else "",
     )
 
 

@@ -20,7 +20,7 @@ def study_text(study: Study, findings: Findings, drawn: Mapping[str, str], remar
     if study.paper:
         parts.append(f"Paper: {study.paper}")
     parts.append(_measured_on(findings))
-    parts += [f"- {each}" for each in (*study.notes, *remarks, *_accidents(findings))]
+    parts.append("\n".join(f"- {each}" for each in (*study.notes, *remarks, *_accidents(findings))))
     for title, name in drawn.items():
         parts.append(f"## {title[0].upper()}{title[1:]}\n\n![{title}]({name}.svg)")
     if "slopes" in findings.tables:
@@ -73,8 +73,10 @@ def _measured_on(findings: Findings) -> str:
 def _accidents(findings: Findings) -> list[str]:
     failed = [each for each in findings.cells if each.status == "failed"]
     short = sorted({each.label for each in findings.cells if each.selection and each.selection.status == "short"})
-    told = [f"{len(failed)} cells failed and are in no table: {', '.join(sorted({e.label for e in failed}))}."]
-    found = told if failed else []
+    found: list[str] = []
+    if failed:
+        labels = ", ".join(sorted({each.label for each in failed}))
+        found.append(f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed; no table has what failed: {labels}.")
     if short:
         found.append(f"Fewer rows than the budget allows: {', '.join(short)}.")
     notes = sorted(
