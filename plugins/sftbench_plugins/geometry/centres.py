@@ -38,10 +38,14 @@ class Farthest:
         nearest = torch.full_like(self._squares, torch.inf)
         columns: dict[int, torch.Tensor] = {}
         at, distance = self.first, float("inf")
+        most, num_used = max(1, min(_MOST_COLUMNS, _COLUMN_BYTES // (4 * len(nearest)), len(nearest))), 1
         for _ in range(len(nearest)):
             yield at, distance
             if at not in columns:
-                columns = self._columns(_likely(nearest, at))
+                # As many again as were of use, and as many more.
+                columns = self._columns(_likely(nearest, at, min(most, 2 * num_used)))
+                num_used = 0
+            num_used += 1
             nearest = torch.minimum(nearest, columns[at])
             nearest[at] = -1
             at = int(nearest.argmax())
@@ -64,10 +68,9 @@ class Farthest:
             column[some] = (self._points[some] - self._points[row]).square().sum(1)
 
 
-def _likely(nearest: torch.Tensor, at: int) -> list[int]:
+def _likely(nearest: torch.Tensor, at: int, count: int) -> list[int]:
     """The point that is next now, and those that may be soon: the farthest after it."""
     if nearest[at].isinf():
         return [at]
-    count = max(1, min(_MOST_COLUMNS, _COLUMN_BYTES // (4 * len(nearest)), len(nearest)))
     others: list[int] = nearest.topk(count).indices.tolist()
     return list(dict.fromkeys([at, *others]))[:count]

@@ -107,7 +107,7 @@ class Coverage:
             known: list[float] = self._known[0][candidates].tolist()
             return known
         others = [each for each in candidates if each not in self._kept]
-        if self._has_room(len(others)):
+        if not others or self._has_room(len(others)):
             self._keep(others)
             return [self._kept.gain(each) for each in candidates]
         summed = dict(zip(others, self._sums(others), strict=True))
@@ -188,18 +188,19 @@ class Coverage:
         """The pairs of these candidates and the points that they are nearer to than any point taken is."""
         rows = torch.tensor(candidates, device=self._distances.points.device)
         limits = self._on_device(self.nearest)
-        found = []
+        all_owners, all_points, all_apart = [], [], []
         for start in range(0, len(self), _POINTS):
             tile = slice(start, start + _POINTS)
             owners, others, apart = self._distances.below(rows, tile, limits[tile])
-            found.append((owners.astype(np.int16), (others + start).astype(np.int32), apart))
-        owners, points, apart = (np.concatenate(each) for each in zip(*found, strict=True))
-        return owners, points, apart
+            all_owners.append(owners.astype(np.int16))
+            all_points.append((others + start).astype(np.int32))
+            all_apart.append(apart)
+        return np.concatenate(all_owners), np.concatenate(all_points), np.concatenate(all_apart)
 
     def _nearest_with(self, candidate: int) -> npt.NDArray[np.float64]:
         """How near points are when this one is taken, too."""
         apart = self._distances.between(slice(candidate, candidate + 1), slice(0, len(self)))[0]
-        nearest = np.minimum(self.nearest, apart.double().cpu().numpy())
+        nearest: npt.NDArray[np.float64] = np.minimum(self.nearest, apart.double().cpu().numpy())
         nearest[candidate] = 0
         return nearest
 

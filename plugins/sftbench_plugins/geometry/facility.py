@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, param
 from sftbench_plugins.geometry.reading import Eligible, Positions, Vectors
+
+if TYPE_CHECKING:
+    from sftbench_plugins.geometry.distances import Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,21 +76,20 @@ class _Search:
     """Lazy greedy over distinct vectors, then the rows that repeat one; exact or by neighbours."""
 
     def __init__(self, settings: FacilityLocation, vectors: Vectors, *, share: float) -> None:
-        from sftbench_plugins.geometry.coverage import Coverage, Gains
-        from sftbench_plugins.geometry.distances import FARTHEST, Kind
+        from sftbench_plugins.geometry.coverage import Coverage
         from sftbench_plugins.geometry.neighbors import NearCoverage
 
         self._num_rows = len(vectors)
         self._firsts, self._weights = distinct(vectors)
         points = vectors if len(self._firsts) == len(vectors) else vectors[self._firsts]
-        kind: Kind = "exponential" if settings.mode == "official" else settings.similarity
-        self._farthest = FARTHEST[kind]
-        self._num_neighbors = None
+        self._kind: Kind = "exponential" if settings.mode == "official" else settings.similarity
+        self._gains: Coverage | NearCoverage
+        self._num_neighbors = 0
         if len(points) <= settings.exact_rows:
-            self._gains: Gains = Coverage(points, kind, self._weights)
+            self._gains = Coverage(points, self._kind, self._weights)
         else:
             self._num_neighbors = settings.num_neighbors or int(np.clip(4 / share, 32, 256))
-            self._gains = NearCoverage(points, kind, self._weights, number=self._num_neighbors)
+            self._gains = NearCoverage(points, self._kind, self._weights, number=self._num_neighbors)
 
     def __iter__(self) -> Iterator[tuple[int, float]]:
         from sftbench_plugins.geometry.coverage import lazy_greedy
@@ -103,12 +105,16 @@ class _Search:
 
     @property
     def report(self) -> dict[str, Json]:
-        similarity = self._farthest - self._gains.nearest.astype(np.float64)
-        return {
-            "num_distinct": len(self._firsts),
-            "num_neighbors": self._num_neighbors,
-            "mean_similarity": float(np.average(similarity, weights=self._weights)),
-        }
+        from sftbench_plugins.geometry.distances import FARTHEST
+        from sftbench_plugins.geometry.neighbors import NearCoverage
+
+        if isinstance(self._gains, NearCoverage):
+            covered = self._gains.share_covered
+            reached: dict[str, Json] = {"num_neighbors": self._num_neighbors, "share_covered": covered}
+        else:
+            similarity = FARTHEST[self._kind] - self._gains.nearest
+            reached = {"mean_similarity": float(np.average(similarity, weights=self._weights))}
+        return {"num_distinct": len(self._firsts), **reached}
 
 
 def distinct(vectors: Vectors) -> tuple[Positions, Positions]:

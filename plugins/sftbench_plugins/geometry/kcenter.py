@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection, UsageError, param
-from sftbench_plugins.geometry.reading import Eligible
+from sftbench_plugins.geometry.reading import Eligible, Vectors, one_turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,9 @@ class Kcenter:
     component: Literal["instruction", "response", "both"] = param(
         "instruction", "what is embedded: instruction, response or both"
     )
+    turns: Literal["all", "first", "last"] = param(
+        "all", "which turns of a conversation are embedded: all, or the first or last of each side"
+    )
     first: str = param("seeded", "the first row: seeded (by lot), medoid (nearest to the mean of all), or a row's id")
 
     def __post_init__(self) -> None:
@@ -36,7 +39,8 @@ class Kcenter:
             raise ValueError("mode official knows a first row by lot (first=seeded) or by its id")
 
     def needs(self) -> Needs:
-        return Needs(embeddings=(self.component,))
+        """Embeddings that other methods share; those of single turns are made here."""
+        return Needs(embeddings=(self.component,)) if self.turns == "all" else Needs(embedder=True)
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         """Rows in the order taken; a row's score is the radius once it is taken, so that the last one is the result's.
@@ -46,7 +50,7 @@ class Kcenter:
         """
         from sftbench_plugins.geometry.centres import Farthest
 
-        eligible = Eligible.of(pool, desk.embedded(self.component), self.component, scores, allowance)
+        eligible = Eligible.of(pool, self._vectors(pool, desk), self.component, scores, allowance)
         if not len(eligible.rows):
             return Selection(ids=(), status="short", report=eligible.report)
         search = Farthest(eligible.vectors, self._first(pool, eligible, desk))
@@ -67,6 +71,17 @@ class Kcenter:
                 "status": "short_distinct" if num_distinct < len(taken) else "full",
             },
         )
+
+    def _vectors(self, pool: Pool, desk: Desk) -> Vectors:
+        if self.turns == "all":
+            return desk.embedded(self.component)
+        sides = {"instruction": ("user",), "response": ("assistant",), "both": ("user", "assistant")}[self.component]
+        parts = []
+        with desk.progress(len(pool), "rows") as progress:
+            for batch in pool.batches(4096):
+                parts.append(desk.embed([one_turn(row, sides, first=self.turns == "first") for row in batch]))
+                progress.advance(len(batch))
+        return np.concatenate(parts)
 
     def _first(self, pool: Pool, eligible: Eligible, desk: Desk) -> int:
         """The first row, as a position among the eligible ones."""

@@ -36,7 +36,8 @@ class NearCoverage:
         starts = np.concatenate([[0], np.cumsum(counts.sum(axis=1))])
         pairs = csr_array((apart[counts], neighbors[counts], starts), shape=(len(vectors), len(vectors))).tocsc()
         del neighbors, apart, counts
-        self._kept = KeptPairs(farthest.astype(np.float64), weights)
+        self._farthest, self._weights = farthest.astype(np.float64), weights
+        self._kept = KeptPairs(self._farthest, weights)
         points, spans = pairs.indices.astype(np.int32, copy=False), pairs.indptr.tolist()
         for candidate in range(len(vectors)):
             own = slice(spans[candidate], spans[candidate + 1])
@@ -46,7 +47,13 @@ class NearCoverage:
         return len(self._kept.nearest)
 
     @property
+    def share_covered(self) -> float:
+        """The share of points that have a point taken among their neighbours."""
+        return float(np.average(self.nearest < self._farthest, weights=self._weights))
+
+    @property
     def nearest(self) -> npt.NDArray[np.float64]:
+        """How near the points taken are to each point, or its farthest neighbour if that is nearer."""
         return self._kept.nearest
 
     def of(self, candidates: Sequence[int]) -> Sequence[float]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Allowance, Component, Desk, Json, Pool, Scores
+from sftbench import Allowance, Component, Desk, Json, Pool, Row, Scores
 
 Positions = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
@@ -72,6 +72,12 @@ class Eligible:
     @property
     def report(self) -> dict[str, Json]:
         return {"num_eligible": len(self.rows), "reasons": dict(self.reasons)}
+
+
+def one_turn(row: Row, sides: tuple[str, ...], *, first: bool) -> str:
+    """The first or last turn of each of these sides (roles), one to a line."""
+    turns = [[message.content for message in row.messages if message.role == side] for side in sides]
+    return "\n".join(each[0 if first else -1] for each in turns if each)
 
 
 def _empty(instruction: str, response: str, component: Component) -> str:
