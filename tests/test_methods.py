@@ -77,6 +77,18 @@ class Nested(Plain):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scored(Plain):
+    """A selector whose recipe chooses by scores."""
+
+    name: ClassVar[str] = "scored"
+
+    def needs(self):
+        by = PartUse(name="loss", parameters={"alpha": 0.75})
+        recipe = Recipe(scorer=by, selector=PartUse(name="best"), budget="5%", trainer=PartUse(name="school"))
+        return Needs(models={"warm": recipe})
+
+
+@dataclass(frozen=True, kw_only=True)
 class School(Plain):
     """The run's trainer."""
 
@@ -100,7 +112,7 @@ class Academy(Plain):
     lam: float = param(0.7, "weight")
 
 
-PARTS = {"generator": [Maker], "scorer": [Loss], "selector": [Best, Drawn, Nested], "trainer": [School, Academy]}
+PARTS = {"generator": [Maker], "scorer": [Loss], "selector": [Best, Drawn, Nested, Scored], "trainer": [School, Academy]}
 METHODS = [
     Method(name="loss", summary="", scorer=PartUse(name="loss"), selector=PartUse(name="best"),
            fidelity={"official": "exact", "paper": "reconstruction"}),
@@ -108,6 +120,7 @@ METHODS = [
     Method(name="own", summary="", selector=PartUse(name="best"),
            trainer=PartUse(name="academy", parameters={"rank": 2})),
     Method(name="made", summary="", generator=PartUse(name="maker"), selector=PartUse(name="best")),
+    Method(name="scored", summary="", selector=PartUse(name="scored")),
     Method(name="nested", summary="", selector=PartUse(name="nested")),
     Method(name="ways", summary="", scorer=PartUse(name="loss"), selector=PartUse(name="best"),
            strategies={"slow": {}, "quick": {"scorer": None, "selector": PartUse(name="drawn")}}),
@@ -243,6 +256,13 @@ def test_a_recipe_takes_the_settings_that_its_trainer_shares_with_the_runs():
 def test_a_recipe_does_not_get_what_is_given_for_the_methods_own_training():
     found = made("made[epochs=9]", trainer="school[epochs=5]")
     assert (found.trainer.epochs, found.recipes["generator"]["warm"].trainer.epochs) == (9, 5)
+
+
+def test_a_recipe_may_choose_by_scores():
+    (warm,) = made("scored").recipes["selector"].values()
+    assert warm.scorer == Loss(alpha=0.75)
+    assert made("made").recipes["generator"]["warm"].scorer is None
+    assert {part.name for part in parts_of([made("scored")])} == {"scored", "loss", "best", "school"}
 
 
 def test_recipes_cannot_nest():

@@ -255,6 +255,16 @@ def test_a_recipe_is_trained_once_for_all_who_want_it():
     made = plan(*twice, seeds=(0,), judge=None)
     warm = [made.steps[only(made, f"warmed{depth}").selection].parents["model:warm"] for depth in (1, 2)]
     assert warm[0] == warm[1]
+
+
+def test_a_recipe_that_chooses_by_the_scores_of_its_method_does_not_make_them_again():
+    recipe = {"warm": method("recipe", selector=Chance(), scorer=Loss())}
+    made = plan(method("warmed", selector=Reader(), scorer=Loss(), recipes={**NO_RECIPES, "selector": recipe}))
+    scores = {ref for ref, step in made.steps.items() if step.room == "scores"}
+    assert len(scores) == 1
+    selection = made.steps[only(made, "warmed").selection]
+    warm = made.steps[made.steps[selection.parents["model:warm"]].parents["selection"]]
+    assert {selection.parents["scores"], warm.parents["scores"]} == scores
     assert rooms(made)["model"] == 3
 
 

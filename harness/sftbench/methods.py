@@ -225,12 +225,13 @@ def resolve_recipes(plugins: Plugins, part: Any, trainer: PartUse) -> dict[str, 
 
 def _resolve_recipe(plugins: Plugins, recipe: Recipe, trainer: PartUse) -> ResolvedMethod:
     selector = plugins.part("selector", recipe.selector)
+    scorer = plugins.part("scorer", recipe.scorer) if recipe.scorer else None
     trainer_class = plugins.part_class("trainer", recipe.trainer.name)
     own = {name: value for name, value in recipe.trainer.parameters.items() if value is not None}
     made = plugins.part(
         "trainer", PartUse(name=recipe.trainer.name, parameters={**_shared(trainer, trainer_class), **own})
     )
-    if selector.needs().models or made.needs().models:
+    if any(each.needs().models for each in (scorer, selector, made) if each is not None):
         raise UsageError(
             f"the recipe {recipe.selector} + {recipe.trainer} needs a trained model itself; recipes cannot nest"
         )
@@ -238,6 +239,7 @@ def _resolve_recipe(plugins: Plugins, recipe: Recipe, trainer: PartUse) -> Resol
     return ResolvedMethod(
         name="recipe",
         label=f"{recipe.selector} + {recipe.trainer}",
+        scorer=scorer,
         selector=selector,
         trainer=made,
         training_passes=training_passes(made),

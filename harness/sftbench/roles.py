@@ -66,13 +66,15 @@ class PassRequest:
 class Recipe:
     """A model that must be trained before choosing can begin, such as a warmed-up reference.
 
-    Rows come from `selector` under `budget` (as on the command line: `1%`, `200`), then `trainer`.
+    Rows come from `selector`, by the scores of `scorer` if there is one, under `budget` (as on the
+    command line: `1%`, `200`), then `trainer`.
     Its cost counts as cost of selecting. Equal recipes are trained once.
     """
 
     selector: PartUse
     budget: str
     trainer: PartUse
+    scorer: PartUse | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,7 @@ class Needs:
             models={**self.models, **other.models},
             tokenizers={**self.tokenizers, **other.tokenizers},
             foreign_models={**self.foreign_models, **other.foreign_models},
+            folders={**self.folders, **other.folders},
             other_selection=self.other_selection or other.other_selection,
             embedder=self.embedder or other.embedder,
             chat=self.chat or other.chat,

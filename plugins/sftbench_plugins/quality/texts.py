@@ -1,0 +1,58 @@
+"""What a quality model is shown of a row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sftbench import Row
+
+Turns = Literal["first", "last", "all"]
+Form = Literal["pair", "labelled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One text, or a question and its answer."""
+
+    first: str
+    second: str | None = None
+
+
+def shown(row: Row, form: Form, turns: Turns) -> Shown:
+    """A row as a reward model reads it (question, answer), or in one text with a label before each part.
+
+    `labelled` is the text of CaR: instruction and input come apart where the row's source had them apart.
+    Several exchanges: the first or last one, or all questions and all answers, joined by newlines.
+    """
+    question, response = asked(row, turns), answered(row, turns)
+    if form == "pair":
+        return Shown(first=question, second=response)
+    original = row.original()
+    instruction, context = original.get("instruction"), original.get("input")
+    apart = isinstance(instruction, str) and (f"{instruction}\n{context}" if context else instruction) == question
+    if not apart:
+        instruction, context = question, ""
+    return Shown(first=f"Instruction: {instruction} Input: {context or ''} Response: {response}")
+
+
+def asked(row: Row, turns: Turns) -> str:
+    """What the user (and the system) said before the answers that count."""
+    return "\n".join(text for question, _ in _exchanges(row, turns) for text in question)
+
+
+def answered(row: Row, turns: Turns) -> str:
+    """What the assistant answered."""
+    return "\n".join(answer for _, answer in _exchanges(row, turns))
+
+
+def _exchanges(row: Row, turns: Turns) -> list[tuple[list[str], str]]:
+    found: list[tuple[list[str], str]] = []
+    question: list[str] = []
+    for message in row.messages:
+        if message.role == "assistant":
+            found.append((question, message.content))
+            question = []
+        else:
+            question.append(message.content)
+    return {"first": found[:1], "last": found[-1:], "all": found}[turns]
