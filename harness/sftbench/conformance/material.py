@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 NUM_ROWS = 60
 
@@ -21,11 +22,16 @@ class Material:
 
 
 def trial_material(folder: Path) -> Material:
-    """Sixty short rows with a few awkward ones among them, and a two-layer Llama of random weights."""
+    """Sixty short rows with a few awkward ones among them, and a two-layer Llama that has seen them for a second.
+
+    It has not learned much, but it ends lines and answers, without which nothing could be generated.
+    """
     pool, model = folder / "pool.jsonl", folder / "model"
     rows = [_row(index) for index in range(NUM_ROWS)]
     pool.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    _save_tiny_model(model, [f"{row['instruction']} {row['output']}" for row in rows])
+    asked = ["\n".join(filter(None, (row["instruction"], row["input"]))) for row in rows]
+    lists = ["\n".join(row["instruction"] for row in rows[start : start + 4]) for start in range(0, NUM_ROWS, 4)]
+    _save_tiny_model(model, [f"{each}\n{row['output']}" for each, row in zip(asked, rows, strict=True)] + lists)
     return Material(pool=pool, model=model)
 
 
@@ -64,7 +70,24 @@ def _save_tiny_model(folder: Path, texts: Sequence[str]) -> None:
             max_position_embeddings=256, eos_token_id=wrapped.eos_token_id, pad_token_id=wrapped.pad_token_id,
             bos_token_id=None, tie_word_embeddings=True,
         )  # fmt: skip
+        language_model = LlamaForCausalLM(config)
+        _train(language_model, [wrapped(f"{text}<|end|>")["input_ids"] for text in texts])
         # Saving shows a bar of its own.
         with contextlib.redirect_stderr(io.StringIO()):
-            LlamaForCausalLM(config).save_pretrained(folder)
+            language_model.save_pretrained(folder)
     wrapped.save_pretrained(folder)
+
+
+def _train(model: Any, texts: Sequence[list[int]]) -> None:
+    """A hundred steps over whole texts, which are short."""
+    import torch
+
+    longest = max(map(len, texts))
+    tokens = torch.tensor([[*text, *[0] * (longest - len(text))] for text in texts])
+    labels = torch.tensor([[*text, *[-100] * (longest - len(text))] for text in texts])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+    for step in range(100):
+        batch = torch.arange(step * 16, step * 16 + 16) % len(texts)
+        model(input_ids=tokens[batch], labels=labels[batch]).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()

@@ -125,7 +125,8 @@ class NewRows:
             kind=KIND,
             prompt_id=wish.template.name,
             seed=wish.seed,
-            parent_ids=tuple(each.row.id for each in wish.examples[: ready.num_examples]),
+            # The text is the first example's, shown as one or not.
+            parent_ids=tuple(each.row.id for each in wish.examples[: max(ready.num_examples, bool(wish.context))]),
             about={**self.about, **topic, **notes},
         )
 

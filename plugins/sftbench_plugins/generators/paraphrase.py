@@ -106,14 +106,15 @@ class Paraphrase(Settings):
     def _by_rule(self, parents: Parents, seed: int, harvest: Harvest) -> Iterator[list[Attempt]]:
         """A parent's first rewriting is its new row, the next ones are its paraphrases."""
         waiting = tasks(self.share, self.paraphrases_per_source)
+        # When the parents begin again, the next rewritings of each are taken.
+        each = 1 + (self.paraphrases_per_source if self.share else 0)
         while True:
             now = list(islice(waiting, harvest.batch_size()))
             found = parents.take([task.source for task in now])
             batch: list[Attempt] = []
             for task, parent in zip(now, found, strict=True):
                 kind = "paraphrase" if task.copy else "new"
-                # Round after round of the parents, the next rewritings.
-                which = task.copy + (task.source // len(parents)) * (self.paraphrases_per_source + 1)
+                which = task.copy + (task.source // len(parents)) * each
                 made = rewriting.rewritings(parent.question, draws(seed, "rewriting", parent.row.id))
                 rewritten = next(islice(made, which, None), None)
                 if rewritten is None:

@@ -126,7 +126,7 @@ def rewritings(question: str, rng: random.Random) -> Iterator[Rewriting]:
     seen = {question}
     for (order, text), reword, (frame, form) in forms:
         worded = _reworded(text) if reword else text
-        if (reword and worded == text) or (frame in ("after", "order") and order != "as it stands"):
+        if (reword and worded == text) or (frame not in ("framed", "plain") and order != "as it stands"):
             continue
         text = _capital(form.format(low=_low(worded), as_is=worded))
         if text not in seen:
@@ -148,7 +148,7 @@ def _orders(question: str) -> list[tuple[str, str]]:
     orders = [("as it stands", question)]
     if found and kind_of(question) != "other":
         stop = "?" if kind_of(question) == "question" else "."
-        orders.append(("data first", f"{_capital(found['data'])}. {found['head']}{stop}"))
+        orders.append(("data first", f"Given this: {found['data']}. {found['head']}{stop}"))
     return orders
 
 

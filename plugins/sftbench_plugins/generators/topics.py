@@ -81,7 +81,7 @@ class Topics(LocalSettings):
             num_examples=self.num_examples, temperature=self.temperature, about={"level": self.level},
         )  # fmt: skip
         numbers = count()
-        while True:
+        while found:
             now = list(islice(numbers, harvest.batch_size()))
             yield rows.made(now, [found[number % len(found)] for number in now])
 
@@ -114,7 +114,7 @@ class Topics(LocalSettings):
         found = self._phrases(parents, desk)
         self._tell(harvest, [phrase.text for phrase in found])
         numbers = count()
-        while True:
+        while found:
             now = list(islice(numbers, harvest.batch_size()))
             begun = [self._begun(number, found[number % len(found)], parents, models, desk.seed) for number in now]
             harvest.notes.update("examples_dropped" for each in begun for _ in range(each.num_dropped))
