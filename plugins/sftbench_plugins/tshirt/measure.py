@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from sftbench import Json, Scores
 from sftbench_plugins.tshirt.copies import Losses, differences, ifd, selective_ifd, spread, without_empty
 from sftbench_plugins.tshirt.threshold import DeltaFile
+
+if TYPE_CHECKING:
+    from sftbench_plugins.tshirt.reading import Reading
 
 _COLUMNS = ("std_sifd", "mean_noisy_ifd", "std_noisy_ifd", "ifd_clean", "num_kept")
 
@@ -38,6 +41,19 @@ class Stock:
         """Take a row out."""
         self.reasons[position] = reason
         self.num_tokens[position] = 0
+
+
+def take_stock(readings: Iterable[Reading], *, num_rows: int) -> Stock:
+    """What there is to be measured, from the rows of a pool in order."""
+    stock = Stock(num_tokens=np.zeros(num_rows, dtype=np.int64))
+    for position, reading in enumerate(readings):
+        if reading.pair is not None:
+            stock.num_tokens[position] = reading.pair.num_shared
+        if reading.reason is not None:
+            stock.reasons[position] = reading.reason
+        if reading.note is not None:
+            stock.notes[position] = reading.note
+    return stock
 
 
 class Measured(NamedTuple):

@@ -27,18 +27,21 @@ class Source(Protocol):
 
 
 class PerRow:
-    """A generator for each row, seeded by the run's seed and the row's id: independent of order and of sharding."""
+    """A generator for each row, seeded by the run's seed and the row's id: independent of order and of sharding.
 
-    def __init__(self, *, seed: int, num_draws: int, dtype: torch.dtype) -> None:
-        self.num_copies = num_draws
-        self._seed, self._dtype = seed, dtype
+    Draws come one after another, so that those from number `first` on are the same whoever made the others.
+    """
+
+    def __init__(self, *, seed: int, num_draws: int, dtype: torch.dtype, first: int = 0) -> None:
+        self.num_copies = num_draws - first
+        self._seed, self._dtype, self._first = seed, dtype, first
 
     def uniform(self, reading: Reading, *, num_tokens: int, width: int) -> torch.Tensor:
         """Numbers that depend on seed, id and shape only."""
         digest = hashlib.blake2b(f"{self._seed}|{reading.row_id}".encode(), digest_size=7).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "big"))
-        drawn = torch.empty((self.num_copies, num_tokens, width), dtype=self._dtype)
-        return drawn.uniform_(-1, 1, generator=generator)
+        drawn = torch.empty((self._first + self.num_copies, num_tokens, width), dtype=self._dtype)
+        return drawn.uniform_(-1, 1, generator=generator)[self._first :]
 
     def skip(self, reading: Reading, *, width: int) -> None:
         """Nothing: no other row depends on this one."""

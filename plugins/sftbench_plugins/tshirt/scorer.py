@@ -11,7 +11,7 @@ import numpy as np
 from sftbench import Desk, Needs, PassRequest, Pool, Scores, UsageError, param
 from sftbench_plugins.tshirt.clean import CleanPasses
 from sftbench_plugins.tshirt.copies import Losses, ifd
-from sftbench_plugins.tshirt.measure import Measured, Rule, Stock, measure
+from sftbench_plugins.tshirt.measure import Measured, Rule, Stock, measure, take_stock
 
 if TYPE_CHECKING:
     from sftbench import LanguageModel
@@ -56,6 +56,11 @@ class TShirt:
             language_models=() if self.clean_only else ("scoring",),
         )
 
+    @property
+    def passes_over_pool(self) -> float:
+        """Every copy with the prompt and, shorter, without it; the authors' code makes its clean copy itself."""
+        return 0.0 if self.clean_only else 2.0 * (self.num_draws + (self.mode == "official"))
+
     def score(self, pool: Pool, desk: Desk) -> Scores:
         """Mean S-IFD per row; columns `std_sifd`, `mean_noisy_ifd`, `ifd_clean`, `num_tokens`, `num_kept`."""
         if len(set(pool.ids)) < len(pool):
@@ -67,7 +72,7 @@ class TShirt:
             return measure(clean.stream(stock), stock, rule, num_copies=1, folder=desk.scratch)
         name = ("bfloat16" if rule.as_authors else "float32") if self.dtype == "auto" else self.dtype
         model = desk.language_model("scoring", dtype=name)
-        stock = _take_stock(self._readings(pool, model), num_rows=len(pool))
+        stock = take_stock(self._readings(pool, model), num_rows=len(pool))
         desk.log(
             f"T-SHIRT: {np.count_nonzero(stock.num_tokens)} of {len(pool)} rows, {self.num_draws} noisy copies each"
         )
@@ -102,15 +107,3 @@ class TShirt:
 
         make = AuthorsStream if self.mode == "official" else PerRow
         return make(seed=seed, num_draws=self.num_draws, dtype=model.model.dtype)
-
-
-def _take_stock(readings: Iterator[Reading], *, num_rows: int) -> Stock:
-    stock = Stock(num_tokens=np.zeros(num_rows, dtype=np.int64))
-    for position, reading in enumerate(readings):
-        if reading.pair is not None:
-            stock.num_tokens[position] = reading.pair.num_shared
-        if reading.reason is not None:
-            stock.reasons[position] = reading.reason
-        if reading.note is not None:
-            stock.notes[position] = reading.note
-    return stock

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from sftbench import Allowance
 
 FloatArray = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.int64]
@@ -49,3 +53,20 @@ def steadiest(std_sifd: FloatArray, survivors: IndexArray) -> IndexArray:
 def num_within(costs: FloatArray, *, cap: float) -> int:
     """How many of the first rows fit, by their costs in order, into `cap`."""
     return int(np.searchsorted(np.cumsum(costs), cap * (1 + 1e-12), side="right"))
+
+
+class Stages(NamedTuple):
+    """What the two stages leave, as positions: `first` best mean first, `chosen` steadiest first."""
+
+    num_eligible: int
+    first: IndexArray
+    chosen: IndexArray
+
+
+def hierarchical(
+    mean_sifd: FloatArray, std_sifd: FloatArray, mean_ifd: FloatArray, *, allowance: Allowance, gamma: float
+) -> Stages:
+    """The whole choice (paper, sec. 3.2): eligible rows, gamma budgets of them by mean, one of these by steadiness."""
+    ranked = best_by_mean(mean_sifd, eligible(mean_sifd, mean_ifd))
+    first = ranked[: num_within(allowance.row_costs[ranked], cap=gamma * allowance.cap)]
+    return Stages(len(ranked), first, allowance.fit(steadiest(std_sifd, first)))

@@ -61,6 +61,7 @@ class StandInDesk:
 
     @contextmanager
     def progress(self, total: int, unit: str) -> Iterator[Count]:
+        self.count = Count()
         yield self.count
         assert self.count.total == total
 

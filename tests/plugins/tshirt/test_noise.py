@@ -42,6 +42,16 @@ def test_the_lone_response_has_the_noise_of_its_place_in_the_whole(make: Any, ma
     torch.testing.assert_close(alone, whole[:, 4:], rtol=0, atol=0)
 
 
+def test_draws_from_a_later_one_on_are_those_of_all_draws(make_tokenizer: Any) -> None:
+    given = readings(make_tokenizer(), ["abcd", "xyz"])
+    every, some = (
+        draws(PairedNoise(PerRow(seed=1, num_draws=last, dtype=torch.float32, first=first), alpha=5.0), given)
+        for first, last in ((0, 9), (4, 7))
+    )
+    for whole, part in zip(every, some, strict=True):
+        torch.testing.assert_close(part, whole[4:7], rtol=0, atol=0)
+
+
 def test_the_noise_is_uniform_within_the_scale_of_the_whole_length(make_tokenizer: Any) -> None:
     noise = PairedNoise(PerRow(seed=1, num_draws=2000, dtype=torch.float32), alpha=5.0)
     whole, _ = draws(noise, readings(make_tokenizer(), ["abcd"]))
