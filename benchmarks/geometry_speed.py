@@ -136,7 +136,7 @@ def main() -> None:
     asked = parser.parse_args()
     make = (lambda count: from_file(asked.embeddings, count)) if asked.embeddings else made_up
     vectors = make(asked.rows)
-    similar = np.concatenate([np.sort(vectors[at : at + 1] @ vectors.T)[:, -2] for at in range(0, 500)])
+    similar = np.concatenate([np.sort(vectors[at : at + 1] @ vectors.T)[:, -2] for at in range(500)])
     nearest = ", ".join(f"{each:.2f}" for each in np.quantile(similar, [0.1, 0.5, 0.9]))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {device}")

@@ -44,7 +44,7 @@ def canvas(width: float, height: float, *, num: int = 1) -> Iterator[tuple[Figur
     import matplotlib
     from matplotlib.figure import Figure
 
-    style = {
+    style: dict[Any, Any] = {
         "svg.hashsalt": "sftbench", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.6, "axes.axisbelow": True,
         "legend.frameon": False, "axes.titlesize": 10,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ def fit_line(x: npt.ArrayLike, y: npt.ArrayLike) -> Line:
     xs, ys = xs[finite], ys[finite]
     n = len(xs)
     mean_x, mean_y = (float(each.mean()) if n else math.nan for each in (xs, ys))
-    nothing = {"num": n, "x_mean": mean_x, "y_mean": mean_y}
+    nothing: dict[str, Any] = {"num": n, "x_mean": mean_x, "y_mean": mean_y}
     if n < 3:
         return Line(**nothing, note=TOO_FEW)
     xs, ys = xs - mean_x, ys - mean_y

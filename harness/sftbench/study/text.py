@@ -140,7 +140,7 @@ def _published(published: Published) -> str:
         mean = NOTHING if row.printed is None else f"{row.printed:.2f}"
         if row.flag == "E!":
             mean = f"~~{row.printed:.2f}~~ {row.mean:.2f}"
-        flag = "" if row.flag == "ok" else row.flag
+        flag: str = "" if row.flag == "ok" else row.flag
         flag += f" ({row.note})" if row.note else ""
         lines.append([name, *(f"{value:g}" for value in row.values), *([mean] if has_mean else []), flag])
     return f"{published.citation} ({table.unit}).\n\n" + _table(head, lines)

@@ -99,9 +99,7 @@ def ranking(values: npt.NDArray[np.float64], labels: Rows, *, num_each: int) -> 
     return ranked, ranked[best]
 
 
-def fitting(
-    ranked: Rows, representatives: Rows, costs: npt.NDArray[np.float64], cap: float
-) -> tuple[int, Rows]:
+def fitting(ranked: Rows, representatives: Rows, costs: npt.NDArray[np.float64], cap: float) -> tuple[int, Rows]:
     """How many rows by score fit beside the representatives, and the best of these where not all fit themselves."""
     room = cap * (1 + 1e-12)
     kept = representatives[np.cumsum(costs[representatives]) <= room]

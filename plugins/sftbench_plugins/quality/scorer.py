@@ -32,7 +32,8 @@ class Quality:
         STAND_IN, "folder of a sequence-classification model (reward or quality), or perplexity, the stand-in"
     )
     form: Literal["pair", "labelled"] = param(
-        "pair", "what it reads: question and answer, or one text with Instruction:, Input: and Response: before its parts"
+        "pair",
+        "what it reads: question and answer, or one text with Instruction:, Input: and Response: before its parts",
     )
     turns: Literal["first", "last", "all"] = param("all", "exchanges of a conversation that it reads")
     overlong: Literal["refuse", "truncate"] = param("refuse", "texts beyond what it reads: no score, or cut")

@@ -54,10 +54,14 @@ def test_levels_share_their_new_rows_and_their_paraphrases(generate, does_as_tol
     """A sweep needs the most varied set and one bank of paraphrases."""
     most, some = (generate(Paraphrase(level=level), tasks, reply=does_as_told) for level in (6, 3))
     questions = {row.prompt for row in most.rows}
-    assert all(row.prompt in questions for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "new")
+    assert all(
+        row.prompt in questions for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "new"
+    )
     less = generate(Paraphrase(level=1), tasks, reply=does_as_told)
     bank = {row.prompt for row, told in zip(less.rows, less.lineages, strict=True) if told["kind"] == "paraphrase"}
-    assert {row.prompt for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "paraphrase"} <= bank
+    assert {
+        row.prompt for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "paraphrase"
+    } <= bank
 
 
 def test_by_rules_the_response_and_the_input_stay(generate, trees):
@@ -148,5 +152,5 @@ def test_a_paraphrase_of_a_row_that_failed_is_rejected_without_asking(generate):
 
 @pytest.mark.parametrize("wrong", [{"level": 7}, {"level": -1}, {"replaced_share": 1.0}, {"paraphrases_per_source": 0}])
 def test_levels_and_shares_that_do_not_exist_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|at least"):
+    with pytest.raises(ValueError, match=r"expected|at least"):
         Paraphrase(**wrong)

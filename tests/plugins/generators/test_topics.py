@@ -59,8 +59,6 @@ def test_a_model_that_names_no_topics_leaves_no_rows(generate):
     assert made.report["num_topics"] == 0
 
 
-
-
 @pytest.mark.slow
 def test_without_a_language_model_distinct_5_rises_from_level_to_level(generate, tasks, small_model):
     values = []
@@ -102,5 +100,5 @@ def test_a_model_is_warmed_up_only_where_it_stands_in():
 
 @pytest.mark.parametrize("wrong", [{"level": 9}, {"num_topics": 0}, {"num_examples": 0}, {"stand_in_top_p": 0.0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|at least"):
+    with pytest.raises(ValueError, match=r"expected|at least"):
         Topics(**wrong)
