@@ -40,7 +40,9 @@ def test_a_tiny_temperature_is_the_likeliest():
     assert Drawn(temperature=1e-4, seeds=range(50))(logits, range(50), 0) == Likeliest()(logits, range(50), 0)
 
 
-@pytest.mark.parametrize("wrong", [{"temperature": 0.0}, {"temperature": 1.0, "top_p": 0.0}, {"temperature": 1.0, "top_p": 2.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": 0.0}, {"temperature": 1.0, "top_p": 0.0}, {"temperature": 1.0, "top_p": 2.0}]
+)
 def test_what_cannot_be_drawn_from_is_refused(wrong):
     with pytest.raises(ValueError, match="expected"):
         Drawn(seeds=(), **wrong)
@@ -78,9 +80,12 @@ def test_greedy_texts_are_those_of_generate_greedy(language_model, make_row):
 
 def test_a_text_ends_before_the_first_stop_text(llama):
     engine = llama()
-    whole = [each.text for each in continue_texts(engine, PROMPTS, max_new_tokens=30, temperature=1.0, seeds=range(8))]
+    drawn = {"max_new_tokens": 30, "temperature": 1.0, "seeds": range(8)}
+    whole = [each.text for each in continue_texts(engine, PROMPTS, **drawn)]
     for stop in ({text[4:6] for text in whole} | {text[9:10] for text in whole}) - {""}:
-        found = continue_texts(engine, PROMPTS, max_new_tokens=30, temperature=1.0, seeds=range(8), stop=(stop, "never"))
+        found = continue_texts(
+            engine, PROMPTS, max_new_tokens=30, temperature=1.0, seeds=range(8), stop=(stop, "never")
+        )
         for text, each in zip(whole, found, strict=True):
             assert each.text == text.partition(stop)[0]
             assert each.ended or stop not in text
@@ -103,7 +108,9 @@ def test_a_bos_stands_first_once_and_special_tokens_count_as_such(llama, make_to
     plain, written = raw_tokens(engine, ["ab", "<s>ab"], max_new_tokens=4)
     assert plain == written
     assert plain[0] == 259
-    assert raw_tokens(engine, ["<|turn|>a"], max_new_tokens=4)[0][1] == engine.tokenizer.convert_tokens_to_ids("<|turn|>")
+    assert raw_tokens(engine, ["<|turn|>a"], max_new_tokens=4)[0][1] == engine.tokenizer.convert_tokens_to_ids(
+        "<|turn|>"
+    )
 
 
 def test_a_long_prompt_loses_its_beginning(llama, caplog):

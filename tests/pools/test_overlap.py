@@ -9,7 +9,11 @@ from sftbench.rooms import Message, Row
 
 THIRTEEN = "a b c d e f g h i j k l m"
 POOL = [("Name a tree.", "An elm."), (f"{THIRTEEN} and more", "Yes.")]
-HELDOUT = [(f"Long question: {THIRTEEN} end", "x"), ("Short question?", "one two"), ("Q", " ".join(map(str, range(20))))]
+HELDOUT = [
+    (f"Long question: {THIRTEEN} end", "x"),
+    ("Short question?", "one two"),
+    ("Q", " ".join(map(str, range(20)))),
+]
 
 
 def row(asked, answer, system=None):

@@ -166,7 +166,11 @@ def alpaca_rows(count: int = 40, *, inputs: bool = False) -> list[dict[str, Any]
         tree, row = TREES[at % len(TREES)], {"id": f"r{at}"}
         if inputs and at % 5 == 4:
             text = f"In garden {at} the {tree} was planted in 19{at:02d} by the gardener of the old school."
-            row |= {"instruction": f"When was the {tree} of garden {at} planted?", "input": text, "output": f"19{at:02d}"}
+            row |= {
+                "instruction": f"When was the {tree} of garden {at} planted?",
+                "input": text,
+                "output": f"19{at:02d}",
+            }
         else:
             row |= {
                 "instruction": f"Describe the leaves of the {tree} tree number {at}.",

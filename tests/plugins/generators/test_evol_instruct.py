@@ -40,7 +40,7 @@ def test_the_share_of_breadth_can_be_chosen():
     part = EvolInstruct(breadth_share=0.75)
     counts = Counter(part.operator(chain, 1, 3) for chain in range(4000))
     assert counts["breadth"] / 4000 == pytest.approx(0.75, abs=0.03)
-    assert set(EvolInstruct(breadth_share=0.0).operator(chain, 1, 0) for chain in range(200)) == set(METHODS)
+    assert {EvolInstruct(breadth_share=0.0).operator(chain, 1, 0) for chain in range(200)} == set(METHODS)
 
 
 def chained(request, said):

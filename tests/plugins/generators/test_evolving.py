@@ -90,9 +90,11 @@ def test_no_rule_is_taken_twice_and_they_come_to_an_end(operator):
 def test_a_planted_defect_is_found_again_where_the_response_has_moved():
     other = parent_of(
         Row(
-            id="b", messages=(Message(role="user", content="Say."), Message(role="assistant", content="right wrong")),
-            planted="wrong_answer", planted_spans=((6, 11),),
-        )  # fmt: skip
+            id="b",
+            messages=(Message(role="user", content="Say."), Message(role="assistant", content="right wrong")),
+            planted="wrong_answer",
+            planted_spans=((6, 11),),
+        )
     )
     now = Evolved(question="Tell me.", answer="a bad word", planted_spans=((2, 5),))
     joined, _ = evolved(now, "join", random.Random(0), other=other, words=())

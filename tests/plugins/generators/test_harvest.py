@@ -210,7 +210,7 @@ def test_rows_without_instruction_or_response_are_no_parents_and_are_counted(gen
 
 def test_a_pool_without_parents_is_refused_with_the_reasons(generate, trees):
     rows = [{**each, "output": ""} for each in trees(3)]
-    with pytest.raises(SftbenchError, match="no row of the pool can be a parent.*'empty_response': 3"):
+    with pytest.raises(SftbenchError, match=r"no row of the pool can be a parent.*'empty_response': 3"):
         generate(PART, rows, reply=fresh)
 
 

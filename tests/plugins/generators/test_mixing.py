@@ -78,7 +78,7 @@ def test_another_seed_draws_other_real_rows():
     ],
 )  # fmt: skip
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|num_real|cosine"):
+    with pytest.raises(ValueError, match=r"expected|num_real|cosine"):
         Settings(**wrong)
 
 

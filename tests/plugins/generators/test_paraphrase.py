@@ -21,6 +21,10 @@ def kinds(made):
     return Counter(told["kind"] for told in made.lineages)
 
 
+def prompts(made, kind):
+    return {row.prompt for row, told in zip(made.rows, made.lineages, strict=True) if told["kind"] == kind}
+
+
 @pytest.mark.parametrize("share", [*REPLACED_GRID, 0.5, 1 / 3])
 @pytest.mark.parametrize("per_source", [1, 3, 10])
 def test_any_beginning_has_the_share_of_paraphrases_and_every_source_its_number(share, per_source):
@@ -54,10 +58,14 @@ def test_levels_share_their_new_rows_and_their_paraphrases(generate, does_as_tol
     """A sweep needs the most varied set and one bank of paraphrases."""
     most, some = (generate(Paraphrase(level=level), tasks, reply=does_as_told) for level in (6, 3))
     questions = {row.prompt for row in most.rows}
-    assert all(row.prompt in questions for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "new")
+    assert all(
+        row.prompt in questions for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "new"
+    )
     less = generate(Paraphrase(level=1), tasks, reply=does_as_told)
     bank = {row.prompt for row, told in zip(less.rows, less.lineages, strict=True) if told["kind"] == "paraphrase"}
-    assert {row.prompt for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "paraphrase"} <= bank
+    assert {
+        row.prompt for row, told in zip(some.rows, some.lineages, strict=True) if told["kind"] == "paraphrase"
+    } <= bank
 
 
 def test_by_rules_the_response_and_the_input_stay(generate, trees):
@@ -148,5 +156,5 @@ def test_a_paraphrase_of_a_row_that_failed_is_rejected_without_asking(generate):
 
 @pytest.mark.parametrize("wrong", [{"level": 7}, {"level": -1}, {"replaced_share": 1.0}, {"paraphrases_per_source": 0}])
 def test_levels_and_shares_that_do_not_exist_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|at least"):
+    with pytest.raises(ValueError, match=r"expected|at least"):
         Paraphrase(**wrong)

@@ -108,5 +108,5 @@ def test_words_are_compared_with_those_that_share_any():
 
 @pytest.mark.parametrize("wrong", [{"level": 8}, {"num_personas": 0}, {"num_examples": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|at least"):
+    with pytest.raises(ValueError, match=r"expected|at least"):
         PersonaDriven(**wrong)

@@ -54,10 +54,15 @@ def test_an_opening_ends_with_the_phrase_and_leaves_something_to_say(parents):
 
 
 def test_no_more_phrases_than_wanted(parents):
-    assert len(key_phrases(parents("One tall green alder stands alone here", "Two old oaks fall down now"), max_phrases=2)) == 2
+    assert (
+        len(key_phrases(parents("One tall green alder stands alone here", "Two old oaks fall down now"), max_phrases=2))
+        == 2
+    )
 
 
 def test_usual_words_come_from_responses(make_pool):
-    rows = [{"instruction": "x", "output": "The gardener waters flowers"}] * 3 + [{"instruction": "x", "output": "rare"}]
+    rows = [{"instruction": "x", "output": "The gardener waters flowers"}] * 3 + [
+        {"instruction": "x", "output": "rare"}
+    ]
     pool = make_pool([{"id": str(at), **row} for at, row in enumerate(rows)])
     assert pool_words(pool, most=3) == ["flowers", "gardener", "waters"]

@@ -69,10 +69,13 @@ def test_eight_tasks_are_shown_of_which_two_were_made_before(generate, does_as_t
 def test_every_task_differs_from_all_real_ones_and_from_those_before(generate, said, trees):
     def reply(request):
         if "tasks number" in said(request):
-            return "\n".join(
-                f"{at}. Describe the leaves of the {word} tree number {request.seed % 1000}."
-                for at, word in enumerate(("elm", "palm", "kauri"), start=9)
-            ) + f"\n12. Count w{request.seed} from x{request.seed} to y{request.seed}\n13. Say"
+            return (
+                "\n".join(
+                    f"{at}. Describe the leaves of the {word} tree number {request.seed % 1000}."
+                    for at, word in enumerate(("elm", "palm", "kauri"), start=9)
+                )
+                + f"\n12. Count w{request.seed} from x{request.seed} to y{request.seed}\n13. Say"
+            )
         return json.dumps({"classification": False, "input": "", "output": f"Answer {request.seed}."})
 
     made = generate(SelfInstruct(num_rows=12), reply=reply)
@@ -87,9 +90,7 @@ def test_classification_tasks_are_worked_out_from_the_label(generate, does_as_to
     by_kind = {told["instance"] for told in made.lineages}
     assert by_kind == {"instance-output-first@1", "instance-input-first@1"}
     labels_first = made.desk.language.prompts("Choose one of its possible labels")
-    classified = {
-        told for told in map(said, labels_first) if told
-    }
+    classified = {told for told in map(said, labels_first) if told}
     for row, told in zip(made.rows, made.lineages, strict=True):
         assert any(row.prompt in text for text in classified) == (told["instance"] == "instance-output-first@1")
 
@@ -133,5 +134,5 @@ def test_without_a_language_model_lists_are_continued(generate, tasks, small_mod
 
 @pytest.mark.parametrize("wrong", [{"num_machine": 8}, {"rouge": 0.0}, {"num_seeds": 0}])
 def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected|must be"):
+    with pytest.raises(ValueError, match=r"expected|must be"):
         SelfInstruct(**wrong)
