@@ -80,7 +80,8 @@ def test_greedy_texts_are_those_of_generate_greedy(language_model, make_row):
 
 def test_a_text_ends_before_the_first_stop_text(llama):
     engine = llama()
-    whole = [each.text for each in continue_texts(engine, PROMPTS, max_new_tokens=30, temperature=1.0, seeds=range(8))]
+    drawn = {"max_new_tokens": 30, "temperature": 1.0, "seeds": range(8)}
+    whole = [each.text for each in continue_texts(engine, PROMPTS, **drawn)]
     for stop in ({text[4:6] for text in whole} | {text[9:10] for text in whole}) - {""}:
         found = continue_texts(
             engine, PROMPTS, max_new_tokens=30, temperature=1.0, seeds=range(8), stop=(stop, "never")

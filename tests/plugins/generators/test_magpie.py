@@ -41,7 +41,7 @@ def test_a_model_of_no_known_family_is_refused_with_the_way_out(generate, does_a
 
 def test_every_family_has_what_it_needs():
     for name, told in families().items():
-        assert all(told[each] for each in ("names", "plain", "stop")), name
+        assert all(told[piece] for piece in ("names", "plain", "stop")), name
         assert "$system" in told.get("with_system", "$system")
 
 

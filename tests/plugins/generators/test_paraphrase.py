@@ -21,6 +21,10 @@ def kinds(made):
     return Counter(told["kind"] for told in made.lineages)
 
 
+def prompts(made, kind):
+    return {row.prompt for row, told in zip(made.rows, made.lineages, strict=True) if told["kind"] == kind}
+
+
 @pytest.mark.parametrize("share", [*REPLACED_GRID, 0.5, 1 / 3])
 @pytest.mark.parametrize("per_source", [1, 3, 10])
 def test_any_beginning_has_the_share_of_paraphrases_and_every_source_its_number(share, per_source):
