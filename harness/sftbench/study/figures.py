@@ -39,20 +39,19 @@ def require_drawing() -> None:
 
 
 @contextmanager
-def canvas(width: float, height: float, *, num: int = 1) -> Iterator[tuple[Figure, Any]]:
-    """An empty figure with `num` plots side by side, drawn without any global state."""
+def canvas(width: float, height: float, *, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[Any]:
+    """An empty figure and its plots [rows, columns], drawn without any global state."""
     import matplotlib
     from matplotlib.figure import Figure
 
     style: dict[Any, Any] = {
         "svg.hashsalt": "sftbench", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False,
         "axes.grid": True, "grid.color": "#e4e4e4", "grid.linewidth": 0.6, "axes.axisbelow": True,
-        "legend.frameon": False, "axes.titlesize": 10,
+        "legend.frameon": False, "axes.titlesize": 9, "savefig.bbox": "tight", "savefig.pad_inches": 0.05,
     }  # fmt: skip
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
-        plots = figure.subplots(1, num, squeeze=False)[0]
-        yield figure, plots if num > 1 else plots[0]
+        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[str]:
@@ -66,29 +65,29 @@ def save(figure: Figure, folder: Path, name: str) -> list[str]:
 def draw_regression(
     axis: Axis, performance: Performance, trials: Sequence[Trial], lines: Mapping[str, Line], out: Path, name: str
 ) -> list[str]:
-    """Every trial as a mark, the line of each series with its one-sigma band; trials off the axis as a grey line."""
-    with canvas(6.6, 4.4) as (figure, plot):
+    """A plot per series: its trials, their line with a band of one standard deviation, and what has no place on the
+    axis (a random choice) as a grey line."""
+    columns = min(3, len(lines))
+    rows = -(-len(lines) // columns)
+    size = {"width": 0.8 + 2.75 * columns, "height": 0.9 + 2.35 * rows}
+    with canvas(**size, rows=rows, columns=columns, sharex=True, sharey=True) as (figure, plots):
         for number, (series, line) in enumerate(lines.items()):
+            plot = plots[number // columns, number % columns]
             mine = [each for each in trials if each.series == series and each.x is not None]
             xs = np.array([each.x for each in mine], dtype=np.float64)
             ys = np.array([each.performance[performance.metric] for each in mine])
-            look = _look(number)
-            plot.plot(xs, ys, look["marker"], color=look["color"], markersize=4, alpha=0.75, markeredgewidth=0)
+            plot.plot(xs, ys, "o", color=COLOURS[0], markersize=4, alpha=0.75, markeredgewidth=0)
             if np.isfinite(line.slope) and len(xs):
                 at = np.linspace(xs.min(), xs.max(), 60)
-                plot.plot(at, line.at(at), color=look["color"], linestyle=look["linestyle"])
-                plot.fill_between(
-                    at, line.at(at) - line.band(at), line.at(at) + line.band(at), color=look["color"], alpha=0.15,
-                    linewidth=0,
-                )  # fmt: skip
-            plot.plot(
-                [], [], look["marker"], color=look["color"], linestyle=look["linestyle"], markersize=4,
-                label=f"{series}: {_slope(line, axis)}",
-            )  # fmt: skip
-        _references(plot, trials, performance)
-        plot.set_xlabel(axis.label)
-        plot.set_ylabel(f"{performance.label} ({performance.unit})")
-        figure.legend(loc="outside lower center", ncols=1, fontsize=8)
+                middle, reach = line.at(at), line.band(at)
+                plot.plot(at, middle, color=COLOURS[1], linewidth=1.6)
+                plot.fill_between(at, middle - reach, middle + reach, color=COLOURS[1], alpha=0.2, linewidth=0)
+            _references(plot, trials, performance)
+            plot.set_title(f"{series}\n{_slope(line, axis)}", fontsize=8)
+        for plot in plots.ravel()[len(lines) :]:
+            plot.set_visible(False)
+        figure.supxlabel(axis.label, fontsize=9)
+        figure.supylabel(f"{performance.label} ({performance.unit})", fontsize=9)
         return save(figure, out, name)
 
 
@@ -98,24 +97,24 @@ def draw_sweep(
 ) -> list[str]:  # fmt: skip
     """Means with 95 % intervals along the axis, a line per series; `places` gives x by label and budget."""
     assert study.x is not None
-    with canvas(6.6, 4.4) as (figure, plot):
+    xs = np.array(sorted(set(places.values())))
+    is_wide = len(xs) > 2 and xs[0] > 0 and xs[-1] / xs[0] >= 8
+    with canvas(6.6, 4.4) as (figure, ((plot,),)):
         mine = [each for each in estimates if each.metric == performance.metric]
-        named = list(dict.fromkeys(each.series for each in mine))
+        named = list(dict.fromkeys(each.series for each in mine if (each.label, each.budget) in places))
         for number, series in enumerate(named):
             points = sorted(
                 (places[each.label, each.budget], each.estimate)
                 for each in mine
                 if each.series == series and (each.label, each.budget) in places
             )
-            if points:
-                look = _look(number)
-                xs = np.array([x for x, _ in points])
-                # Lines that lie on each other are moved apart by less than a mark.
-                shift = (number - (len(named) - 1) / 2) * 0.004 * np.ptp([*places.values()])
-                _with_intervals(plot, xs + shift, [each for _, each in points], series, look)
+            # Marks that would lie on each other are moved apart by less than their size.
+            shift = 0.012 * (number - (len(named) - 1) / 2)
+            at = np.array([x for x, _ in points])
+            at = at * 2 ** (shift * np.log2(xs[-1] / xs[0])) if is_wide else at + shift * np.ptp(xs)
+            _with_intervals(plot, at, [each for _, each in points], series, _look(number))
         _estimated_references(plot, mine, places)
-        xs = np.array(sorted(set(places.values())))
-        if len(xs) > 2 and xs[0] > 0 and xs[-1] / xs[0] >= 8:
+        if is_wide:
             plot.set_xscale("log", base=2)
             plot.set_xticks(xs, [f"{x:g}" for x in xs])
             plot.minorticks_off()
@@ -136,8 +135,7 @@ def draw_ablation(
     """
     mine = [each for each in estimates if each.metric == performance.metric and each.difference is not None]
     rows = list(dict.fromkeys(each.series for each in mine))
-    with canvas(8.2, 1.6 + 0.32 * max(len(rows), 2), num=2) as (figure, plots):
-        left, right = plots
+    with canvas(8.2, 1.6 + 0.32 * max(len(rows), 2), columns=2) as (figure, ((left, right),)):
         for row, series in enumerate(rows):
             (found,) = [each for each in mine if each.series == series][:1]
             difference = found.difference
@@ -147,16 +145,17 @@ def draw_ablation(
             left.plot([difference.mean], [row], "o", color=COLOURS[0], markersize=5)
             if series in published:
                 right.plot([published[series]], [row], "D", color=COLOURS[1], markersize=5)
-        for plot in plots:
+        for plot in (left, right):
             plot.axvline(0, color=GREY, linewidth=0.9)
             plot.set_ylim(len(rows) - 0.5, -0.5)
             plot.grid(axis="y", visible=False)
+            plot.margins(x=0.08)
         left.set_yticks(range(len(rows)), rows)
         right.set_yticks(range(len(rows)), [""] * len(rows))
         left.set_title(f"measured: {performance.label}")
-        left.set_xlabel(f"difference to {study.compare_with} ({performance.unit}), 95 % interval")
+        left.set_xlabel(f"difference to '{study.compare_with}' ({performance.unit}), 95 % interval")
         right.set_title("published (another model, pool and metric)")
-        right.set_xlabel(f"difference to {study.compare_with} (points)")
+        right.set_xlabel(f"difference to '{study.compare_with}' (points)")
         return save(figure, out, name)
 
 
@@ -171,7 +170,7 @@ def draw_correlations(
         row, column = names.index(each.second), names.index(each.first)
         values[row, column] = each.r
         clear[row, column] = each.low > 0 or each.high < 0
-    with canvas(2.4 + 0.52 * size, 1.9 + 0.46 * size) as (figure, plot):
+    with canvas(2.4 + 0.52 * size, 1.9 + 0.46 * size) as (figure, ((plot,),)):
         plot.grid(visible=False)
         image = plot.imshow(np.ma.masked_invalid(values), cmap="RdBu_r", vmin=-1, vmax=1)
         for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
@@ -208,7 +207,11 @@ def _with_intervals(plot: Axes, xs: Any, estimates: Sequence[Any], label: str, l
 def _references(plot: Axes, trials: Sequence[Trial], performance: Performance) -> None:
     for series in dict.fromkeys(each.series for each in trials if each.x is None):
         values = [each.performance[performance.metric] for each in trials if each.series == series and each.x is None]
-        plot.axhline(float(np.mean(values)), color=GREY, linestyle=":", label=f"{series} (mean of {len(values)})")
+        mean = float(np.mean(values))
+        plot.axhline(mean, color=GREY, linestyle=":")
+        plot.annotate(
+            series, (1, mean), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7, color=GREY
+        )
 
 
 def _estimated_references(plot: Axes, estimates: Sequence[Estimated], places: Mapping[tuple[str, str], float]) -> None:
@@ -222,10 +225,10 @@ def _estimated_references(plot: Axes, estimates: Sequence[Estimated], places: Ma
 def _slope(line: Line, axis: Axis) -> str:
     if not np.isfinite(line.slope):
         return f"no line ({line.note})"
-    return (
-        f"slope {line.slope * axis.step:+.3g} ± {line.sd * axis.step:.2g} per {axis.step:g}, "
-        f"P(slope > 0) = {line.p_positive:.2f}"
-    )
+    if line.note:
+        return "the evidence is for no slope"
+    reach = f"{line.slope * axis.step:+.3g} ± {line.sd * axis.step:.2g} per {axis.step:g}"
+    return f"{reach}, P(slope > 0) = {line.p_positive:.2f}"
 
 
 def _short(name: str, component: str) -> str:

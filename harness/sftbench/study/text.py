@@ -92,7 +92,7 @@ def _slopes(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         [
             row["series"], row["budget"], row["metric"], row["unit"], row["num_trials"],
-            f"{_number(row['slope'])} ± {_number(row['posterior_sd'])}" if row["slope"] is not None else row["note"],
+            row["note"] or f"{_number(row['slope'])} ± {_number(row['posterior_sd'])}",
             _number(row["p_slope_positive"]),
             f"{_number(row['least_squares_slope'])} ± {_number(row['least_squares_sd'])}", _cell(row),
         ]
