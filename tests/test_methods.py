@@ -112,7 +112,12 @@ class Academy(Plain):
     lam: float = param(0.7, "weight")
 
 
-PARTS = {"generator": [Maker], "scorer": [Loss], "selector": [Best, Drawn, Nested, Scored], "trainer": [School, Academy]}
+PARTS = {
+    "generator": [Maker],
+    "scorer": [Loss],
+    "selector": [Best, Drawn, Nested, Scored],
+    "trainer": [School, Academy],
+}
 METHODS = [
     Method(name="loss", summary="", scorer=PartUse(name="loss"), selector=PartUse(name="best"),
            fidelity={"official": "exact", "paper": "reconstruction"}),
