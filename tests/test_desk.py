@@ -79,6 +79,10 @@ ASKED = {
     "a model of a recipe": (lambda desk: desk.model_path("reference"), "the model 'reference' .*models"),
     "a tokenizer": (lambda desk: desk.tokenizer("base"), "the model 'base'"),
     "a foreign tokenizer": (lambda desk: desk.tokenizer("own"), "the model 'own'"),
+    "rows of a recipe": (
+        lambda desk: desk.trained_on("reference"),
+        r"what the model 'reference' was trained on .*models",
+    ),
     "a folder": (lambda desk: desk.folder("own"), r"the folder 'own' .*needs\(\)\.folders"),
     "the seed": (lambda desk: desk.seed, "the seed .*deterministic = False"),
     "row lengths": (lambda desk: desk.response_lengths(), r"row lengths .*needs\(\)"),
@@ -292,6 +296,11 @@ def test_what_a_model_does_is_metered(office, material):
     # The last of nine tokens is predicted and predicts nothing.
     assert office.meter.ledger().tokens_forward == 8
     assert office.meter.ledger().flops > 0
+
+
+def test_what_a_model_of_a_recipe_was_trained_on_is_told(office):
+    desk = office.desk(where={"selection:warm": office.selection("c", "a")})
+    assert desk.trained_on("warm").ids == ("c", "a")
 
 
 def test_a_folder_is_the_one_that_was_declared(office, tmp_path):

@@ -265,6 +265,7 @@ def test_a_recipe_that_chooses_by_the_scores_of_its_method_does_not_make_them_ag
     selection = made.steps[only(made, "warmed").selection]
     warm = made.steps[made.steps[selection.parents["model:warm"]].parents["selection"]]
     assert {selection.parents["scores"], warm.parents["scores"]} == scores
+    assert made.steps[selection.where["selection:warm"]] == warm
     assert rooms(made)["model"] == 3
 
 

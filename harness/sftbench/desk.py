@@ -105,6 +105,11 @@ class WorkingDesk:
             return TrainedModel(path=Path(self.step.where["base"]))
         raise self._undeclared(f"the model '{name}'", "needs().language_models, foreign_models or models")
 
+    def trained_on(self, name: str) -> Selection:
+        if f"selection:{name}" not in self.step.where:
+            raise self._undeclared(f"what the model '{name}' was trained on", "needs().models")
+        return shelf.load_selection(self._folder(self.step.where[f"selection:{name}"]))
+
     def folder(self, name: str) -> Path:
         if f"folder:{name}" not in self.step.where:
             raise self._undeclared(f"the folder '{name}'", "needs().folders")

@@ -133,7 +133,7 @@ def check_scores(scores: Scores, num_rows: int, name: str) -> Scores:
     silent = [int(index) for index in np.flatnonzero(np.isnan(values)) if int(index) not in reasons]
     if silent:
         raise ContractError(f"scorer {name} gave no score and no reason for {len(silent)} rows, first at {silent[0]}")
-    unscored = [reason for reason in reasons.values() if reason != "above_cut"]
+    unscored = [reason for reason in reasons.values() if reason not in ("above_cut", "below_cut")]
     if num_rows and len(unscored) > 0.5 * num_rows:
         raise SftbenchError(
             f"scorer {name} could not score {np.isnan(values).sum()} of {num_rows} rows: {_counts(reasons)}; "

@@ -199,6 +199,8 @@ class Planner:
             more_parents[f"model:{name}"] = self.model(
                 resolved, selection=selection, pool=pool, budget=budget, seed=seed
             )
+            # The model's key knows these rows already.
+            more_where[f"selection:{name}"] = selection
             # A trained adapter is nothing without its base.
             more_where["base"] = self.facts.base.path
         if not part.deterministic:

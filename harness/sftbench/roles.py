@@ -191,6 +191,10 @@ class Desk(Protocol):
         """What a trainer may take that chooses rows."""
         ...
 
+    def trained_on(self, name: str) -> Selection:
+        """The rows that a model declared in `needs().models` was trained on."""
+        ...
+
     def folder(self, name: str) -> Path:
         """A folder declared in `needs().folders`; it is identified by everything in it."""
         ...

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Allowance, Desk, Needs, Pool, Scores, Selection, UsageError, param
+from sftbench import Allowance, Desk, Message, Needs, Pool, Scores, Selection, UsageError, param
 
 Rows = npt.NDArray[np.int64]
 
@@ -63,9 +63,11 @@ class Car:
         if num_top is None:
             num_top, representatives = fitting(ranked, representatives, costs, allowance.cap)
         order = combined(ranked[:num_top], representatives, found.labels, as_text=self.mode == "official")
-        chosen = rows[order]
-        chosen = chosen[: len(allowance.fit(chosen))]
-        num_by_score = min(num_top, len(ranked), len(chosen))
+        num_by_score = min(num_top, len(ranked))
+        if self.mode == "official":
+            order = order[~repeated(pool, rows[order], start=num_by_score)]
+        chosen = allowance.fit(rows[order])
+        num_by_score = min(num_by_score, len(chosen))
         is_short = len(chosen) == len(order) and allowance.pays_for_more(chosen)
         return Selection(
             ids=tuple(pool.ids[row] for row in chosen),
@@ -108,6 +110,16 @@ def fitting(ranked: Rows, representatives: Rows, costs: npt.NDArray[np.float64],
         return 0, kept
     paid = np.isin(ranked, kept)
     return int(np.searchsorted(np.cumsum(np.where(paid, 0.0, costs[ranked])), left, side="right")), kept
+
+
+def repeated(pool: Pool, rows: Rows, *, start: int) -> npt.NDArray[np.bool_]:
+    """Which rows from place `start` on say word for word what one before them says: the authors' code knows no ids."""
+    seen: set[tuple[Message, ...]] = set()
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for place, row in enumerate(pool.take(rows)):
+        found[place] = place >= start and row.messages in seen
+        seen.add(row.messages)
+    return found
 
 
 def combined(top: Rows, representatives: Rows, labels: Rows, *, as_text: bool) -> Rows:

@@ -42,11 +42,8 @@ class QualityModel:
             raise UsageError(f"the quality model in {folder} has {number} outputs; there is no label {label}")
         self.label, self.meter = -1 if label is None else label, meter
         stated = getattr(model.config, "max_position_embeddings", None) or _MAX_LENGTH
-        if getattr(model.config, "position_embedding_type", "") == "absolute" and model.config.model_type in (
-            "roberta",
-            "xlm-roberta",
-        ):
-            stated -= 2
+        # RoBERTa counts positions from behind its padding token.
+        stated -= 2 if "roberta" in model.config.model_type else 0
         self.max_length = int(min(stated, self.tokenizer.model_max_length))
         self.max_batch_tokens = 4096 if device.type == "cpu" else 65536
 

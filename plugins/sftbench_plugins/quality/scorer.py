@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Desk, Json, Needs, PassRequest, Pool, Scores, param
+from sftbench import Desk, Json, Needs, PassRequest, Pool, Scores
+from sftbench_plugins.quality.settings import STAND_IN, QualitySettings
 
-STAND_IN = "perplexity"
 _PASS = PassRequest(view="conditional")
 _ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quality:
+class Quality(QualitySettings):
     """The output of a reward or quality model for each row.
 
     Where none is named, its stand-in: how little perplexity the scoring model has, as a standard score
@@ -28,27 +28,25 @@ class Quality:
     version: ClassVar[str] = "1"
     deterministic: ClassVar[bool] = True
 
-    quality_model: str = param(
-        STAND_IN, "folder of a sequence-classification model (reward or quality), or perplexity, the stand-in"
-    )
-    form: Literal["pair", "labelled"] = param(
-        "pair",
-        "what it reads: question and answer, or one text with Instruction:, Input: and Response: before its parts",
-    )
-    turns: Literal["first", "last", "all"] = param("all", "exchanges of a conversation that it reads")
-    overlong: Literal["refuse", "truncate"] = param("refuse", "texts beyond what it reads: no score, or cut")
-    label: int | None = param(None, "output that counts, of a model with several; none: the last")
-
     def needs(self) -> Needs:
-        if self.quality_model == STAND_IN:
-            return Needs(passes=(_PASS,))
-        return Needs(foreign_models={"quality": self.quality_model})
+        if self.has_model:
+            return Needs(foreign_models={"quality": self.quality_model})
+        return Needs(passes=(_PASS,))
 
     def score(self, pool: Pool, desk: Desk) -> Scores:
         """A row with an empty response is NaN with that reason, one that is too long too unless it is cut."""
-        if self.quality_model == STAND_IN:
-            return _by_perplexity(desk)
-        return self._by_model(pool, desk)
+        scores = self._by_model(pool, desk) if self.has_model else _by_perplexity(desk)
+        if self.above is None:
+            return scores
+        low = scores.values <= self.above
+        return replace(
+            scores,
+            values=np.where(low, np.nan, scores.values),
+            reasons={**scores.reasons, **{int(row): "below_cut" for row in np.flatnonzero(low)}},
+            notes={row: note for row, note in scores.notes.items() if not low[row]},
+            columns={**scores.columns, "quality": scores.values},
+            report={**scores.report, "num_below_cut": int(low.sum())},
+        )
 
     def _by_model(self, pool: Pool, desk: Desk) -> Scores:
         from sftbench_plugins.quality.classifier import QualityModel

@@ -1,0 +1,36 @@
+"""The parameters by which rows get a quality: the scorer's, and of every part that must ask again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Literal
+
+from sftbench import Json, param
+
+STAND_IN = "perplexity"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualitySettings:
+    """Which model gives a number, what it reads of a row, and which numbers are too low."""
+
+    quality_model: str = param(
+        STAND_IN, "folder of a sequence-classification model (reward or quality), or perplexity, the stand-in"
+    )
+    form: Literal["pair", "labelled"] = param(
+        "pair",
+        "what it reads: question and answer, or one text with Instruction:, Input: and Response: before its parts",
+    )
+    turns: Literal["first", "last", "all"] = param("all", "exchanges of a conversation that it reads")
+    overlong: Literal["refuse", "truncate"] = param("refuse", "texts beyond what it reads: no score, or cut")
+    label: int | None = param(None, "output that counts, of a model with several; none: the last")
+    above: float | None = param(None, "rows with this much or less get no score; none: all get theirs")
+
+    @property
+    def has_model(self) -> bool:
+        return self.quality_model != STAND_IN
+
+    def told(self) -> dict[str, Json]:
+        """These parameters alone, of a part that has more."""
+        values = asdict(self)
+        return {each.name: values[each.name] for each in fields(QualitySettings)}
