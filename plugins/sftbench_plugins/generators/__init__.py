@@ -21,10 +21,6 @@ def sftbench_generators() -> list[type[Generator]]:
     return [EvolInstruct, Magpie, Paraphrase, PersonaDriven, SelfInstruct, Topics]
 
 
-_STAND_IN = "without --chat a stand-in makes the rows, which record and board name"
-_GRID = "the values of the seven levels are ours: the paper's are not public"
-
-
 @hookimpl
 def sftbench_methods() -> list[Method]:
     """Each generator, with a choice by chance from what it made."""

@@ -48,7 +48,7 @@ class Activity:
         if not len(states):
             return 0.0
         rows = max(1, _VALUES_AT_ONCE // self.autoencoder.num_latents)
-        here = torch.from_numpy(np.asarray(states[:rows])).to(self.device)
+        here = torch.from_numpy(np.array(states[:rows])).to(self.device)
         values = self.autoencoder.pre_activations(here).flatten()
         return max(0.0, float(values.kthvalue(max(1, math.ceil(share * len(values)))).values))
 

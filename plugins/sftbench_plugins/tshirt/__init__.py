@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sftbench import Method, PartUse, Scorer, Selector, hookimpl
-from sftbench_plugins.tshirt.racing import Racing
 from sftbench_plugins.tshirt.scorer import TShirt
 from sftbench_plugins.tshirt.selector import Hierarchical
 
@@ -16,8 +15,8 @@ def sftbench_scorers() -> list[type[Scorer]]:
 
 @hookimpl
 def sftbench_selectors() -> list[type[Selector]]:
-    """The selectors `tshirt`, which reads scores, and `tshirt-race`, which draws copies itself."""
-    return [Hierarchical, Racing]
+    """The selector `tshirt`."""
+    return [Hierarchical]
 
 
 @hookimpl
@@ -29,7 +28,6 @@ def sftbench_methods() -> list[Method]:
             summary="informative tokens only, scored on noisy copies; then the rows whose score is steady",
             scorer=PartUse(name="tshirt"),
             selector=PartUse(name="tshirt"),
-            strategies={"exact": {}, "race": {"scorer": None, "selector": PartUse(name="tshirt-race")}},
             paper="T-SHIRT: Token-Selective Hierarchical Data Selection for Instruction Tuning (arXiv 2506.01317)",
             fidelity={"official": "rank-equal", "paper": "reconstruction"},
             deviations=(
@@ -37,7 +35,6 @@ def sftbench_methods() -> list[Method]:
                 "official: rows on which the authors' code crashes are left out and draw no noise",
                 "official: noise comes from torch's CPU generator, also on a GPU",
                 "paper: IFD takes both means over the same tokens; copies without an informative token have no S-IFD",
-                "strategy=race: the threshold is estimated and fixed; a twentieth of the choice is expected to differ",
             ),
         )
     ]
