@@ -28,7 +28,8 @@ from transformers.utils.logging import disable_progress_bar
 
 from sftbench import Allowance, LanguageModel, Nll, Passage, PassRequest, PassResult, Pool, Ragged, Selection
 from sftbench.pools.read import read_pool
-from sftbench_plugins.tshirt import Hierarchical, Racing, TShirt
+from sftbench_plugins.tshirt import Hierarchical, TShirt
+from sftbench_plugins.tshirt.racing import Racing
 
 REFERENCE = Path(os.environ.get("SFTBENCH_REFERENCE_DATA") or Path(__file__).resolve().parent.parent / ".." / "shared")
 
