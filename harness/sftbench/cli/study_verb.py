@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("a study has its settings in its own file; give the others as flags")
     study, draw = load_study(options.study), not options.no_figures
     if (Path(options.study) / RECORD).is_file():
-        return _again(options, study.name)
+        return _again(options)
     planned, kept, remarks = plan_study(study, run_flags(options), plugins.load(), draw=draw)
     for remark in remarks:
         print(f"bench: {remark}", file=sys.stderr)
@@ -58,15 +58,17 @@ def run(options: argparse.Namespace) -> int:
     return exit_code_of(planned, studied.comparison.outcomes, num_failed=num_failed) or int(num_missing > 0)
 
 
-def _again(options: argparse.Namespace, name: str) -> int:
+def _again(options: argparse.Namespace) -> int:
     """From the records of a study that was carried out: nothing is run."""
     from sftbench.study.run import FOLDER, study_again
 
     given = sorted(set(run_flags(options)) - {"board"})
     if given:
         raise UsageError(f"the records of a study are as they are; --{given[0].replace('_', '-')} would change them")
+    results = Path(options.study)
+    name = results.resolve().name
     board = Path(options.board) if options.board else Path("leaderboards") / name
-    findings = study_again(Path(options.study), board / FOLDER, draw=not options.no_figures)
+    findings = study_again(results, board / FOLDER, draw=not options.no_figures)
     _show(findings.tables, options.output, name)
     print(f"report: {board / FOLDER}", file=sys.stderr)
     return 0
