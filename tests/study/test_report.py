@@ -120,10 +120,10 @@ def test_a_report_has_tables_figures_and_text_and_is_the_same_again(levels, stud
     pytest.importorskip("matplotlib")
     study = study_of(
         analyses=["regression", "correlation", "sweep", "ablation"], correlated=METRICS, compare_with="random",
-        published=["m2m-slopes"], notes=["A remark."],
+        published=["m2m-slopes"], notes=["A remark.", "Left out: nothing."],
     )  # fmt: skip
     for name in ("once", "again"):
-        write_report(study, analyse(study, levels.folder), tmp_path / name, remarks=["Left out: nothing."])
+        write_report(study, analyse(study, levels.folder), tmp_path / name)
     once = {path.name: path.read_bytes() for path in sorted((tmp_path / "once").iterdir())}
     assert once == {path.name: path.read_bytes() for path in sorted((tmp_path / "again").iterdir())}
     tables = {"slopes.csv", "estimates.csv", "correlations.csv", "trials.csv", "published.csv"}

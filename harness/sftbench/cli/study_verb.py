@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from sftbench.cli.options import FORMATS, add_format, add_run_settings, print_rows, run_flags
@@ -15,7 +16,9 @@ SHOWN = ("slopes", "estimates", "correlations")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("study", nargs="?", help="name of a study that comes with the package, or a YAML file")
+    parser.add_argument(
+        "study", nargs="?", help="name of a study that comes with the package, a YAML file, or the results of a study"
+    )
     parser.add_argument("--list", action="store_true", help="list the studies that come with the package")
     parser.add_argument("--no-figures", action="store_true", help="tables only")
     add_run_settings(parser, without=("methods",))
@@ -26,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
     from sftbench.cli.watching import Watching
     from sftbench.runner import exit_code_of
-    from sftbench.study.definition import load_study
+    from sftbench.study.definition import RECORD, load_study
     from sftbench.study.run import carry_out_study, plan_study
 
     if options.list or options.study is None:
@@ -34,6 +37,8 @@ def run(options: argparse.Namespace) -> int:
     if options.config is not None:
         raise UsageError("a study has its settings in its own file; give the others as flags")
     study, draw = load_study(options.study), not options.no_figures
+    if (Path(options.study) / RECORD).is_file():
+        return _again(options)
     planned, kept, remarks = plan_study(study, run_flags(options), plugins.load(), draw=draw)
     for remark in remarks:
         print(f"bench: {remark}", file=sys.stderr)
@@ -51,6 +56,22 @@ def run(options: argparse.Namespace) -> int:
         if number:
             print(f"bench: {number} of {len(planned.plan.cells)} cells {what}", file=sys.stderr)
     return exit_code_of(planned, studied.comparison.outcomes, num_failed=num_failed) or int(num_missing > 0)
+
+
+def _again(options: argparse.Namespace) -> int:
+    """From the records of a study that was carried out: nothing is run."""
+    from sftbench.study.run import FOLDER, study_again
+
+    given = sorted(set(run_flags(options)) - {"board"})
+    if given:
+        raise UsageError(f"the records of a study are as they are; --{given[0].replace('_', '-')} would change them")
+    results = Path(options.study)
+    name = results.resolve().name
+    board = Path(options.board) if options.board else Path("leaderboards") / name
+    findings = study_again(results, board / FOLDER, draw=not options.no_figures)
+    _show(findings.tables, options.output, name)
+    print(f"report: {board / FOLDER}", file=sys.stderr)
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

@@ -96,8 +96,12 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
 
 
+RECORD = "study.json"
+"""Beside the records of its run: the study as it was carried out."""
+
+
 def load_study(given: str) -> Study:
-    """A study by the name of a shipped one, or from a file ending in `.yaml` or `.yml`.
+    """A study by the name of a shipped one, from a file ending in `.yaml` or `.yml`, or from a results folder.
 
     Raises `UsageError` that names the file and what is wrong with it.
     """
@@ -105,6 +109,8 @@ def load_study(given: str) -> Study:
     path = Path(given)
     if given in known:
         path = known[given]
+    elif (path / RECORD).is_file():
+        path = path / RECORD
     elif path.suffix not in (".yaml", ".yml"):
         raise unknown_name("study", given, known)
     study = parse_study(_read(path), where=str(given))

@@ -83,6 +83,7 @@ def draw_regression(
                 plot.plot(at, middle, color=COLOURS[1], linewidth=1.6)
                 plot.fill_between(at, middle - reach, middle + reach, color=COLOURS[1], alpha=0.2, linewidth=0)
             _references(plot, trials, performance)
+            plot.tick_params(labelbottom=number + columns >= len(lines))
             plot.set_title(f"{series}\n{_slope(line, axis)}", fontsize=8)
         for plot in plots.ravel()[len(lines) :]:
             plot.set_visible(False)

@@ -53,16 +53,14 @@ def analyse(study: Study, results: Path) -> Findings:
     )  # fmt: skip
 
 
-def write_report(
-    study: Study, findings: Findings, out: Path, *, remarks: Sequence[str] = (), draw: bool = True
-) -> None:
+def write_report(study: Study, findings: Findings, out: Path, *, draw: bool = True) -> None:
     """`README.md`, a CSV file per table and the figures, in the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     for name, rows in findings.tables.items():
         if rows:
             write_atomically(out / f"{name}.csv", csv_text(rows))
     drawn = _draw(study, findings, out) if draw else {}
-    write_atomically(out / "README.md", study_text(study, findings, drawn, remarks))
+    write_atomically(out / "README.md", study_text(study, findings, drawn))
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

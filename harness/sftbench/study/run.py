@@ -15,7 +15,8 @@ from sftbench.parameters import parse_use
 from sftbench.plugins import Plugins
 from sftbench.runner import Run, Watcher, prepare
 from sftbench.settings import load_settings
-from sftbench.study.definition import Series, Study
+from sftbench.store import write_atomically
+from sftbench.study.definition import RECORD, Series, Study, load_study
 from sftbench.study.figures import require_drawing
 from sftbench.study.grid import written_out
 from sftbench.study.published import published_tables, row_named, table_named
@@ -59,9 +60,21 @@ def carry_out_study(run: Run, study: Study, watcher: Watcher, *, remarks: list[s
     folder = run.board_folder / FOLDER
     findings = None
     if compared.board is not None:
-        findings = analyse(study, compared.results)
-        write_report(study, findings, folder, remarks=remarks, draw=draw)
+        kept = study.model_copy(update={"notes": [*study.notes, *remarks]})
+        write_atomically(compared.results / RECORD, kept.model_dump_json(indent=1) + "\n")
+        findings = analyse(kept, compared.results)
+        write_report(kept, findings, folder, draw=draw)
     return Studied(run=run, comparison=compared, findings=findings, folder=folder)
+
+
+def study_again(results: Path, out: Path, *, draw: bool = True) -> Findings:
+    """Tables and figures once more, from the records of a study and nothing else."""
+    if draw:
+        require_drawing()
+    study = load_study(str(results))
+    findings = analyse(study, results)
+    write_report(study, findings, out, draw=draw)
+    return findings
 
 
 def _installed(study: Study, plugins: Plugins) -> tuple[Study, list[str]]:

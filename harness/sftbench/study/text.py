@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 NOTHING = "–"
 
 
-def study_text(study: Study, findings: Findings, drawn: Mapping[str, str], remarks: Sequence[str]) -> str:
+def study_text(study: Study, findings: Findings, drawn: Mapping[str, str]) -> str:
     """`README.md` of a study."""
     parts = [f"# Study: {study.name}", study.about.strip()]
     if study.paper:
         parts.append(f"Paper: {study.paper}")
     parts.append(_measured_on(findings))
-    parts.append("\n".join(f"- {each}" for each in (*study.notes, *remarks, *_accidents(findings))))
+    parts.append("\n".join(f"- {each}" for each in (*study.notes, *_accidents(findings))))
     for title, name in drawn.items():
         parts.append(f"## {title[0].upper()}{title[1:]}\n\n![{title}]({name}.svg)")
     if "slopes" in findings.tables:
