@@ -48,9 +48,9 @@ def prepare(tmp_path_factory):
     return do
 
 
-def plain_rows(count):
+def plain_rows(count, times=1):
     return lambda into, key: pool_from_rows(
-        ({"id": f"r{at}", "instruction": "Say it.", "output": WORDS * (at % 3 + 1)} for at in range(count)),
+        ({"id": f"r{at}", "instruction": "Say it.", "output": WORDS * (at % 3 + times)} for at in range(count)),
         into=into,
         key=key,
     )
@@ -121,12 +121,12 @@ def test_the_memory_of_a_pass_does_not_grow_with_the_pool(prepare, material, mon
     about = {"where": {"model": "m"}, "view": "conditional", "template": "bare"}
     peaks, sizes = [], []
     for count in (2200, 4400):
-        (_, most), folder = prepare(with_peak(run_pass), plain_rows(count), **about)
+        (_, most), folder = prepare(with_peak(run_pass), plain_rows(count, times=20), **about)
         peaks.append(most)
         sizes.append((folder / "nll.safetensors").stat().st_size)
     values = shelf.load_pass(folder, "entropy").values
     for at in (4398, 4399):
-        ids = model.tokenizer("Say it.\n" + WORDS * (at % 3 + 1))["input_ids"]
+        ids = model.tokenizer("Say it.\n" + WORDS * (at % 3 + 20))["input_ids"]
         assert values[at].tolist() == ids[-len(values[at]) :]
     # Held, the values of both statistics alone would be twice the file of one.
     assert peaks[1] - peaks[0] < sizes[1] - sizes[0]

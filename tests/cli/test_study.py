@@ -65,11 +65,15 @@ def test_a_study_ends_with_tables_figures_and_the_cells_that_failed(shared_bench
 
 
 def test_the_same_again_does_nothing_and_gives_the_same(shared_bench, studied):
-    before = reported(shared_bench)
+    def made():
+        return {path: path.stat().st_mtime_ns for path in (shared_bench.folder / "store").rglob("record.json")}
+
+    before, steps = reported(shared_bench), made()
     command, first = studied
     done = shared_bench(*command)
-    steps, known = (part.split()[-1 if at == 0 else 0] for at, part in enumerate(done.stderr.split(" steps, ")[:2]))
-    assert steps == known
+    # What follows the step that failed is in no store, and is not tried either.
+    assert len(steps) > 20
+    assert made() == steps
     assert done.stdout == first.stdout
     assert reported(shared_bench) == before
 
