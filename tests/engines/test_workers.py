@@ -41,6 +41,16 @@ def test_an_error_in_a_thread_is_raised_here():
         Workers(2).map(work, range(4))
 
 
+@pytest.fixture
+def one_thread_inside_operations():
+    """One worker computes where the test runs, and an operation of several threads adds in another order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread_inside_operations")
 def test_statistics_are_the_same_with_one_thread_and_with_three(llama):
     rng = np.random.default_rng(0)
     passages = [

@@ -146,10 +146,15 @@ class SmallBench:
         return found
 
     def assert_same_model(self, first: Path, second: Path, *, within: float = 0.0) -> None:
+        """All weights alike within `within`, but for one in a hundred of each tensor, which may be 20 times as far.
+
+        Adam divides a gradient by its own size, so that a weight whose gradient is nearly nothing moves by rounding.
+        """
         one, other = (load_file(next(iter(folder.glob("*model.safetensors")))) for folder in (first, second))
         assert one.keys() == other.keys()
         for name in one:
-            torch.testing.assert_close(one[name], other[name], rtol=0, atol=within)
+            torch.testing.assert_close(one[name], other[name], rtol=0, atol=20 * within)
+            assert ((one[name] - other[name]).abs() > within).double().mean() <= 0.01, name
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
