@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -14,67 +12,6 @@ from sftbench.engines.chat import ChatClient
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.ledger import Meter
 from sftbench.rooms import Message
-
-
-class Server:
-    """Answers with what `reply(body)` says: a text, or a status code and an error message."""
-
-    def __init__(self, reply):
-        self.reply, self.bodies, self.at_once, self.most_at_once = reply, [], 0, 0
-        lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.bodies.append({**body, "path": self.path})
-                    server.at_once += 1
-                    server.most_at_once = max(server.most_at_once, server.at_once)
-                found = server.reply({**body, "path": self.path})
-                with lock:
-                    server.at_once -= 1
-                status, content = (200, _answer(found)) if isinstance(found, str) else _problem(*found)
-                payload = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.http.server_port}/v1"
-
-
-def _answer(text):
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}, "text": text}
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-
-
-def _problem(status, message):
-    return status, {"error": {"message": message, "type": "x", "code": status}}
-
-
-@pytest.fixture
-def serve():
-    started = []
-
-    def start(reply):
-        started.append(Server(reply))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.http.shutdown()
-        each.http.server_close()
 
 
 @pytest.fixture
@@ -159,8 +96,7 @@ def test_nobody_at_the_endpoint_is_told_and_what_was_answered_stays(serve, clien
     server = serve(lambda body: "yes")
     asked = client(server, num_at_once=1)
     asked.ask([request("a")], str)
-    server.http.shutdown()
-    server.http.server_close()
+    server.stop()
     assert client(server).ask([request("a")], str)[0].value == "yes"
     with pytest.raises(EnvironmentProblem, match="nothing answers at"):
         client(server).ask([request("b")], str)

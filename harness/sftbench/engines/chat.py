@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from sftbench.chat import ChatAnswer, ChatRequest, Endpoint
+from sftbench.engines.endpoint import Reply, Sender
 from sftbench.engines.forward import Meter
-from sftbench.errors import EnvironmentProblem
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json
 from sftbench.store import write_atomically
-
-if TYPE_CHECKING:
-    from openai import OpenAI
 
 T = TypeVar("T")
 TEMPERATURE_OF_A_RETRY = 0.7
@@ -31,10 +25,7 @@ TEMPERATURE_OF_A_RETRY = 0.7
 
 @dataclass(kw_only=True)
 class ChatClient:
-    """A model behind an endpoint. `cache` is a folder shared by all runs; `unparsed` a file of texts of no use.
-
-    The key of `OPENAI_API_KEY` is sent if there is one, and written nowhere.
-    """
+    """A model behind an endpoint. `cache` is a folder shared by all runs; `unparsed` a file of texts of no use."""
 
     endpoint: Endpoint
     cache: Path
@@ -51,6 +42,9 @@ class ChatClient:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
+        self._sender = Sender(
+            endpoint=self.endpoint, timeout_seconds=self.timeout_seconds, num_retries=self.num_retries
+        )
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""
@@ -113,8 +107,7 @@ class ChatClient:
         for _ in range(3):
             left_out = frozenset(self._left_out)
             try:
-                with _explained(self.endpoint):
-                    return self._sent(request, left_out)
+                reply = self._sender.sent(request, left_out)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
                 refused = {name for name in ("response_format", "seed") if name in str(problem)} - left_out
                 if not refused:
@@ -125,45 +118,16 @@ class ChatClient:
             except (openai.APITimeoutError, openai.InternalServerError) as problem:
                 self.log(f"{self.model} gave no answer: {type(problem).__name__}")
                 return None
+            else:
+                self._count(reply)
+                return reply.text
         return None
 
-    def _sent(self, request: ChatRequest, left_out: frozenset[str]) -> str:
-        more: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
-        if request.json_schema is not None:
-            schema = {"name": "answer", "schema": dict(request.json_schema), "strict": True}
-            more["response_format"] = {"type": "json_schema", "json_schema": schema}
-        if request.stop:
-            more["stop"] = list(request.stop)
-        shared: dict[str, Any] = {
-            "model": self.model,
-            "max_tokens": request.max_new_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            **{name: value for name, value in more.items() if name not in left_out},
-        }
-        answer: Any
-        if request.prompt is not None:
-            answer = self._client.completions.create(prompt=request.prompt, **shared)
-            text = answer.choices[0].text
-        else:
-            turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
-            answer = self._client.chat.completions.create(messages=turns, **shared)
-            text = answer.choices[0].message.content
-        if answer.usage is not None:
-            with self._lock:
-                self.meter(tokens_forward=answer.usage.prompt_tokens, tokens_generated=answer.usage.completion_tokens)
-        return text or ""
-
-    @cached_property
-    def _client(self) -> OpenAI:
-        from openai import OpenAI
-
-        return OpenAI(
-            base_url=self.endpoint.url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
-            timeout=self.timeout_seconds,
-            max_retries=self.num_retries,
-        )
+    def _count(self, reply: Reply) -> None:
+        if reply.prompt_tokens is None or reply.completion_tokens is None:
+            return
+        with self._lock:
+            self.meter(tokens_forward=reply.prompt_tokens, tokens_generated=reply.completion_tokens)
 
     def _keep(self, request: ChatRequest, text: str, why: str) -> None:
         asked = request.prompt if request.prompt is not None else request.messages[-1].content
@@ -185,29 +149,3 @@ def _otherwise(request: ChatRequest, attempt: int) -> ChatRequest:
 def _cancel(waiting: Sequence[Future[Any]]) -> None:
     for each in waiting:
         each.cancel()
-
-
-@contextmanager
-def _explained(endpoint: Endpoint) -> Iterator[None]:
-    """An endpoint that cannot be used at all, as a message with the way out."""
-    import openai
-
-    try:
-        yield
-    except openai.APITimeoutError:
-        raise
-    except openai.APIConnectionError:
-        raise EnvironmentProblem(
-            f"nothing answers at {endpoint.url}; start the server, or give another with --chat. "
-            "What was answered until now is kept; run again to go on"
-        ) from None
-    except openai.NotFoundError:
-        raise EnvironmentProblem(
-            f"{endpoint.url} does not serve a model '{endpoint.model}' (or the URL lacks its /v1)"
-        ) from None
-    except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise EnvironmentProblem(f"{endpoint.url} wants a key: set OPENAI_API_KEY") from None
-    except openai.RateLimitError:
-        raise EnvironmentProblem(
-            f"{endpoint.url} allows no more requests now; what was answered is kept, run again later"
-        ) from None
