@@ -331,6 +331,13 @@ def test_the_cost_of_a_choice_is_the_sum_of_what_it_rests_on(made, label):
     assert cost["evaluating"]["flops"] == flops_of(given, *measuring)
 
 
+def test_a_cell_tells_which_language_model_its_steps_asked(made):
+    here = made(GAP, LOSS)
+    here.end(here.step("scores of gap"), chat={"model": "m", "num_requests": 3})
+    here.finish()
+    assert (here.described("gap")["asked"], here.described("loss")["asked"]) == (["m"], [])
+
+
 def test_memory_is_the_largest_and_not_the_sum(made):
     given = made(GAP).finish()
     places = [list(given.run.plan.steps).index(given.step(label)) for label in CHOOSING["gap"]]

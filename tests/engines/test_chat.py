@@ -44,7 +44,8 @@ def test_answers_come_in_order_are_counted_and_never_too_many_at_once(serve, cli
     assert server.most_at_once <= 3
     ledger = asked.meter.ledger()
     assert (ledger.tokens_forward, ledger.tokens_generated) == (140, 60)
-    assert asked.counts() == {"model": "m", "num_requests": 20, "num_unparsable_texts": 0, "num_failed": 0}
+    assert asked.counts() == {"model": "m", "num_requests": 20, "num_unparsable_texts": 0, "num_failed": 0,
+                              "num_uncounted_texts": 0}  # fmt: skip
 
 
 def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serve, client):
@@ -55,6 +56,28 @@ def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serv
     client(server).ask([request("a", seed=2), request("a", seed=1, temperature=0.5), request("b", seed=1)], str)
     client(server, model="other").ask([request("a", seed=1)], str)
     assert len(server.bodies) == 5
+
+
+def test_an_answer_costs_what_it_cost_whoever_asked_first(serve, client):
+    """Or the cost of a method would fall to the run, or the attempt, that happened to be the first."""
+    server = serve(lambda body: "4" if body["temperature"] else "four")
+    costs = []
+    for _ in range(2):
+        asked = client(server)
+        asked.ask([request("2+2"), request("3+1")], int)
+        costs.append(asked.meter.ledger())
+    assert len(server.bodies) == 4
+    assert [(each.tokens_forward, each.tokens_generated) for each in costs] == [(28, 12), (28, 12)]
+
+
+def test_answers_whose_tokens_the_endpoint_does_not_count_are_told(serve, client):
+    server = serve(lambda body: "yes")
+    server.counts_tokens = False
+    for _ in range(2):
+        asked = client(server)
+        asked.ask([request("a"), request("b")], str)
+        assert asked.counts()["num_uncounted_texts"] == 2
+        assert asked.meter.ledger().tokens_generated == 0
 
 
 def test_an_answer_that_cannot_be_parsed_is_asked_again_otherwise_and_kept_for_people(serve, client, tmp_path):

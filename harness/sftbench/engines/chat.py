@@ -38,6 +38,7 @@ class ChatClient:
     num_requests: int = 0
     num_unparsable: int = 0
     num_failed: int = 0
+    num_uncounted: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,6 +54,7 @@ class ChatClient:
             "num_requests": self.num_requests,
             "num_unparsable_texts": self.num_unparsable,
             "num_failed": self.num_failed,
+            "num_uncounted_texts": self.num_uncounted,
         }
 
     @property
@@ -79,35 +81,40 @@ class ChatClient:
     def _answered(self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int) -> ChatAnswer[T]:
         text: str | None = None
         for attempt in range(num_attempts):
-            text = self._text(_otherwise(request, attempt))
-            if text is None:
+            reply = self._reply(_otherwise(request, attempt))
+            if reply is None:
                 return ChatAnswer(value=None, text=None, reason="model_error", attempts=attempt + 1)
+            text = reply.text
             try:
                 return ChatAnswer(value=parse(text), text=text, reason=None, attempts=attempt + 1)
             except ValueError as problem:
                 self._keep(request, text, str(problem))
         return ChatAnswer(value=None, text=text, reason="parse_error", attempts=num_attempts)
 
-    def _text(self, request: ChatRequest) -> str | None:
-        """The answer from the cache or the endpoint; None when the endpoint refuses this one request."""
-        key = key_of({"model": self.model, "request": dataclasses.asdict(request)})
-        kept = self.cache / key[:2] / f"{key}.json"
-        try:
-            return str(json.loads(kept.read_text(encoding="utf-8"))["text"])
-        except (FileNotFoundError, ValueError, KeyError):
-            pass
-        text = self._asked(request)
-        if text is not None:
-            write_atomically(kept, json.dumps({"model": self.model, "text": text}, ensure_ascii=False))
-        return text
+    def _reply(self, request: ChatRequest) -> Reply | None:
+        """The answer from the cache or the endpoint; None when the endpoint refuses this one request.
 
-    def _asked(self, request: ChatRequest) -> str | None:
+        Counted alike, so that what a step costs does not depend on what was asked before it.
+        """
+        key = key_of({"model": self.model, "request": dataclasses.asdict(request)})
+        place = self.cache / key[:2] / f"{key}.json"
+        reply = _kept(place)
+        if reply is None:
+            reply = self._asked(request)
+            if reply is None:
+                return None
+            kept = {"model": self.model, **dataclasses.asdict(reply)}
+            write_atomically(place, json.dumps(kept, ensure_ascii=False))
+        self._count(reply)
+        return reply
+
+    def _asked(self, request: ChatRequest) -> Reply | None:
         import openai
 
         for _ in range(3):
             left_out = frozenset(self._left_out)
             try:
-                reply = self._sender.sent(request, left_out)
+                return self._sender.sent(request, left_out)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
                 refused = {name for name in ("response_format", "seed") if name in str(problem)} - left_out
                 if not refused:
@@ -118,16 +125,14 @@ class ChatClient:
             except (openai.APITimeoutError, openai.InternalServerError) as problem:
                 self.log(f"{self.model} gave no answer: {type(problem).__name__}")
                 return None
-            else:
-                self._count(reply)
-                return reply.text
         return None
 
     def _count(self, reply: Reply) -> None:
-        if reply.prompt_tokens is None or reply.completion_tokens is None:
-            return
         with self._lock:
-            self.meter(tokens_forward=reply.prompt_tokens, tokens_generated=reply.completion_tokens)
+            if reply.prompt_tokens is None or reply.completion_tokens is None:
+                self.num_uncounted += 1
+            else:
+                self.meter(tokens_forward=reply.prompt_tokens, tokens_generated=reply.completion_tokens)
 
     def _keep(self, request: ChatRequest, text: str, why: str) -> None:
         asked = request.prompt if request.prompt is not None else request.messages[-1].content
@@ -135,6 +140,15 @@ class ChatClient:
         with self._lock, self.unparsed.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
             self.num_unparsable += 1
+
+
+def _kept(place: Path) -> Reply | None:
+    """An answer as the cache has it; None where it has none, or what another version wrote."""
+    try:
+        told = json.loads(place.read_text(encoding="utf-8"))
+        return Reply(**{each.name: told[each.name] for each in dataclasses.fields(Reply)})
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _otherwise(request: ChatRequest, attempt: int) -> ChatRequest:
