@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 
 import pytest
@@ -20,7 +21,7 @@ def client(tmp_path):
         meter, logged = Meter(), []
         made = ChatClient(
             endpoint=Endpoint(url=server.url, model=model), cache=tmp_path / folder,
-            unparsed=tmp_path / "unparsed.jsonl", meter=meter, log=logged.append, num_retries=0, **more,
+            unparsed=tmp_path / "unparsed.jsonl", meter=meter, log=logged.append, **{"waits": (), **more},
         )  # fmt: skip
         made.logged = logged
         return made
@@ -113,6 +114,34 @@ def test_one_request_that_is_refused_does_not_stop_the_others(serve, client):
 def test_an_endpoint_that_cannot_be_used_says_how_to_go_on(serve, client, status, message):
     with pytest.raises(EnvironmentProblem, match=message):
         client(serve(lambda body: (status, "no"))).ask([request("a")], str)
+
+
+def test_an_endpoint_that_breaks_or_is_silent_ends_the_step_and_is_no_answer(serve, client):
+    """Written down as an answer, it would stay one: the step would be done, its rows rated worst or without tags."""
+    released = threading.Event()
+
+    def reply(body):
+        if last(body) == "silent":
+            released.wait(60)
+        return (503, "loading") if last(body) == "breaks" else "yes"
+
+    server = serve(reply)
+    with pytest.raises(EnvironmentProblem, match=r"error \(503: .*loading.*kept; run again"):
+        client(server, num_at_once=1, waits=(0.0,)).ask([request("fine"), request("breaks")], str)
+    with pytest.raises(EnvironmentProblem, match=r"no answer within 0\.5 s"):
+        client(server, num_at_once=1, waits=(0.0,), timeout_seconds=0.5).ask([request("fine"), request("silent")], str)
+    released.set()
+    # What was answered is kept; what breaks is tried again, and what is silent has had its time.
+    assert Counter(map(last, server.bodies)) == {"fine": 1, "breaks": 2, "silent": 1}
+
+
+def test_an_endpoint_that_is_busy_is_asked_again_after_a_while(serve, client, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    states = iter([(503, "loading"), (429, "slower"), "yes"])
+    (answer,) = client(serve(lambda body: next(states)), waits=(1.0, 2.0, 4.0)).ask([request("a")], str)
+    assert answer.value == "yes"
+    assert slept == [1.0, 2.0]
 
 
 def test_nobody_at_the_endpoint_is_told_and_what_was_answered_stays(serve, client):

@@ -34,7 +34,7 @@ class ChatClient:
     log: Callable[[str], None]
     num_at_once: int = 16
     timeout_seconds: float = 600.0
-    num_retries: int = 5
+    waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_requests: int = 0
     num_unparsable: int = 0
     num_failed: int = 0
@@ -43,9 +43,7 @@ class ChatClient:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
-        self._sender = Sender(
-            endpoint=self.endpoint, timeout_seconds=self.timeout_seconds, num_retries=self.num_retries
-        )
+        self._sender = Sender(endpoint=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""
@@ -122,9 +120,6 @@ class ChatClient:
                     return None
                 self.log(f"{self.endpoint.url} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
-            except (openai.APITimeoutError, openai.InternalServerError) as problem:
-                self.log(f"{self.model} gave no answer: {type(problem).__name__}")
-                return None
         return None
 
     def _count(self, reply: Reply) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from sftbench.chat import ChatRequest, Endpoint
 from sftbench.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from openai import OpenAI
+    from openai import OpenAI, OpenAIError
+
+LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +37,30 @@ class Sender:
 
     endpoint: Endpoint
     timeout_seconds: float
-    num_retries: int
+    waits: tuple[float, ...]
+    """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
 
     def sent(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         """The answer to a request without the optional fields `left_out`.
 
-        Raises `EnvironmentProblem` for an endpoint that cannot be used, and what openai raises for a request that is
-        refused by itself.
+        Raises `EnvironmentProblem` for an endpoint that cannot be used, or is silent, and what openai raises for a
+        request that is refused by itself.
         """
-        with _explained(self.endpoint):
-            return self._answered(request, left_out)
+        with self._explained():
+            return self._patiently(request, left_out)
+
+    def _patiently(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+        import openai
+
+        for wait in self.waits:
+            try:
+                return self._answered(request, left_out)
+            except openai.APITimeoutError:
+                # It has had all the time that an answer may take, and each further try would take as much.
+                raise
+            except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as problem:
+                time.sleep(_asked_to_wait(problem) or wait)
+        return self._answered(request, left_out)
 
     def _answered(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         shared: dict[str, Any] = {
@@ -76,8 +93,38 @@ class Sender:
             base_url=self.endpoint.url,
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             timeout=self.timeout_seconds,
-            max_retries=self.num_retries,
+            max_retries=0,
         )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """An endpoint that cannot be used at all, as a message with the way out."""
+        import openai
+
+        url, model = self.endpoint.url, self.endpoint.model
+        again = "what was answered until now is kept; run again to go on"
+        try:
+            yield
+        except openai.APITimeoutError:
+            raise EnvironmentProblem(f"{url} gave no answer within {self.timeout_seconds:g} s; {again}") from None
+        except openai.APIConnectionError:
+            raise EnvironmentProblem(
+                f"nothing answers at {url}; start the server, or give another with --chat; {again}"
+            ) from None
+        except (openai.BadRequestError, openai.UnprocessableEntityError):
+            raise
+        except openai.NotFoundError:
+            raise EnvironmentProblem(f"{url} does not serve a model '{model}' (or the URL lacks its /v1)") from None
+        except (openai.AuthenticationError, openai.PermissionDeniedError):
+            raise EnvironmentProblem(f"{url} wants a key: set OPENAI_API_KEY") from None
+        except openai.RateLimitError:
+            raise EnvironmentProblem(
+                f"{url} allows no more requests now; what was answered is kept, run again later"
+            ) from None
+        except openai.APIStatusError as problem:
+            raise EnvironmentProblem(
+                f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
+            ) from None
 
 
 def optional_fields(request: ChatRequest) -> dict[str, Any]:
@@ -91,27 +138,10 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
     return fields
 
 
-@contextmanager
-def _explained(endpoint: Endpoint) -> Iterator[None]:
-    """An endpoint that cannot be used at all, as a message with the way out."""
-    import openai
-
+def _asked_to_wait(problem: OpenAIError) -> float | None:
+    """The seconds that an endpoint asks for before it is tried again, at most `LONGEST_WAIT`."""
+    response = getattr(problem, "response", None)
     try:
-        yield
-    except openai.APITimeoutError:
-        raise
-    except openai.APIConnectionError:
-        raise EnvironmentProblem(
-            f"nothing answers at {endpoint.url}; start the server, or give another with --chat. "
-            "What was answered until now is kept; run again to go on"
-        ) from None
-    except openai.NotFoundError:
-        raise EnvironmentProblem(
-            f"{endpoint.url} does not serve a model '{endpoint.model}' (or the URL lacks its /v1)"
-        ) from None
-    except (openai.AuthenticationError, openai.PermissionDeniedError):
-        raise EnvironmentProblem(f"{endpoint.url} wants a key: set OPENAI_API_KEY") from None
-    except openai.RateLimitError:
-        raise EnvironmentProblem(
-            f"{endpoint.url} allows no more requests now; what was answered is kept, run again later"
-        ) from None
+        return min(float(response.headers["retry-after"]), LONGEST_WAIT) if response is not None else None
+    except (KeyError, ValueError):
+        return None
