@@ -57,12 +57,16 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatAnswer(Generic[T]):
-    """What `parse` made of an answer, or why there is nothing; `text` is the last that was written."""
+    """What `parse` made of an answer, or why there is nothing; `text` is the last that was written.
+
+    `ended` is False where `max_new_tokens` cut that text off: `parse` may have taken a part for the whole.
+    """
 
     value: T | None
     text: str | None
     reason: Literal["parse_error", "model_error"] | None
     attempts: int
+    ended: bool = True
 
 
 class Chat(Protocol):

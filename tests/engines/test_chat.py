@@ -91,6 +91,19 @@ def test_an_answer_that_cannot_be_parsed_is_asked_again_otherwise_and_kept_for_p
     assert "invalid literal" in kept["why"]
 
 
+def test_an_answer_says_whether_it_was_cut_off_also_out_of_the_cache(serve, client):
+    texts = {"long": ("and then", "length"), "short": "done", "bad": ("no number", "length")}
+    server = serve(lambda body: texts[body.get("prompt") or last(body)])
+    for _ in range(2):
+        asked = client(server)
+        answers = asked.ask([request("long"), request("short"), ChatRequest(prompt="long")], str)
+        assert [each.value for each in answers] == ["and then", "done", "and then"]
+        assert [each.ended for each in answers] == [False, True, False]
+        (bad,) = asked.ask([request("bad")], int)
+        assert (bad.reason, bad.ended) == ("parse_error", False)
+    assert len(server.bodies) == 5
+
+
 def test_nonsense_to_the_end_is_a_recorded_failure_and_no_value(serve, client):
     asked = client(serve(lambda body: "four" if last(body) == "bad" else "4"))
     bad, good = asked.ask([request("bad"), request("good")], int, num_attempts=3)

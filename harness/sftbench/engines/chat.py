@@ -77,17 +77,19 @@ class ChatClient:
         return answers
 
     def _answered(self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int) -> ChatAnswer[T]:
-        text: str | None = None
+        reply: Reply | None = None
         for attempt in range(num_attempts):
             reply = self._reply(_otherwise(request, attempt))
             if reply is None:
                 return ChatAnswer(value=None, text=None, reason="model_error", attempts=attempt + 1)
-            text = reply.text
             try:
-                return ChatAnswer(value=parse(text), text=text, reason=None, attempts=attempt + 1)
+                value = parse(reply.text)
             except ValueError as problem:
-                self._keep(request, text, str(problem))
-        return ChatAnswer(value=None, text=text, reason="parse_error", attempts=num_attempts)
+                self._keep(request, reply.text, str(problem))
+            else:
+                return ChatAnswer(value=value, text=reply.text, reason=None, attempts=attempt + 1, ended=reply.ended)
+        text, ended = (reply.text, reply.ended) if reply is not None else (None, True)
+        return ChatAnswer(value=None, text=text, reason="parse_error", attempts=num_attempts, ended=ended)
 
     def _reply(self, request: ChatRequest) -> Reply | None:
         """The answer from the cache or the endpoint; None when the endpoint refuses this one request.

@@ -21,9 +21,13 @@ LONGEST_WAIT = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What an endpoint wrote, and the tokens that it read and wrote for it; None where it does not count them."""
+    """What an endpoint wrote, and the tokens that it read and wrote for it; None where it does not count them.
+
+    `ended` is False for a text that the limit of new tokens cut off.
+    """
 
     text: str
+    ended: bool
     prompt_tokens: int | None
     completion_tokens: int | None
 
@@ -73,14 +77,17 @@ class Sender:
         answer: Any
         if request.prompt is not None:
             answer = self._client.completions.create(prompt=request.prompt, **shared)
-            text = answer.choices[0].text
+            choice = answer.choices[0]
+            text = choice.text
         else:
             turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
             answer = self._client.chat.completions.create(messages=turns, **shared)
-            text = answer.choices[0].message.content
+            choice = answer.choices[0]
+            text = choice.message.content
         usage = answer.usage
         return Reply(
             text=text or "",
+            ended=choice.finish_reason != "length",
             prompt_tokens=usage.prompt_tokens if usage is not None else None,
             completion_tokens=usage.completion_tokens if usage is not None else None,
         )
