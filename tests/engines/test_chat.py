@@ -59,6 +59,30 @@ def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serv
     assert len(server.bodies) == 5
 
 
+def test_two_servers_that_call_their_models_alike_do_not_share_answers(serve, client):
+    first, second = serve(lambda body: "one"), serve(lambda body: "two")
+    assert [client(each).ask([request("a")], str)[0].value for each in (first, second, first)] == ["one", "two", "one"]
+    assert (len(first.bodies), len(second.bodies)) == (1, 1)
+
+
+def test_an_answer_without_a_field_is_not_the_answer_with_it(serve, client):
+    """A server that learns to hold its model to a schema is asked again, and what it said before is kept too."""
+    knows = False
+
+    def reply(body):
+        if "response_format" in body:
+            return "held to it" if knows else (400, "unknown field response_format")
+        return "free"
+
+    server = serve(reply)
+    asked = [request("a", json_schema={"type": "object"}, seed=seed) for seed in (1, 2)]
+    for _ in range(2):
+        assert [each.value for each in client(server, num_at_once=1).ask(asked, str)] == ["free", "free"]
+    assert Counter("response_format" in body for body in server.bodies) == {False: 2, True: 2}
+    knows = True
+    assert [each.value for each in client(server).ask(asked, str)] == ["held to it"] * 2
+
+
 def test_an_answer_costs_what_it_cost_whoever_asked_first(serve, client):
     """Or the cost of a method would fall to the run, or the attempt, that happened to be the first."""
     server = serve(lambda body: "4" if body["temperature"] else "four")

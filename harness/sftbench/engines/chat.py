@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sftbench.chat import ChatAnswer, ChatRequest, Endpoint
-from sftbench.engines.endpoint import Reply, Sender
+from sftbench.engines.endpoint import Reply, Sender, optional_fields
 from sftbench.engines.forward import Meter
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json
@@ -21,6 +21,8 @@ from sftbench.store import write_atomically
 T = TypeVar("T")
 TEMPERATURE_OF_A_RETRY = 0.7
 """A greedy answer that cannot be parsed would only come again."""
+DISPENSABLE = ("response_format", "seed")
+"""Fields of a request that are left out where an endpoint does not know them."""
 
 
 @dataclass(kw_only=True)
@@ -96,33 +98,40 @@ class ChatClient:
 
         Counted alike, so that what a step costs does not depend on what was asked before it.
         """
-        key = key_of({"model": self.model, "request": dataclasses.asdict(request)})
-        place = self.cache / key[:2] / f"{key}.json"
-        reply = _kept(place)
-        if reply is None:
-            reply = self._asked(request)
-            if reply is None:
-                return None
-            kept = {"model": self.model, **dataclasses.asdict(reply)}
-            write_atomically(place, json.dumps(kept, ensure_ascii=False))
-        self._count(reply)
+        reply = self._found(request)
+        if reply is not None:
+            self._count(reply)
         return reply
 
-    def _asked(self, request: ChatRequest) -> Reply | None:
+    def _found(self, request: ChatRequest) -> Reply | None:
         import openai
 
-        for _ in range(3):
-            left_out = frozenset(self._left_out)
+        for _ in range(1 + len(DISPENSABLE)):
+            left_out = frozenset(self._left_out) & set(optional_fields(request))
+            place = self._place(request, left_out)
+            reply = _kept(place)
+            if reply is not None:
+                return reply
             try:
-                return self._sender.sent(request, left_out)
+                reply = self._sender.sent(request, left_out)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
-                refused = {name for name in ("response_format", "seed") if name in str(problem)} - left_out
+                refused = {name for name in DISPENSABLE if name in str(problem)} - left_out
                 if not refused:
                     self.log(f"{self.model} refused a request: {str(problem)[:200]}")
                     return None
                 self.log(f"{self.endpoint.url} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
+            else:
+                kept = {"endpoint": str(self.endpoint), **dataclasses.asdict(reply)}
+                write_atomically(place, json.dumps(kept, ensure_ascii=False))
+                return reply
         return None
+
+    def _place(self, request: ChatRequest, left_out: frozenset[str]) -> Path:
+        """Where the cache has the answer of this endpoint to a request, as it is sent: without the fields left out."""
+        asked: dict[str, Json] = {"endpoint": str(self.endpoint), "request": dataclasses.asdict(request)}
+        key = key_of({**asked, "left_out": sorted(left_out)})
+        return self.cache / key[:2] / f"{key}.json"
 
     def _count(self, reply: Reply) -> None:
         with self._lock:
