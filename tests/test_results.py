@@ -205,11 +205,17 @@ def test_no_file_names_a_place_of_this_machine(made, tmp_path):
     assert failure["message"] == "STORE/scores/ab/cd: no space; tiny/config.json and ~/.cache/hub are there"
 
 
-@pytest.mark.parametrize("place", ["data/rows.jsonl", "data/heldout.jsonl", "words"])
-def test_no_message_names_the_place_of_a_pool_or_of_a_foreign_tokenizer(made, tmp_path, place):
-    words = ModelFacts(name="words", path=str(tmp_path / "words"), fingerprint="w")
+@pytest.mark.parametrize(
+    "place", ["data/rows.jsonl", "data/heldout.jsonl", "words", "encoder", "stranger", "things/table.csv"]
+)
+def test_no_message_names_the_place_of_anything_that_was_read(made, tmp_path, place):
+    words, encoder, stranger, things = (
+        ModelFacts(name=name, path=str(tmp_path / name), fingerprint=name)
+        for name in ("words", "encoder", "stranger", "things")
+    )
     given = made(
-        GAP, tokenizers={"words": words}, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
+        GAP, tokenizers={"words": words}, foreign_models={"stranger": stranger}, folders={"things": things},
+        embedder=encoder, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
         heldout_content={"content": "h"},
     )  # fmt: skip
     given.end(given.step("scores of gap"), failure=failed(f"{tmp_path / place} changed while it was read"))

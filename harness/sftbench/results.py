@@ -261,7 +261,8 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
 def _without_places(run: Run, message: str) -> str:
     """A message without this machine's folders: results are for publishing."""
     facts = run.facts
-    models = [facts.base, facts.scoring, *facts.tokenizers.values()]
+    named = [*facts.tokenizers.values(), *facts.foreign_models.values(), *facts.folders.values()]
+    models = [facts.base, facts.scoring, facts.embedder, *named]
     sources = [each["source"] for each in (facts.pool_source, facts.heldout_source or {}) if "source" in each]
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}

@@ -233,6 +233,18 @@ def test_an_endpoint_is_a_url_and_a_model(text):
         Endpoint.parse(text)
 
 
+@pytest.mark.parametrize("text", ["https://h/v1?api-key=SECRET#m", "https://u:SECRET@h/v1#m", "https://h/v1?k=SECRET"])
+def test_a_key_in_the_url_is_refused_and_not_repeated(text):
+    """The URL is in `run.json`, which is for publishing."""
+    with pytest.raises(UsageError, match="OPENAI_API_KEY") as caught:
+        Endpoint.parse(text)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_model_may_be_called_what_it_likes():
+    assert str(Endpoint.parse("http://h/v1/#team/m?x@y")) == "http://h/v1#team/m?x@y"
+
+
 def test_a_request_is_a_conversation_or_a_prompt():
     for more in ({}, {"prompt": "a", "messages": (Message(role="user", content="a"),)}):
         with pytest.raises(ValueError, match="either messages or a prompt"):
