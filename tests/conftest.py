@@ -1,10 +1,15 @@
-"""What every test may use: where the reference data lies, and a store of its own."""
+"""What every test may use: where the reference data lies, a pool and a model, and a language model that is served."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -32,3 +37,78 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     from sftbench.conformance.material import trial_material
 
     return trial_material(tmp_path_factory.mktemp("material"))
+
+
+class Server:
+    """Speaks the protocol of a chat endpoint, and misbehaves on demand.
+
+    What is sent back is what `reply(body)` says: a text, a text and why it ends (`("and then", "length")`), or a
+    status code and an error message. Every answer has read 7 tokens and written 3.
+    """
+
+    def __init__(self, reply: Callable[[dict[str, Any]], Any]) -> None:
+        self.reply = reply
+        self.bodies: list[dict[str, Any]] = []
+        self.at_once = self.most_at_once = 0
+        self.counts_tokens = True
+        self.lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, content = server.answered({**body, "path": self.path})
+                payload = json.dumps(content).encode()
+                with contextlib.suppress(ConnectionError):
+                    self.send_response(status)
+                    self.send_header("Content-Type", "application/json")
+                    self.send_header("Content-Length", str(len(payload)))
+                    self.end_headers()
+                    self.wfile.write(payload)
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.server_port}/v1"
+
+    def answered(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Status and content of the answer to a request, which is kept."""
+        with self.lock:
+            self.bodies.append(body)
+            self.at_once += 1
+            self.most_at_once = max(self.most_at_once, self.at_once)
+        found = self.reply(body)
+        with self.lock:
+            self.at_once -= 1
+        first, second = (found, "stop") if isinstance(found, str) else found
+        if isinstance(first, int):
+            return first, {"error": {"message": second, "type": "x", "code": first}}
+        message = {"role": "assistant", "content": first}
+        choice = {"index": 0, "finish_reason": second, "message": message, "text": first}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10} if self.counts_tokens else None
+        made = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
+        return 200, {**made, "choices": [choice], "usage": usage}
+
+    def stop(self) -> None:
+        """Nobody is there any more."""
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[dict[str, Any]], Any]], Server]]:
+    """Starts servers; see `Server`."""
+    started: list[Server] = []
+
+    def start(reply: Callable[[dict[str, Any]], Any]) -> Server:
+        started.append(Server(reply))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.stop()

@@ -88,6 +88,11 @@ def test_a_named_method_may_be_trained_otherwise(found):
     assert own.trainer.epochs != other.trainer.epochs == 1
 
 
+def test_controls_that_choose_may_stand_anywhere_in_a_chain(found):
+    assert resolve(found, parse_method("longest | random | ifd"), SFT).before.name == "longest | random"
+    assert resolve(found, parse_method("random-lengths"), SFT).matched_to_each
+
+
 def test_a_chain_keeps_both_methods_and_their_parts(found):
     made = resolve(found, parse_method("ifd[take=20%] | tokentune"), SFT)
     assert made.before is not None
@@ -101,6 +106,14 @@ def test_a_chain_keeps_both_methods_and_their_parts(found):
         ("trainer=sft", "names no selector"),
         ("selector=base", "chooses nothing itself"),
         ("random | full", "chooses nothing itself"),
+        ("full | ifd", "'full' is a control that chooses nothing itself"),
+        ("base | ifd", "'base' is a control that chooses nothing itself"),
+        ("random-lengths | ifd", "'random-lengths' is a control that chooses nothing itself"),
+        ("random | random-tokens[take=2x] | ifd", "'random-tokens' is a control that chooses nothing itself"),
+        ("selector=full scorer=ppl | ifd", "'full' is a control that chooses nothing itself"),
+        ("scorer=ppl selector=matched-random", "matched-random has nothing to be matched to"),
+        ("ifd selector=matched-random[match=tokens]", "matched-random has nothing to be matched to"),
+        ("selector=matched-random | ifd", "matched-random has nothing to be matched to"),
         ("selector=tshrt", "did you mean 'tshirt'"),
         ("ifd trainer=sft[epoch=1]", "did you mean 'epochs'"),
     ],

@@ -270,6 +270,22 @@ def test_a_recipe_that_chooses_by_the_scores_of_its_method_does_not_make_them_ag
     assert rooms(made)["model"] == 6
 
 
+def test_the_same_name_at_another_server_is_another_language_model():
+    @dataclass(frozen=True, kw_only=True)
+    class Asking(Loss):
+        def needs(self):
+            return Needs(chat=True)
+
+    def scored(chat):
+        made = plan(method("asking", scorer=Asking()), at=facts(chat=chat), judge=None)
+        (ref,) = [ref for ref, step in made.steps.items() if step.room == "scores"]
+        return ref
+
+    servers = (None, "http://127.0.0.1:8000/v1#m", "http://127.0.0.1:8001/v1#m", "http://127.0.0.1:8001/v1#n")
+    assert len({scored(chat) for chat in servers}) == 4
+    assert scored(servers[1]) == scored(servers[1])
+
+
 def test_what_no_chance_enters_is_done_once_for_all_seeds():
     made = plan(method("gap", scorer=Gap()), judge=None)
     assert rooms(made)["scores"] == rooms(made)["selection"] == 1

@@ -205,11 +205,17 @@ def test_no_file_names_a_place_of_this_machine(made, tmp_path):
     assert failure["message"] == "STORE/scores/ab/cd: no space; tiny/config.json and ~/.cache/hub are there"
 
 
-@pytest.mark.parametrize("place", ["data/rows.jsonl", "data/heldout.jsonl", "words"])
-def test_no_message_names_the_place_of_a_pool_or_of_a_foreign_tokenizer(made, tmp_path, place):
-    words = ModelFacts(name="words", path=str(tmp_path / "words"), fingerprint="w")
+@pytest.mark.parametrize(
+    "place", ["data/rows.jsonl", "data/heldout.jsonl", "words", "encoder", "stranger", "things/table.csv"]
+)
+def test_no_message_names_the_place_of_anything_that_was_read(made, tmp_path, place):
+    words, encoder, stranger, things = (
+        ModelFacts(name=name, path=str(tmp_path / name), fingerprint=name)
+        for name in ("words", "encoder", "stranger", "things")
+    )
     given = made(
-        GAP, tokenizers={"words": words}, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
+        GAP, tokenizers={"words": words}, foreign_models={"stranger": stranger}, folders={"things": things},
+        embedder=encoder, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
         heldout_content={"content": "h"},
     )  # fmt: skip
     given.end(given.step("scores of gap"), failure=failed(f"{tmp_path / place} changed while it was read"))
@@ -329,6 +335,13 @@ def test_the_cost_of_a_choice_is_the_sum_of_what_it_rests_on(made, label):
     measuring = [f"answers of {label}, seed 0", f"marks of {label}, seed 0"]
     measuring += [] if label == "random" else [f"verdicts of referee on {label}, seed 0"]
     assert cost["evaluating"]["flops"] == flops_of(given, *measuring)
+
+
+def test_a_cell_tells_which_language_model_its_steps_asked(made):
+    here = made(GAP, LOSS)
+    here.end(here.step("scores of gap"), chat={"model": "m", "num_requests": 3})
+    here.finish()
+    assert (here.described("gap")["asked"], here.described("loss")["asked"]) == (["m"], [])
 
 
 def test_memory_is_the_largest_and_not_the_sum(made):

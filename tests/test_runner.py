@@ -80,6 +80,16 @@ def test_a_budget_of_work_allows_what_fixes_no_number_of_steps(prepared, budget)
     assert prepared("random", "tokentune", trainer="sft[epochs=2,min_steps=1]", budget=[budget]).plan.cells
 
 
+@pytest.mark.parametrize("budget", ["600s+selection", "1e9 flops+selection"])
+def test_what_a_language_model_spends_is_not_taken_to_be_free(prepared, budget):
+    for asking in ("ds2", "topics", "ifd[take=2] | ds2"):
+        with pytest.raises(UsageError, match=r"selection cannot be kept by .* with --chat"):
+            prepared(asking, budget=[budget], chat="http://127.0.0.1:1/v1#m")
+        prepared(asking, budget=[budget])
+        prepared(asking, budget=[budget.removesuffix("+selection")], chat="http://127.0.0.1:1/v1#m")
+    prepared("ifd", budget=[budget], chat="http://127.0.0.1:1/v1#m")
+
+
 def test_budgets_that_say_the_same_and_seeds_given_twice_count_once(prepared):
     run = prepared("random", budget=["10%", "2k", "10.0 %", "2000", "2000 rows"], seeds=[7, 0, 7, 0])
     assert [str(budget) for budget in run.terms.budgets] == ["10%", "2000"]

@@ -21,12 +21,16 @@ class Endpoint:
 
     @classmethod
     def parse(cls, text: str) -> Endpoint:
-        """`http://127.0.0.1:8000/v1#MODEL`. Raises `UsageError` for anything else, and for a URL with a password."""
+        """`http://127.0.0.1:8000/v1#MODEL`. Raises `UsageError` for anything else, and for a URL that holds a key."""
         url, sign, model = text.partition("#")
+        # First, and without showing it: what may hold a key is told to nobody.
+        if "?" in url or "@" in url.partition("://")[2].partition("/")[0]:
+            raise UsageError(
+                "a URL with a password or with parameters behind '?' would end up in records; give the key in "
+                "OPENAI_API_KEY instead"
+            )
         if not sign or not model or not url.startswith(("http://", "https://")):
             raise UsageError(f"cannot read the endpoint '{text}': expected URL#MODEL, as http://127.0.0.1:8000/v1#NAME")
-        if "@" in url.split("/")[2]:
-            raise UsageError("a URL with a password would end up in records; set OPENAI_API_KEY instead")
         return cls(url=url.rstrip("/"), model=model)
 
     def __str__(self) -> str:
@@ -57,12 +61,16 @@ class ChatRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class ChatAnswer(Generic[T]):
-    """What `parse` made of an answer, or why there is nothing; `text` is the last that was written."""
+    """What `parse` made of an answer, or why there is nothing; `text` is the last that was written.
+
+    `ended` is False where `max_new_tokens` cut that text off: `parse` may have taken a part for the whole.
+    """
 
     value: T | None
     text: str | None
     reason: Literal["parse_error", "model_error"] | None
     attempts: int
+    ended: bool = True
 
 
 class Chat(Protocol):

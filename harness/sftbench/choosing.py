@@ -18,7 +18,7 @@ from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Json, Pool, Scores, Selection
-from sftbench.runner import Run, Watcher, carry_out, default_store, refuse_step_bounds
+from sftbench.runner import Run, Watcher, carry_out, default_store, refuse_step_bounds, refuse_unpriced
 from sftbench.settings import RunSettings, check_settings
 from sftbench.store import Store
 from sftbench.survey import survey, window
@@ -74,6 +74,7 @@ def select_rows(
     """
     method, wanted = resolve(plugins, parse_method(use), parse_use(trainer)), Budget.parse(budget)
     refuse_step_bounds([wanted], [method])
+    refuse_unpriced([wanted], [method], chat=chat)
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
     settings = _settings(pool, limit, lm, base, seed, embedder, chat)

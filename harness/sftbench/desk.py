@@ -81,7 +81,7 @@ class WorkingDesk:
             self._chat = ChatClient(
                 endpoint=Endpoint.parse(self.step.where["chat"]),
                 cache=self.store.root / "chat",
-                unparsed=self.scratch.parent / "unparsed.jsonl",
+                unparsed=self.scratch.parent / shelf.UNPARSED,
                 meter=self.meter_,
                 log=self.log,
             )

@@ -69,6 +69,7 @@ def resolve(plugins: Plugins, use: MethodUse | PartUse, trainer: PartUse) -> Res
             if role == "trainer":
                 given = {**_shared(trainer, part_class), **given}
             parts[role] = plugins.part(role, PartUse(name=source.parts[role].name, parameters=given))
+    _refuse_unmatched(method, parts["selector"])
     recipes = {role: resolve_recipes(plugins, part, trainer) for role, part in parts.items()}
     before = resolve(plugins, wanted.before, trainer) if wanted.before else None
     if before is not None and "generator" in parts:
@@ -116,12 +117,26 @@ def _card(plugins: Plugins, use: MethodUse) -> Method:
     """The method of that name; what is put together differs from every method and has a card of its own."""
     if use.name is not None and not use.parts and use.before is None:
         return plugins.method(use.name.name)
-    words = [*([use.name] if use.name else []), *use.parts.values()]
-    for word in words:
+    # What a chain begins with is made by itself, where it may be a control's name alone.
+    for word in [*_words(use), *(_words(use.before) if use.before else ())]:
         known = plugins.methods.get(word.name)
         if known is not None and (not known.trains or known.matched_to_each or known.ignores_budget):
             raise UsageError(f"'{word.name}' is a control that chooses nothing itself; it cannot be part of '{use}'")
     return Method(name=str(use), summary="put together from parts", selector=PartUse(name="all"))
+
+
+def _words(use: MethodUse) -> list[PartUse]:
+    """The names that one link of a chain is written with."""
+    return [*([use.name] if use.name else []), *use.parts.values()]
+
+
+def _refuse_unmatched(method: Method, selector: Any) -> None:
+    """What is matched to another selection needs a method of the kind that gets one."""
+    if selector.needs().other_selection and not method.matched_to_each:
+        raise UsageError(
+            f"in '{method.name}' the selector {selector.name} has nothing to be matched to; it works in controls that "
+            "are matched to each method ('bench list methods')"
+        )
 
 
 def _sources(plugins: Plugins, use: MethodUse, trainer: PartUse) -> Iterator[_Source]:

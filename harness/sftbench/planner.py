@@ -156,7 +156,8 @@ class Planner:
             identity["embedder"] = self.facts.embedder.fingerprint
             where["embedder"] = self.facts.embedder.path
         if needs.chat:
-            identity["chat"] = self.facts.chat.partition("#")[2] if self.facts.chat else "stand-in"
+            # A name alone says nothing: each server may call another model by it.
+            identity["chat"] = self.facts.chat or "stand-in"
             where |= {"chat": self.facts.chat} if self.facts.chat else {}
         for name in needs.language_models:
             model = self.facts.scoring if name == "scoring" else self.facts.base

@@ -117,6 +117,7 @@ def describe(
         "cost": _cost(run, cell, outcomes),
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
+        "asked": _asked(run, cell),
     }
 
 
@@ -214,10 +215,19 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
 
 def _stand_ins(run: Run, cell: Cell) -> list[str]:
     """What the steps of this cell did without the language model that they would have asked."""
-    refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
-    records = [run.store.record_of(ref) for ref in refs]
-    found = [record.payload.get("stand_ins") for record in records if record is not None]
+    found = [record.payload.get("stand_ins") for record in _of_choosing_and_training(run, cell)]
     return sorted({str(each) for told in found if isinstance(told, list) for each in told})
+
+
+def _asked(run: Run, cell: Cell) -> list[str]:
+    """The language models behind endpoints that the steps of this cell asked; nobody knows their FLOPs."""
+    found = [record.payload.get("chat") for record in _of_choosing_and_training(run, cell)]
+    return sorted({str(told["model"]) for told in found if isinstance(told, dict)})
+
+
+def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
+    refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
+    return [record for record in map(run.store.record_of, refs) if record is not None]
 
 
 def _own(cell: Cell) -> list[Ref]:
@@ -251,7 +261,8 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
 def _without_places(run: Run, message: str) -> str:
     """A message without this machine's folders: results are for publishing."""
     facts = run.facts
-    models = [facts.base, facts.scoring, *facts.tokenizers.values()]
+    named = [*facts.tokenizers.values(), *facts.foreign_models.values(), *facts.folders.values()]
+    models = [facts.base, facts.scoring, facts.embedder, *named]
     sources = [each["source"] for each in (facts.pool_source, facts.heldout_source or {}) if "source" in each]
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}

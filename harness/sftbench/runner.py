@@ -72,6 +72,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
     refuse_step_bounds(budgets, methods)
+    refuse_unpriced(budgets, methods, chat=settings.chat)
     facts = survey(settings, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
     terms = Terms(
         budgets=budgets,
@@ -108,6 +109,20 @@ def refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMeth
             raise UsageError(
                 f"a budget of {counting[0]} cannot be kept with min_steps or max_steps of {trainer.name}: the work "
                 "would not depend on the rows; give epochs, or a budget in rows"
+            )
+
+
+def refuse_unpriced(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod], *, chat: str | None) -> None:
+    """What a language model behind an endpoint spends is not known, and its answers may be kept from another run.
+
+    A budget that pays for choosing would take them to be free.
+    """
+    paying = [budget for budget in budgets if budget.with_selection]
+    for method in methods if chat and paying else ():
+        if method.trains and not method.ignores_budget and any(part.needs().chat for part in parts_of([method])):
+            raise UsageError(
+                f"a budget of {paying[0]} cannot be kept by {method.label} with --chat: what the language model spends "
+                "is not known; leave '+selection' or --chat away"
             )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 
 POOL_ROWS = "rows.arrow"
+UNPARSED = "unparsed.jsonl"
+"""Answers of a language model that could not be read, a line each: for people, also where the step failed over them."""
 
 
 def save_pool_form(pool: Pool, folder: Path) -> None:

@@ -181,6 +181,21 @@ def test_failed_items_are_left_out_of_the_mean_and_told(results: Any) -> None:
     assert any("nll have no value" in note for note in board.notes)
 
 
+def test_a_board_says_whose_flops_are_not_all_there(results: Any) -> None:
+    results.add("plain")
+    assert not any("endpoint" in note for note in build_board(results.folder).notes)
+    results.add("rated", asked=["m"])
+    results.add("random-compute(rated)", matched_to="rated")
+    board = build_board(results.folder)
+    (note,) = [note for note in board.notes if "endpoint" in note]
+    assert "(m)" in note
+    assert "a control matched in compute" in note
+    assert note.endswith(": rated.")
+    told = {row["label"]: row.get("asked") for row in json.loads(board.to_json())["rows"]}
+    assert told == {"plain": None, "rated": ["m"], "random-compute(rated)": None}
+    assert Board.from_json(board.to_json(), where="here").rows[0].asked == board.rows[0].asked
+
+
 def test_items_are_matched_by_id_whatever_their_order(results: Any) -> None:
     first, second = results.cell("a"), results.cell("b")
     evaluation = json.loads(json.dumps(first["evaluations"]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -16,74 +15,13 @@ from sftbench.ledger import Meter
 from sftbench.rooms import Message
 
 
-class Server:
-    """Answers with what `reply(body)` says: a text, or a status code and an error message."""
-
-    def __init__(self, reply):
-        self.reply, self.bodies, self.at_once, self.most_at_once = reply, [], 0, 0
-        lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.bodies.append({**body, "path": self.path})
-                    server.at_once += 1
-                    server.most_at_once = max(server.most_at_once, server.at_once)
-                found = server.reply({**body, "path": self.path})
-                with lock:
-                    server.at_once -= 1
-                status, content = (200, _answer(found)) if isinstance(found, str) else _problem(*found)
-                payload = json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(payload)))
-                self.end_headers()
-                self.wfile.write(payload)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.http.server_port}/v1"
-
-
-def _answer(text):
-    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}, "text": text}
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice], "usage": usage}
-
-
-def _problem(status, message):
-    return status, {"error": {"message": message, "type": "x", "code": status}}
-
-
-@pytest.fixture
-def serve():
-    started = []
-
-    def start(reply):
-        started.append(Server(reply))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.http.shutdown()
-        each.http.server_close()
-
-
 @pytest.fixture
 def client(tmp_path):
     def make(server, model="m", folder="cache", **more):
         meter, logged = Meter(), []
         made = ChatClient(
             endpoint=Endpoint(url=server.url, model=model), cache=tmp_path / folder,
-            unparsed=tmp_path / "unparsed.jsonl", meter=meter, log=logged.append, num_retries=0, **more,
+            unparsed=tmp_path / "unparsed.jsonl", meter=meter, log=logged.append, **{"waits": (), **more},
         )  # fmt: skip
         made.logged = logged
         return made
@@ -107,7 +45,8 @@ def test_answers_come_in_order_are_counted_and_never_too_many_at_once(serve, cli
     assert server.most_at_once <= 3
     ledger = asked.meter.ledger()
     assert (ledger.tokens_forward, ledger.tokens_generated) == (140, 60)
-    assert asked.counts() == {"model": "m", "num_requests": 20, "num_unparsable_texts": 0, "num_failed": 0}
+    assert asked.counts() == {"model": "m", "num_requests": 20, "num_unparsable_texts": 0, "num_failed": 0,
+                              "num_uncounted_texts": 0}  # fmt: skip
 
 
 def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serve, client):
@@ -120,6 +59,52 @@ def test_what_was_answered_once_is_not_asked_again_unless_something_differs(serv
     assert len(server.bodies) == 5
 
 
+def test_two_servers_that_call_their_models_alike_do_not_share_answers(serve, client):
+    first, second = serve(lambda body: "one"), serve(lambda body: "two")
+    assert [client(each).ask([request("a")], str)[0].value for each in (first, second, first)] == ["one", "two", "one"]
+    assert (len(first.bodies), len(second.bodies)) == (1, 1)
+
+
+def test_an_answer_without_a_field_is_not_the_answer_with_it(serve, client):
+    """A server that learns to hold its model to a schema is asked again, and what it said before is kept too."""
+    knows = False
+
+    def reply(body):
+        if "response_format" in body:
+            return "held to it" if knows else (400, "unknown field response_format")
+        return "free"
+
+    server = serve(reply)
+    asked = [request("a", json_schema={"type": "object"}, seed=seed) for seed in (1, 2)]
+    for _ in range(2):
+        assert [each.value for each in client(server, num_at_once=1).ask(asked, str)] == ["free", "free"]
+    assert Counter("response_format" in body for body in server.bodies) == {False: 2, True: 2}
+    knows = True
+    assert [each.value for each in client(server).ask(asked, str)] == ["held to it"] * 2
+
+
+def test_an_answer_costs_what_it_cost_whoever_asked_first(serve, client):
+    """Or the cost of a method would fall to the run, or the attempt, that happened to be the first."""
+    server = serve(lambda body: "4" if body["temperature"] else "four")
+    costs = []
+    for _ in range(2):
+        asked = client(server)
+        asked.ask([request("2+2"), request("3+1")], int)
+        costs.append(asked.meter.ledger())
+    assert len(server.bodies) == 4
+    assert [(each.tokens_forward, each.tokens_generated) for each in costs] == [(28, 12), (28, 12)]
+
+
+def test_answers_whose_tokens_the_endpoint_does_not_count_are_told(serve, client):
+    server = serve(lambda body: "yes")
+    server.counts_tokens = False
+    for _ in range(2):
+        asked = client(server)
+        asked.ask([request("a"), request("b")], str)
+        assert asked.counts()["num_uncounted_texts"] == 2
+        assert asked.meter.ledger().tokens_generated == 0
+
+
 def test_an_answer_that_cannot_be_parsed_is_asked_again_otherwise_and_kept_for_people(serve, client, tmp_path):
     server = serve(lambda body: "4" if body["temperature"] else "four")
     asked = client(server)
@@ -128,6 +113,19 @@ def test_an_answer_that_cannot_be_parsed_is_asked_again_otherwise_and_kept_for_p
     (kept,) = [json.loads(line) for line in (tmp_path / "unparsed.jsonl").read_text().splitlines()]
     assert (kept["asked"], kept["answer"]) == ("2+2", "four")
     assert "invalid literal" in kept["why"]
+
+
+def test_an_answer_says_whether_it_was_cut_off_also_out_of_the_cache(serve, client):
+    texts = {"long": ("and then", "length"), "short": "done", "bad": ("no number", "length")}
+    server = serve(lambda body: texts[body.get("prompt") or last(body)])
+    for _ in range(2):
+        asked = client(server)
+        answers = asked.ask([request("long"), request("short"), ChatRequest(prompt="long")], str)
+        assert [each.value for each in answers] == ["and then", "done", "and then"]
+        assert [each.ended for each in answers] == [False, True, False]
+        (bad,) = asked.ask([request("bad")], int)
+        assert (bad.reason, bad.ended) == ("parse_error", False)
+    assert len(server.bodies) == 5
 
 
 def test_nonsense_to_the_end_is_a_recorded_failure_and_no_value(serve, client):
@@ -155,12 +153,39 @@ def test_an_endpoint_that_cannot_be_used_says_how_to_go_on(serve, client, status
         client(serve(lambda body: (status, "no"))).ask([request("a")], str)
 
 
+def test_an_endpoint_that_breaks_or_is_silent_ends_the_step_and_is_no_answer(serve, client):
+    """Written down as an answer, it would stay one: the step would be done, its rows rated worst or without tags."""
+    released = threading.Event()
+
+    def reply(body):
+        if last(body) == "silent":
+            released.wait(60)
+        return (503, "loading") if last(body) == "breaks" else "yes"
+
+    server = serve(reply)
+    with pytest.raises(EnvironmentProblem, match=r"error \(503: .*loading.*kept; run again"):
+        client(server, num_at_once=1, waits=(0.0,)).ask([request("fine"), request("breaks")], str)
+    with pytest.raises(EnvironmentProblem, match=r"no answer within 0\.5 s"):
+        client(server, num_at_once=1, waits=(0.0,), timeout_seconds=0.5).ask([request("fine"), request("silent")], str)
+    released.set()
+    # What was answered is kept; what breaks is tried again, and what is silent has had its time.
+    assert Counter(map(last, server.bodies)) == {"fine": 1, "breaks": 2, "silent": 1}
+
+
+def test_an_endpoint_that_is_busy_is_asked_again_after_a_while(serve, client, monkeypatch):
+    slept = []
+    monkeypatch.setattr("time.sleep", slept.append)
+    states = iter([(503, "loading"), (429, "slower"), "yes"])
+    (answer,) = client(serve(lambda body: next(states)), waits=(1.0, 2.0, 4.0)).ask([request("a")], str)
+    assert answer.value == "yes"
+    assert slept == [1.0, 2.0]
+
+
 def test_nobody_at_the_endpoint_is_told_and_what_was_answered_stays(serve, client):
     server = serve(lambda body: "yes")
     asked = client(server, num_at_once=1)
     asked.ask([request("a")], str)
-    server.http.shutdown()
-    server.http.server_close()
+    server.stop()
     assert client(server).ask([request("a")], str)[0].value == "yes"
     with pytest.raises(EnvironmentProblem, match="nothing answers at"):
         client(server).ask([request("b")], str)
@@ -206,6 +231,18 @@ def test_the_key_is_sent_and_written_nowhere(serve, client, tmp_path, monkeypatc
 def test_an_endpoint_is_a_url_and_a_model(text):
     with pytest.raises(UsageError):
         Endpoint.parse(text)
+
+
+@pytest.mark.parametrize("text", ["https://h/v1?api-key=SECRET#m", "https://u:SECRET@h/v1#m", "https://h/v1?k=SECRET"])
+def test_a_key_in_the_url_is_refused_and_not_repeated(text):
+    """The URL is in `run.json`, which is for publishing."""
+    with pytest.raises(UsageError, match="OPENAI_API_KEY") as caught:
+        Endpoint.parse(text)
+    assert "SECRET" not in str(caught.value)
+
+
+def test_a_model_may_be_called_what_it_likes():
+    assert str(Endpoint.parse("http://h/v1/#team/m?x@y")) == "http://h/v1#team/m?x@y"
 
 
 def test_a_request_is_a_conversation_or_a_prompt():

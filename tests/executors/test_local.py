@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -101,6 +102,26 @@ def test_a_step_that_died_is_tried_again_by_the_next_run(workshop, diary):
     step = workshop.toy("deadly", kills=2, diary=diary.path)
     assert workshop.run(step) == {"deadly": "died"}
     assert workshop.run(step) == {"deadly": "done"}
+
+
+def test_answers_that_could_not_be_read_stay_beside_the_failure_and_cost_the_same_again(workshop, serve):
+    server = serve(lambda body: "1" if body["prompt"] == "a" else f"about {len(body['prompt'])}")
+    chat = f"{server.url}#m"
+    step = Step(
+        room="scores", label="asked", identity={"part": "toy-asker@1", "parameters": {}, "chat": chat},
+        parents={"pool": workshop.pool.ref}, where={"chat": chat},
+    )  # fmt: skip
+    costs = []
+    for redo in (frozenset(), frozenset({step.ref})):
+        assert workshop.run(step, redo=redo) == {"asked": "failed"}
+        record, folder = workshop.record(step), workshop.store.folder(step.room, step.key)
+        assert record.failure.message == "not all could be read"
+        assert {path.name for path in folder.iterdir()} == {"record.json", "unparsed.jsonl"}
+        kept = [json.loads(line) for line in (folder / "unparsed.jsonl").read_text().splitlines()]
+        assert Counter(each["answer"] for each in kept) == {f"about {size}": 2 for size in (2, 3, 4, 5)}
+        costs.append((record.ledger.tokens_forward, record.ledger.tokens_generated))
+    assert costs == [(9 * 7, 9 * 3)] * 2
+    assert len(server.bodies) == 9
 
 
 @pytest.mark.parametrize("reports", ["nan", "object"])

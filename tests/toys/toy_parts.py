@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sftbench import Evaluation, Evaluator, Method, Needs, PartUse, Scorer, Scores, hookimpl, param
+from sftbench import ChatRequest, Evaluation, Evaluator, Method, Needs, PartUse, Scorer, Scores, hookimpl, param
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,27 @@ class ToyScorer:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToyAsker:
+    """A number for every row, as a language model gives it; fails where one cannot be read."""
+
+    name: ClassVar[str] = "toy-asker"
+    version: ClassVar[str] = "1"
+    deterministic: ClassVar[bool] = True
+
+    def needs(self) -> Needs:
+        return Needs(chat=True)
+
+    def score(self, pool, desk):
+        chat = desk.chat(stand_in="the length of the response")
+        if chat is None:
+            return Scores(values=np.array([float(len(row.response)) for row in pool]))
+        answers = chat.ask([ChatRequest(prompt=row.response) for row in pool], float)
+        if any(answer.value is None for answer in answers):
+            raise ValueError("not all could be read")
+        return Scores(values=np.array([answer.value for answer in answers]))
+
+
+@dataclass(frozen=True, kw_only=True)
 class ToyEvaluator:
     """Which process measured."""
 
@@ -91,7 +112,7 @@ class ToyEvaluator:
 
 @hookimpl
 def sftbench_scorers() -> list[type[Scorer]]:
-    return [ToyScorer]
+    return [ToyScorer, ToyAsker]
 
 
 @hookimpl

@@ -147,6 +147,8 @@ class Cell(Strict):
     steps: tuple[Step, ...] = ()
     stand_ins: tuple[str, ...] = ()
     """What was done without the language model that a part would have asked."""
+    asked: tuple[str, ...] = ()
+    """Language models behind endpoints that were asked; the cost has their tokens and not their FLOPs."""
     generated: dict[str, Any] | None = None
     """What the method's generator told, if it has one."""
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)

@@ -149,5 +149,6 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         training=training_of(entry.done),
         cost=costs_of(entry.done),
         stand_ins=tuple(sorted({each for cell in entry.done for each in cell.stand_ins})),
+        asked=tuple(sorted({each for cell in entry.done for each in cell.asked})),
         overlap=overlap_of(entry.done),
     )

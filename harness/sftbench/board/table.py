@@ -78,7 +78,8 @@ class BoardRow(Strict):
     `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
-    `stand_ins` is what was done without the language model that a part would have asked.
+    `stand_ins` is what was done without the language model that a part would have asked, `asked` the language models
+    behind endpoints that were asked, whose FLOPs are in no sum.
     `overlap` is there where the seed plays a part in choosing and several seeds are finished.
     """
 
@@ -104,6 +105,7 @@ class BoardRow(Strict):
     training: Training | None
     cost: dict[str, Cost]
     stand_ins: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     overlap: Overlap | None = None
 
 
@@ -135,11 +137,12 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap do not name it, as in boards that were written before there was any.
+        Rows without an overlap, or that asked nobody, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [
-            {name: value for name, value in row.items() if name != "overlap" or value} for row in told["rows"]
+            {name: value for name, value in row.items() if name not in ("overlap", "asked") or value}
+            for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -49,7 +49,8 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board), *_stand_in_notes(board)]
+    told = (_seed_notes, _item_notes, _budget_notes, _stand_in_notes, _asked_notes)
+    return [note for each in told for note in each(board)]
 
 
 def _seed_notes(board: Board) -> Iterator[str]:
@@ -96,6 +97,18 @@ def _stand_in_notes(board: Board) -> Iterator[str]:
     for stand_in in sorted({each for row in board.rows for each in row.stand_ins}):
         rows = {label(row): row for row in board.rows if stand_in in row.stand_ins}
         yield f"No language model was named, so a stand-in did its work ({one_line(stand_in)}): {_shortened([*rows])}."
+
+
+def _asked_notes(board: Board) -> Iterator[str]:
+    asking = [row for row in board.rows if row.asked]
+    if asking:
+        models = sorted({each for row in asking for each in row.asked})
+        rows = list(dict.fromkeys(map(label, asking)))
+        yield (
+            f"A language model behind an endpoint was asked ({_shortened([*map(one_line, models)])}): its tokens are "
+            "counted, its FLOPs are not known, and a control matched in compute is matched to the rest: "
+            f"{_shortened(rows)}."
+        )
 
 
 def legend(board: Board) -> list[str]:

@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from sftbench import shelf
 from sftbench.errors import ContractError
 from sftbench.ledger import measured, start_of_peak
 from sftbench.plan import Step
@@ -89,7 +90,7 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
             bench = Bench(plugins=found, store=store, work=work, meter=meter, reporter=Reporter(emit))
             payload, failure = _outcome(step, bench)
         if failure is not None:
-            _clear(work)
+            _clear(work, spare=(shelf.UNPARSED,))
         record = Record(
             key=step.key,
             room=step.room,
@@ -105,9 +106,9 @@ def _do(order: dict[str, Any], found: Any, emit: Any) -> dict[str, Any]:
         return {"status": record.status, "made": True}
 
 
-def _clear(work: Path) -> None:
-    """Remove what an attempt left that did not end; checkpoints, in the scratch folder, stay."""
-    for leftover in work.iterdir():
+def _clear(work: Path, *, spare: tuple[str, ...] = ()) -> None:
+    """Remove what an attempt left that did not end; checkpoints, in the scratch folder, stay, and files to `spare`."""
+    for leftover in (each for each in work.iterdir() if each.name not in spare):
         if leftover.is_dir() and not leftover.is_symlink():
             if leftover.name != "scratch":
                 shutil.rmtree(leftover)

@@ -105,8 +105,12 @@ def ask(
         for request, seed in zip(requests, seeds, strict=True)
     ]
     answers = chat.ask(made, parse, num_attempts=NUM_ATTEMPTS) if made else []
+    # Of a text that was cut off, only an object is whole: it was read to its end.
+    closed = json_schema is not None
     return [
-        each.value if each.reason is None and each.value is not None else Unusable(_reason(each.text, parse))
+        each.value
+        if each.reason is None and each.value is not None and (each.ended or closed)
+        else Unusable(_reason(each.text, parse) if each.ended else "response_cut_off")
         for each in answers
     ]
 
