@@ -7,7 +7,7 @@ import csv
 import numpy as np
 import pytest
 
-from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.errors import EnvironmentProblem
 from sftbench.study import figures
 from sftbench.study.report import analyse, published_differences, write_report
 
@@ -150,10 +150,19 @@ def test_cells_that_are_not_of_the_study_are_left_alone(levels, study_of):
     assert len(analyse(study_of(), levels.folder).trials) == 12
 
 
-def test_a_metric_that_nobody_has_is_refused(levels, study_of):
-    study = study_of(performance=[{"metric": "exact-mach", "label": "x", "unit": "points"}], analyses=["sweep"])
-    with pytest.raises(UsageError, match="did you mean 'exact-match'"):
-        analyse(study, levels.folder)
+def test_a_metric_that_no_cell_has_is_told_and_left_out(levels, study_of, tmp_path):
+    pytest.importorskip("matplotlib")
+    performance = [
+        {"metric": "win-rate", "label": "win rate", "unit": "points"},
+        {"metric": "exact-match", "label": "exact match", "unit": "points", "times": 100},
+    ]
+    analyses = {"analyses": ["regression", "correlation", "sweep"], "correlated": METRICS}
+    findings = analyse(study_of(performance=performance, **analyses), levels.folder)
+    assert findings.tables == analyse(study_of(**analyses), levels.folder).tables
+    write_report(study_of(performance=performance, **analyses), findings, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "No finished cell has this metric, so nothing is told of it: win-rate." in text
+    assert not list(tmp_path.glob("*win-rate*"))
 
 
 def test_figures_without_the_library_are_refused_before_any_work(monkeypatch):

@@ -14,8 +14,8 @@ from sftbench.board.reading import read_cells
 from sftbench.store import write_atomically
 from sftbench.study import figures, tables
 from sftbench.study.correlation import Correlation, correlations, sets_of
-from sftbench.study.definition import Study
-from sftbench.study.estimated import Estimated, estimates_of
+from sftbench.study.definition import Performance, Study
+from sftbench.study.estimated import Estimated, estimates_of, measured
 from sftbench.study.published import published_tables, row_named
 from sftbench.study.regression import Line, fit_line
 from sftbench.study.text import study_text
@@ -24,10 +24,14 @@ from sftbench.study.trials import Trial, trials_of
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What the records of a study say. `lines` are by series, budget and metric, `correlations` by component."""
+    """What the records of a study say. `lines` are by series, budget and metric, `correlations` by component.
+
+    `performance` is what of the study's performance some finished cell has; of the rest nothing is told.
+    """
 
     cells: Sequence[Cell]
     trials: Sequence[Trial]
+    performance: Sequence[Performance]
     estimates: Sequence[Estimated]
     lines: Mapping[tuple[str, str, str], Line]
     correlations: Mapping[str, Sequence[Correlation]]
@@ -37,6 +41,7 @@ class Findings:
 def analyse(study: Study, results: Path) -> Findings:
     """Everything the study asks for, from the records below a results folder and the published tables."""
     cells, published = read_cells(results), published_tables()
+    study = study.model_copy(update={"performance": measured(study, cells)})
     trials, estimates = trials_of(study, cells), estimates_of(study, cells)
     lines = _lines(study, trials) if "regression" in study.analyses else {}
     related = _related(study, trials) if "correlation" in study.analyses else {}
@@ -49,7 +54,8 @@ def analyse(study: Study, results: Path) -> Findings:
         made["correlations"] = tables.correlation_rows(related)
     made |= {"trials": tables.trial_rows(study, trials), "published": tables.published_rows(study, published)}
     return Findings(
-        cells=cells, trials=trials, estimates=estimates, lines=lines, correlations=related, tables=made
+        cells=cells, trials=trials, performance=study.performance, estimates=estimates, lines=lines,
+        correlations=related, tables=made,
     )  # fmt: skip
 
 
@@ -101,7 +107,7 @@ def _draw(study: Study, findings: Findings, out: Path) -> dict[str, str]:
     figures.require_drawing()
     drawn: dict[str, str] = {}
     budgets = list(dict.fromkeys(each.budget for each in findings.trials))
-    for wanted in study.performance:
+    for wanted in findings.performance:
         if "regression" in study.analyses:
             assert study.x is not None
             for budget in budgets:
@@ -122,7 +128,7 @@ def _draw(study: Study, findings: Findings, out: Path) -> dict[str, str]:
             drawn[f"{wanted.label}: difference to {study.compare_with}"] = name
     for component, found in findings.correlations.items():
         names = [f"{component}:{metric}" for metric in study.correlated]
-        names += [each.metric for each in study.performance]
+        names += [each.metric for each in findings.performance]
         name = _file("correlation", component)
         figures.draw_correlations(component, found, names, out, name)
         drawn[f"correlations, {component}"] = name

@@ -20,7 +20,7 @@ def study_text(study: Study, findings: Findings, drawn: Mapping[str, str]) -> st
     if study.paper:
         parts.append(f"Paper: {study.paper}")
     parts.append(_measured_on(findings))
-    parts.append("\n".join(f"- {each}" for each in (*study.notes, *_accidents(findings))))
+    parts.append("\n".join(f"- {each}" for each in (*study.notes, *_accidents(study, findings))))
     for title, name in drawn.items():
         parts.append(f"## {title[0].upper()}{title[1:]}\n\n![{title}]({name}.svg)")
     if "slopes" in findings.tables:
@@ -70,13 +70,16 @@ def _measured_on(findings: Findings) -> str:
     )
 
 
-def _accidents(findings: Findings) -> list[str]:
+def _accidents(study: Study, findings: Findings) -> list[str]:
     failed = [each for each in findings.cells if each.status == "failed"]
     short = sorted({each.label for each in findings.cells if each.selection and each.selection.status == "short"})
     found: list[str] = []
     if failed:
         labels = ", ".join(sorted({each.label for each in failed}))
         found.append(f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed; no table has what failed: {labels}.")
+    missing = [each.metric for each in study.performance if each not in findings.performance]
+    if missing and findings.trials:
+        found.append(f"No finished cell has this metric, so nothing is told of it: {', '.join(missing)}.")
     if short:
         found.append(f"Fewer rows than the budget allows: {', '.join(short)}.")
     notes = sorted(
