@@ -5,37 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftbench.board.cells import Cell
 from sftbench.board.reading import read_cells
 from sftbench.store import write_atomically
 from sftbench.study import figures, tables
 from sftbench.study.correlation import Correlation, correlations, sets_of
-from sftbench.study.definition import Performance, Study
-from sftbench.study.estimated import Estimated, estimates_of, measured
+from sftbench.study.definition import Study
+from sftbench.study.estimated import estimates_of, measured
+from sftbench.study.findings import Findings
 from sftbench.study.published import published_tables, row_named
 from sftbench.study.regression import Line, fit_line
 from sftbench.study.text import study_text
 from sftbench.study.trials import Trial, trials_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """What the records of a study say. `lines` are by series, budget and metric, `correlations` by component.
-
-    `performance` is what of the study's performance some finished cell has; of the rest nothing is told.
-    """
-
-    cells: Sequence[Cell]
-    trials: Sequence[Trial]
-    performance: Sequence[Performance]
-    estimates: Sequence[Estimated]
-    lines: Mapping[tuple[str, str, str], Line]
-    correlations: Mapping[str, Sequence[Correlation]]
-    tables: Mapping[str, tables.Rows]
 
 
 def analyse(study: Study, results: Path) -> Findings:

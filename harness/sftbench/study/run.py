@@ -20,9 +20,10 @@ from sftbench.settings import load_settings
 from sftbench.store import write_atomically
 from sftbench.study.definition import RECORD, Series, Study, load_study
 from sftbench.study.figures import require_drawing
+from sftbench.study.findings import Findings
 from sftbench.study.grid import written_out
 from sftbench.study.published import published_tables, row_named, table_named
-from sftbench.study.report import Findings, analyse, write_report
+from sftbench.study.report import analyse, write_report
 from sftbench.survey import with_suite_defaults
 
 FOLDER = "study"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sftbench.study.definition import Study
+from sftbench.study.findings import Findings
 from sftbench.study.published import Published, published_tables, table_named
-
-if TYPE_CHECKING:
-    from sftbench.study.report import Findings
 
 NOTHING = "–"
 
