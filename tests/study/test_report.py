@@ -9,7 +9,8 @@ import pytest
 
 from sftbench.errors import EnvironmentProblem
 from sftbench.study import figures
-from sftbench.study.report import analyse, published_differences, write_report
+from sftbench.study.published import published_differences
+from sftbench.study.report import analyse, write_report
 
 METRICS = ["length", "entropy", "self-bleu"]
 
