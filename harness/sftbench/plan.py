@@ -30,7 +30,7 @@ DIVERSITY_VERSION = "2"
 """Bumped when a diversity metric may give other numbers."""
 PLANT_VERSION = "1"
 SPLIT_VERSION = "2"
-SCREEN_VERSION = "1"
+SCREEN_VERSION = "2"
 """Bumped when other rows would be spoilt, held out, or left out of what was generated."""
 
 
