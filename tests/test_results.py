@@ -222,6 +222,7 @@ def test_what_a_run_was_told_is_kept_without_the_settings_of_this_machine(made):
     assert not machine & (set(about["given"]) | set(about["settings"]))
     assert about["given"] == {"methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1"}
     assert about["settings"]["max_length"] == 256
+    assert (about["settings"]["embedder"], about["settings"]["embedder_fingerprint"]) == ("tiny", "f")
     assert about["settings"]["controls"] == "standard"
 
 

@@ -63,9 +63,12 @@ def _is_done(run: Run, ref: Ref) -> bool:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """All settings, given or default; folders of this machine that decide no number are left out."""
+    """All settings, given or default, and what those became that are found out; folders of this machine that decide no
+    number are left out."""
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
-    return {**full, "max_length": run.terms.max_length}
+    embedder = run.facts.embedder
+    found = {"embedder": embedder.name, "embedder_fingerprint": embedder.fingerprint}
+    return {**full, "max_length": run.terms.max_length, **found}
 
 
 def cell_path(cell: Cell) -> Path:
