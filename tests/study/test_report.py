@@ -146,6 +146,15 @@ def test_failed_cells_are_told_and_are_in_no_table(levels, study_of, tmp_path):
     assert "1 cell failed" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_diversity_that_could_not_be_measured_is_told(levels, study_of, tmp_path):
+    levels.add("micro-response[level=50]", seed=7, right=30, undescribed="no token")
+    findings = analyse(study_of(), levels.folder)
+    assert len(findings.trials) == 13
+    write_report(study_of(), findings, tmp_path / "out", draw=False)
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "could not be measured for micro-response[level=50] (ValueError: no token)" in text
+
+
 def test_cells_that_are_not_of_the_study_are_left_alone(levels, study_of):
     levels.add("longest", right=50)
     assert len(analyse(study_of(), levels.folder).trials) == 12

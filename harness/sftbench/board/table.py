@@ -79,7 +79,8 @@ class BoardRow(Strict):
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the language model that a part would have asked.
-    `overlap` is there where the seed plays a part in choosing and several seeds are finished.
+    `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
+    why the diversity of what finished seeds chose could not be measured.
     """
 
     budget: str
@@ -105,6 +106,7 @@ class BoardRow(Strict):
     cost: dict[str, Cost]
     stand_ins: tuple[str, ...] = ()
     overlap: Overlap | None = None
+    undescribed: tuple[FailedSeed, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,11 +137,13 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap do not name it, as in boards that were written before there was any.
+        Rows without an overlap do not name it, as in boards that were written before there was any; nor do those
+        whose diversity was measured name a reason why not.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [
-            {name: value for name, value in row.items() if name != "overlap" or value} for row in told["rows"]
+            {name: value for name, value in row.items() if name not in ("overlap", "undescribed") or value}
+            for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -49,7 +49,8 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board), *_stand_in_notes(board)]
+    return [*_seed_notes(board), *_item_notes(board), *_budget_notes(board), *_diversity_notes(board),
+            *_stand_in_notes(board)]  # fmt: skip
 
 
 def _seed_notes(board: Board) -> Iterator[str]:
@@ -90,6 +91,12 @@ def _budget_notes(board: Board) -> Iterator[str]:
     short = [row for row in board.rows if row.training is not None and row.training.short_of_budget]
     if short:
         yield f"Fewer eligible rows than the budget allows: {_places(short, board)}."
+
+
+def _diversity_notes(board: Board) -> Iterator[str]:
+    rows = [row for row in board.rows if row.undescribed]
+    if rows:
+        yield f"The diversity of what was chosen could not be measured (see failures): {_places(rows, board)}."
 
 
 def _stand_in_notes(board: Board) -> Iterator[str]:

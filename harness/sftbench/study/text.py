@@ -78,6 +78,7 @@ def _accidents(study: Study, findings: Findings) -> list[str]:
     missing = [each.metric for each in study.performance if each not in findings.performance]
     if missing and findings.trials:
         found.append(f"No finished cell has this metric, so nothing is told of it: {', '.join(missing)}.")
+    found += _undescribed(findings)
     if short:
         found.append(f"Fewer rows than the budget allows: {', '.join(short)}.")
     notes = sorted(
@@ -86,6 +87,18 @@ def _accidents(study: Study, findings: Findings) -> list[str]:
     if notes:
         found.append("Some sets are smaller than the token budget of the diversity metrics (`budget_not_reached`).")
     return found
+
+
+def _undescribed(findings: Findings) -> list[str]:
+    """Whose diversity is missing in the tables, by the reason."""
+    labels: dict[str, set[str]] = {}
+    for cell in findings.cells:
+        for each in cell.undescribed.values():
+            labels.setdefault(f"{each.error}: {each.message}", set()).add(cell.label)
+    return [
+        f"The diversity of what was chosen could not be measured for {', '.join(sorted(found))} ({why})."
+        for why, found in labels.items()
+    ]
 
 
 def _slopes(rows: Sequence[Mapping[str, Any]]) -> str:
