@@ -101,12 +101,35 @@ def test_what_is_flagged_is_struck_through_and_enters_no_difference(records, stu
     assert "E!" in {row["flag"] for row in read(tmp_path / "out" / "published.csv")}
 
 
-@pytest.mark.parametrize(("of", "budgets", "wanted"), [("budget", ["30", "60"], [30, 60]), ("budget", ["5%"], [5])])
-def test_the_axis_may_be_the_budget(records, study_of, of, budgets, wanted):
+@pytest.mark.parametrize(
+    ("budgets", "places", "label"),
+    [
+        (["30", "60"], [30, 60], "budget, rows"),
+        (["2.5%", "5%"], [2.5, 5], "budget, % of the pool"),
+        (["1k tokens"], [1000], "budget, response tokens"),
+        (["2e15 flops+selection"], [2e15], "budget, FLOPs, choosing included"),
+        (["600s"], [600], "budget, device-seconds"),
+    ],
+)
+def test_the_axis_may_be_the_budget_and_is_labelled_by_its_unit(records, study_of, budgets, places, label):
     for budget in budgets:
         records.add("random", right=20, budget=budget)
-    study = study_of(x={"of": of, "label": "budget"}, analyses=["sweep"], series=[{"name": "r", "methods": "random"}])
-    assert [each.x for each in analyse(study, records.folder).trials] == wanted
+    series = [{"name": "r", "methods": "random"}]
+    study = study_of(x={"of": "budget", "label": "budget, rows"}, analyses=["sweep", "regression"], series=series)
+    findings = analyse(study, records.folder)
+    assert sorted(each.x for each in findings.trials) == pytest.approx(places)
+    assert findings.axis.label == label
+    assert {row["unit"] for row in findings.tables["slopes"]} == {f"points per 1 of {label}"}
+
+
+def test_the_figure_of_a_sweep_has_the_unit_of_its_budgets(records, study_of, tmp_path):
+    pytest.importorskip("matplotlib")
+    for budget in ("2.5%", "5%"):
+        records.add("random", right=20, budget=budget)
+    study = study_of(x={"of": "budget"}, analyses=["sweep"], series=[{"name": "r", "methods": "random"}])
+    write_report(study, analyse(study, records.folder), tmp_path)
+    assert b"<!-- budget, % of the pool -->" in (tmp_path / "sweep-exact-match.svg").read_bytes()
+    assert "along budget, % of the pool" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_axis_may_be_a_measured_diversity(levels, study_of):

@@ -57,6 +57,13 @@ def test_what_evaluators_and_judge_measure_is_planned(planned, metric):
     assert remarks == []
 
 
+@pytest.mark.parametrize("budget", ["5,10%", "1e9 flops,1e9 flops+selection"])
+def test_budgets_of_several_units_are_refused_as_an_axis(planned, budget):
+    with pytest.raises(UsageError, match="one unit"):
+        planned({"budget": budget})
+    assert planned({"budget": budget}, x={"of": "level", "label": "level"})
+
+
 def test_an_evaluator_may_list_its_metrics(planned, found, monkeypatch):
     monkeypatch.setattr(found.part_class("evaluator", "nll"), "metrics", ("f_1", "recall"), raising=False)
     assert planned(performance="f-1")

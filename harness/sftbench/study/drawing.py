@@ -41,28 +41,28 @@ class _Album:
 
 
 def _regressions(study: Study, findings: Findings, album: _Album) -> None:
-    assert study.x is not None
+    assert findings.axis is not None
     for wanted in findings.performance:
         for budget, named in _budgets(findings):
             lines = {series: line for (series, each, metric), line in findings.lines.items()
                      if (each, metric) == (budget, wanted.metric)}  # fmt: skip
             trials = [each for each in findings.trials if each.budget == budget]
             album.add(
-                figures.draw_regression, study.x, wanted, trials, lines,
-                title=_with(f"{wanted.label} against {study.x.label}", named),
+                figures.draw_regression, findings.axis, wanted, trials, lines,
+                title=_with(f"{wanted.label} against {findings.axis.label}", named),
                 name=_file("regression", wanted.metric, named),
             )  # fmt: skip
 
 
 def _sweeps(study: Study, findings: Findings, album: _Album) -> None:
-    assert study.x is not None
+    assert findings.axis is not None
     for wanted in findings.performance:
-        for budget, named in [(None, "")] if study.x.of == "budget" else _budgets(findings):
+        for budget, named in [(None, "")] if findings.axis.of == "budget" else _budgets(findings):
             album.add(
-                figures.draw_sweep, study.x, wanted,
+                figures.draw_sweep, findings.axis, wanted,
                 [each for each in findings.estimates if budget in (None, each.budget)],
                 places([each for each in findings.trials if budget in (None, each.budget)]),
-                title=_with(f"{wanted.label} along {study.x.label}", named),
+                title=_with(f"{wanted.label} along {findings.axis.label}", named),
                 name=_file("sweep", wanted.metric, named),
             )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sftbench.board.cells import Cell
 from sftbench.study.correlation import Correlation
-from sftbench.study.definition import Performance
+from sftbench.study.definition import Axis, Performance
 from sftbench.study.estimated import Estimated
 from sftbench.study.regression import Line
 from sftbench.study.tables import Rows
@@ -23,6 +23,7 @@ class Findings:
 
     cells: Sequence[Cell]
     trials: Sequence[Trial]
+    axis: Axis | None
     performance: Sequence[Performance]
     estimates: Sequence[Estimated]
     lines: Mapping[tuple[str, str, str], Line]

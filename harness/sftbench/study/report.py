@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.board.reading import read_cells
+from sftbench.budget import Budget
 from sftbench.store import write_atomically
 from sftbench.study import tables
 from sftbench.study.correlation import Correlation, correlations, sets_of
@@ -19,13 +20,14 @@ from sftbench.study.findings import Findings
 from sftbench.study.published import published_tables
 from sftbench.study.regression import Line, fit_line
 from sftbench.study.text import study_text
-from sftbench.study.trials import Trial, trials_of
+from sftbench.study.trials import Trial, axis_of, trials_of
 
 
 def analyse(study: Study, results: Path) -> Findings:
     """Everything the study asks for, from the records below a results folder and the published tables."""
     cells, published = read_cells(results), published_tables()
-    study = study.model_copy(update={"performance": measured(study, cells)})
+    axis = axis_of(study, [Budget.parse(each) for each in dict.fromkeys(cell.budget for cell in cells)])
+    study = study.model_copy(update={"performance": measured(study, cells), "x": axis})
     trials, estimates = trials_of(study, cells), estimates_of(study, cells)
     lines = _lines(study, trials) if "regression" in study.analyses else {}
     related = _related(study, trials) if "correlation" in study.analyses else {}
@@ -38,8 +40,8 @@ def analyse(study: Study, results: Path) -> Findings:
         made["correlations"] = tables.correlation_rows(related)
     made |= {"trials": tables.trial_rows(study, trials), "published": tables.published_rows(study, published)}
     return Findings(
-        cells=cells, trials=trials, performance=study.performance, estimates=estimates, lines=lines,
-        correlations=related, tables=made,
+        cells=cells, trials=trials, axis=axis, performance=study.performance, estimates=estimates,
+        lines=lines, correlations=related, tables=made,
     )  # fmt: skip
 
 

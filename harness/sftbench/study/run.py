@@ -24,6 +24,7 @@ from sftbench.study.findings import Findings
 from sftbench.study.grid import written_out
 from sftbench.study.published import published_tables, row_named, table_named
 from sftbench.study.report import analyse, write_report
+from sftbench.study.trials import axis_of
 from sftbench.survey import with_suite_defaults
 
 FOLDER = "study"
@@ -56,6 +57,7 @@ def plan_study(
     settings, given = load_settings({**flags, "methods": methods}, None, below=study.run | {"name": study.name})
     run = prepare(with_suite_defaults(settings, given, plugins), given, plugins)
     _check_metrics(kept, run)
+    axis_of(kept, run.terms.budgets)
     return run, kept, remarks
 
 
