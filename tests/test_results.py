@@ -37,6 +37,7 @@ PAYLOADS = {
     },
     "evaluation": {"ids": ["a", "b"], "items": {"mark": [1.0, None]}, "bigger_is_better": {"mark": True}},
     "verdicts": {"ids": ["a", "b"], "preference": [1.0, None]},
+    "description": {"measures": []},
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ WARMED = method(
 class Made:
     """A run whose steps are ended by hand. The step at place i of the plan has used 2**i FLOPs and 1 s."""
 
-    def __init__(self, folder, *methods, seeds=(0,), **facts):
+    def __init__(self, folder, *methods, seeds=(0,), describe=(), **facts):
         home = folder / "home"
         base = ModelFacts(name="tiny", path=str(home / "models" / "tiny"), fingerprint="f")
         found = Facts(
@@ -84,7 +85,7 @@ class Made:
         found = dataclasses.replace(found, **facts)
         terms = Terms(
             budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
-            max_length=256, max_new_tokens=8, evals=(part("marks"),), judge=part("referee"),
+            max_length=256, max_new_tokens=8, evals=(part("marks"),), judge=part("referee"), describe=describe,
         )  # fmt: skip
         given = {
             "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),
@@ -228,6 +229,7 @@ def test_what_a_run_was_told_is_kept_without_the_settings_of_this_machine(made):
     assert not machine & (set(about["given"]) | set(about["settings"]))
     assert about["given"] == {"methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1"}
     assert about["settings"]["max_length"] == 256
+    assert (about["settings"]["embedder"], about["settings"]["embedder_fingerprint"]) == ("tiny", "f")
     assert about["settings"]["controls"] == "standard"
 
 
@@ -387,3 +389,27 @@ def test_what_was_chosen_in_training_is_told_from_the_training(made, monkeypatch
     assert told["selection"]["positions"] == "4-6"
     assert told["cost"]["training"]["flops"] == given.flops[cell.model]
     assert told["cost"]["selecting"]["flops"] == given.flops[cell.selection]
+
+
+@pytest.mark.parametrize("what", ["diversity of response, gap, seed 0", "token types of response"])
+def test_a_diversity_that_could_not_be_measured_is_told_in_a_finished_cell(made, what):
+    run = made(GAP, RANDOM, describe=("response", "instruction"))
+    run.end(run.step(what), failure=failed("no token"))
+    told = run.finish(without=[run.step(what)]).described("gap")
+    assert (told["status"], told["failure"]) == ("done", None)
+    assert told["undescribed"] == {"response": {"step": what, "error": "ValueError", "message": "no token"}}
+    assert told["diversity"] == {"instruction": []}
+
+
+def test_a_diversity_that_was_measured_or_not_asked_for_is_in_order(made):
+    assert made(GAP, describe=("response",)).finish().described("gap")["undescribed"] == {}
+    assert made(GAP).finish().described("gap")["undescribed"] == {}
+
+
+def test_a_failed_cell_tells_its_failure_and_not_what_follows_from_it(made):
+    run = made(GAP, describe=("response",))
+    scores = run.cell("gap").selection
+    run.end(scores, failure=failed("no rows"))
+    told = run.finish(without=[scores]).described("gap")
+    assert told["failure"]["message"] == "no rows"
+    assert told["undescribed"] == {}

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from sftbench import plugins
 from sftbench.errors import EnvironmentProblem, UsageError
@@ -13,7 +14,16 @@ from sftbench.fingerprint import fingerprint_tokenizer
 from sftbench.planner import make_plan
 from sftbench.runner import prepare
 from sftbench.settings import check_settings, load_settings
-from sftbench.survey import model_facts, survey, tokenizer_facts, window, with_suite_defaults
+from sftbench.survey import (
+    EMBEDDER_FILES,
+    PREFERRED_EMBEDDER,
+    embedder_facts,
+    model_facts,
+    survey,
+    tokenizer_facts,
+    window,
+    with_suite_defaults,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +184,42 @@ def test_the_suites_own_settings_hold_where_nothing_else_was_said(found, inputs)
     assert settled(plant="5%").trainer == defaults["trainer"]
     outside = settled(pool=str(inputs / "rows.jsonl"), base=str(inputs / "tiny"))
     assert (outside.plant, outside.trainer) == (0, "sft")
+
+
+@pytest.fixture
+def cache(inputs, monkeypatch):
+    """A cache of hub snapshots that holds one of the preferred embedder, and no way to any hub."""
+    snapshot = inputs / "hub" / "snapshots" / "0a1b"
+    for file in EMBEDDER_FILES:
+        (snapshot / file).parent.mkdir(parents=True, exist_ok=True)
+        (snapshot / file).write_text("{}")
+
+    def from_cache(model, *, allow_patterns, local_files_only=False):
+        assert local_files_only, "a hub was asked"
+        if model != PREFERRED_EMBEDDER or not snapshot.exists():
+            raise LocalEntryNotFoundError("not cached")
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", from_cache)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: pytest.fail("a hub was asked"))
+    return snapshot
+
+
+def test_the_preferred_embedder_is_taken_from_the_cache_and_known_by_its_files(cache):
+    found = embedder_facts("auto")
+    assert (found.name, found.path) == (PREFERRED_EMBEDDER, str(cache))
+    (cache / "model.safetensors").write_text("others")
+    assert embedder_facts("auto").fingerprint != found.fingerprint
+
+
+@pytest.mark.parametrize("missing", [None, *EMBEDDER_FILES])
+def test_without_all_of_the_preferred_embedder_the_packaged_one_is_taken_whatever_a_hub_says(cache, missing):
+    shutil.rmtree(cache) if missing is None else (cache / missing).unlink()
+    assert embedder_facts("auto").name == "minilm"
+
+
+def test_where_no_part_embeds_the_packaged_embedder_stands(cache):
+    assert embedder_facts("auto", wanted=False).name == "minilm"
 
 
 def test_a_tokenizer_is_known_by_its_content_and_not_by_its_place(inputs):

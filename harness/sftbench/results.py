@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +63,12 @@ def _is_done(run: Run, ref: Ref) -> bool:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """All settings, given or default; folders of this machine that decide no number are left out."""
+    """All settings, given or default, and what those became that are found out; folders of this machine that decide no
+    number are left out."""
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
-    return {**full, "max_length": run.terms.max_length}
+    embedder = run.facts.embedder
+    found = {"embedder": embedder.name, "embedder_fingerprint": embedder.fingerprint}
+    return {**full, "max_length": run.terms.max_length, **found}
 
 
 def cell_path(cell: Cell) -> Path:
@@ -114,6 +117,7 @@ def describe(
             for component, ref in cell.descriptions.items()
             if (record := records.get(ref)) is not None
         },
+        "undescribed": {} if failure else _undescribed(run, cell, outcomes),
         "cost": _cost(run, cell, outcomes),
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
@@ -241,8 +245,18 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
 
     Verdicts are left out: they rest on the baseline too, and a method is not failed because `random` did.
     """
-    own = _own(cell)
-    refs = {*own}.union(*(run.plan.ancestors(ref) for ref in own))
+    return _first_failed(run, _own(cell), outcomes)
+
+
+def _undescribed(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, dict[str, Any]]:
+    """By component: why there is no diversity of the chosen rows, although they were trained on and measured."""
+    found = {component: _first_failed(run, [ref], outcomes) for component, ref in cell.descriptions.items()}
+    return {component: failure for component, failure in found.items() if failure is not None}
+
+
+def _first_failed(run: Run, ends: Sequence[Ref], outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+    """The first of some steps, and of those that they rest on, that failed, and why."""
+    refs = {*ends}.union(*(run.plan.ancestors(ref) for ref in ends))
     for ref in run.plan.steps:
         if ref in refs and outcomes.get(ref) in ("failed", "died"):
             record = run.store.record_of(ref)

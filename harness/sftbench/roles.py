@@ -331,6 +331,10 @@ class Trainer(Part, Protocol):
 
 
 class Evaluator(Part, Protocol):
+    """An evaluator whose metrics are not one of its own name lists them in a class attribute `metrics`, by which a
+    study knows beforehand what will be measured.
+    """
+
     generates: ClassVar[bool]
     """True when it reads responses: they are generated once for all such evaluators and judges."""
 

@@ -97,7 +97,7 @@ class RunSettings(BaseModel):
     embedder: str = Field(
         default="auto",
         description="encoder of texts: minilm (packaged), a folder or a Hugging Face id; "
-        "auto: BAAI/bge-base-en-v1.5 where a hub can be reached or it is cached, else minilm",
+        "auto: BAAI/bge-base-en-v1.5 where it is in the local cache, else minilm",
     )
     chat: str | None = Field(
         default=None,

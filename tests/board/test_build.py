@@ -136,6 +136,21 @@ def test_failed_seeds_are_shown_and_in_no_mean(results: Any) -> None:
     assert any("5 cells failed" in note for note in board.notes)
 
 
+def test_a_diversity_that_could_not_be_measured_is_told_of_a_row_that_stands(results: Any) -> None:
+    failure = {"step": "diversity of response", "error": "ValueError", "message": "no token"}
+    results.add("one", skill=0.5)
+    results.add("other", skill=0.7, undescribed={"response": failure})
+    board = build_board(results.folder)
+    other = row_of(board, "other")
+    assert (other.rank, other.status, len(other.undescribed)) == (1, "done", 3)
+    assert any(note.endswith("could not be measured (see failures): other.") for note in board.notes)
+    assert "other at 10%, seeds 0, 1, 2: diversity of response: ValueError: no token" in board_markdown(board)
+    told = {row["label"]: row for row in json.loads(board.to_json())["rows"]}
+    assert [row["seed"] for row in told["other"]["undescribed"]] == [0, 1, 2]
+    assert "undescribed" not in told["one"]
+    assert Board.from_json(board.to_json(), where="here").to_json() == board.to_json()
+
+
 def test_numbers_of_a_failed_cell_are_not_used_even_if_there_are_some(results: Any) -> None:
     results.add("one", skill=0.5)
     before = row_of(build_board(results.folder), "one").metrics

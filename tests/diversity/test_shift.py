@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections import Counter
 
 import numpy as np
 import pytest
 
+from sftbench.diversity.measure import groups_of, jackknife_bounds
 from sftbench.diversity.shift import (
     divergence_of_counts,
     divergence_of_embeddings,
@@ -45,6 +48,46 @@ def test_bigrams_are_counted_as_in_python(ragged, zipfian):
         union = sorted(set(one) | set(other))
         wanted = smoothed_divergence(*(np.array([each.get(gram, 0) for gram in union]) for each in (one, other)))
         assert found[f"kl-{name}"].value == pytest.approx(wanted, abs=1e-12)
+
+
+def brute_force(real, generated, n):
+    """KL of the n-grams of two lists of texts, from counts in dictionaries."""
+    counts = [Counter(tuple(text[at : at + n]) for text in texts for at in range(len(text) - n + 1))
+              for texts in (real, generated)]  # fmt: skip
+    union = sorted(counts[0] | counts[1])
+    p, q = (np.array([each[gram] + 0.5 for gram in union]) for each in counts)
+    return float((p / p.sum() * np.log(p / p.sum() / (q / q.sum()))).sum())
+
+
+@pytest.mark.parametrize("tokens_at_once", [20_000_000, 60])
+def test_value_and_bounds_follow_from_the_texts_with_each_group_left_out(ragged, zipfian, tokens_at_once):
+    sides = [[each.tolist() for each in zipfian(size, num_types=8, seed=seed)] for size, seed in ((23, 1), (31, 2))]
+    found = divergence_of_counts(*map(ragged, sides), seed=5, tokens_at_once=tokens_at_once)
+    groups = [groups_of(len(texts), seed=5) for texts in sides]
+    for n, measure in enumerate(found, start=1):
+        value = brute_force(*sides, n)
+        without = [
+            brute_force(*([text for text, own in zip(texts, mine, strict=True) if own != group]
+                          for texts, mine in zip(sides, groups, strict=True)), n)
+            for group in range(20)
+        ]  # fmt: skip
+        edges = jackknife_bounds(value, np.array(without))
+        assert measure.value == pytest.approx(value, abs=1e-12)
+        assert (measure.ci_lo, measure.ci_hi) == pytest.approx((edges["ci_lo"], edges["ci_hi"]), abs=1e-12)
+
+
+def test_memory_is_that_of_the_positions_of_a_shard_and_not_of_all_kinds_by_group(ragged):
+    draw = np.random.default_rng(6)
+    real, generated = (ragged(list(draw.integers(5000, size=(400, 100)))) for _ in range(2))
+    num_tokens = len(real.values) + len(generated.values)
+    tracemalloc.start()
+    try:
+        divergence_of_counts(real, generated, seed=0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Nearly every bigram is a kind of its own: a table by side and group takes 320 bytes of each.
+    assert peak < 200 * num_tokens
 
 
 def test_halves_of_one_source_are_near_nothing_and_another_source_is_far(ragged, zipfian):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import graphlib
+
 import pytest
 
 import sftbench
@@ -42,6 +44,12 @@ def core_imports(source):
         yield f"sftbench.{each.name}" if is_module else each.module, each.line
 
 
+def module_of(imported, names):
+    """The module of the core that is imported, or from which something is; None for any other."""
+    below = f"{imported.module}.{imported.name}"
+    return below if below in names else imported.module if imported.module in names else None
+
+
 def test_every_part_of_the_core_has_its_layer(harness):
     parts = {place(source.name) for source in harness} - {""}
     assert parts == set(LEVEL), "say in LAYERS where a new part of the core stands"
@@ -55,6 +63,15 @@ def test_the_core_imports_downwards_only(harness):
         if place(source.name) and place(module) and LEVEL[place(module)] > LEVEL[place(source.name)]
     ]
     assert upwards == []
+
+
+def test_no_modules_of_the_core_import_each_other_in_a_circle_not_even_for_types(harness):
+    names = {source.name for source in harness}
+    imported = {
+        source.name: {name for each in source.imports() if (name := module_of(each, names)) and name != source.name}
+        for source in harness
+    }
+    graphlib.TopologicalSorter(imported).prepare()
 
 
 def test_the_core_knows_no_plugin(harness):

@@ -62,6 +62,37 @@ def test_thirteen_words_in_a_row_or_a_whole_short_prompt_repeat_a_heldout_row(sc
     assert (made.num_passed, made.num_repeats) == (int(passes), int(not passes))
 
 
+CHINESE = "水的沸点是一百摄氏度在标准大气压下测得"
+JAPANESE = "東京タワーの高さは三百三十三メートルです"
+THAI = "กรุงเทพมหานครเป็นเมืองหลวงของประเทศไทยและใหญ่ที่สุด"
+
+
+@pytest.mark.parametrize("sentence", [CHINESE, JAPANESE, THAI])
+def test_thirteen_characters_in_a_row_repeat_where_a_script_has_no_blanks(screen, sentence):
+    made = screen(heldout=[("Q", sentence)])
+    assert not list(made.passing([row("New", f"好的{sentence}吗")]))
+    assert not list(made.passing([row("New", f"see {sentence[2:36]}, she said")]))
+    assert list(made.passing([row("New", sentence[:8] + "x" + sentence[8:12])]))
+
+
+def test_a_short_prompt_without_blanks_is_compared_as_a_whole(screen):
+    made = screen(heldout=[("水的沸点？", "一百度")])
+    assert not list(made.passing([row("水的沸点", "不知道")]))
+    assert list(made.passing([row("水的沸点是多少", "不知道")]))
+
+
+def test_a_row_in_two_scripts_is_compared_by_characters_and_words(screen):
+    mixed = "用 Python 写一个 quicksort 函数并且解释它的步骤 please now"
+    made = screen(heldout=[("Q", mixed)])
+    assert not list(made.passing([row("New", f"请{mixed}")]))
+    assert list(made.passing([row("New", mixed.replace("quicksort", "mergesort"))]))
+
+
+def test_korean_has_blanks_between_its_words(screen):
+    made = screen(heldout=[("Q", "대한민국의 수도는 서울특별시이고 인구가 많습니다")])
+    assert list(made.passing([row("New", "대한민국의 수도는 서울특별시이고 강이 있습니다")]))
+
+
 def test_a_short_prompt_anywhere_in_a_conversation_counts(screen):
     turns = [("user", "Short question"), ("assistant", "yes"), ("user", "and then?"), ("assistant", "no")]
     talk = Row(id="t", messages=tuple(Message(role=role, content=text) for role, text in turns))

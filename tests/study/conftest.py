@@ -16,7 +16,19 @@ class Records:
     def __init__(self, folder):
         self.folder, self.num_items = folder, 60
 
-    def add(self, label, *, right, seed=0, budget="60", chosen=None, diversity=None, status="done", num_planted=0):
+    def add(
+        self,
+        label,
+        *,
+        right,
+        seed=0,
+        budget="60",
+        chosen=None,
+        diversity=None,
+        status="done",
+        num_planted=0,
+        undescribed="",
+    ):
         """A cell of which `right` of 60 items are answered right, the same items first whoever answers."""
         ids = [f"item-{index}" for index in range(self.num_items)]
         values = [float(index < right) for index in range(self.num_items)]
@@ -43,6 +55,8 @@ class Records:
                 ]
                 for component, metrics in (diversity or {}).items()
             },
+            "undescribed": {"response": {"step": "diversity", "error": "ValueError", "message": undescribed}}
+            if undescribed else {},
         }  # fmt: skip
         slug = "".join(letter if letter.isalnum() else "-" for letter in label)
         path = self.folder / slug / budget.replace("%", "pct") / f"seed-{seed}.json"

@@ -49,6 +49,7 @@ def test_an_unknown_name_is_refused_with_the_nearest():
     [
         ({"analyses": ["regresion"]}, "analyses"),
         ({"x": None}, "need an axis"),
+        ({"x": {"of": "level"}}, "needs a label"),
         ({"analyses": ["ablation"]}, "compare_with"),
         ({"analyses": ["correlation"]}, "correlated"),
         ({"run": {"methods": "ifd"}}, "series, not in run"),

@@ -7,9 +7,10 @@ import csv
 import numpy as np
 import pytest
 
-from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.errors import EnvironmentProblem
 from sftbench.study import figures
-from sftbench.study.report import analyse, published_differences, write_report
+from sftbench.study.published import published_differences
+from sftbench.study.report import analyse, write_report
 
 METRICS = ["length", "entropy", "self-bleu"]
 
@@ -100,12 +101,35 @@ def test_what_is_flagged_is_struck_through_and_enters_no_difference(records, stu
     assert "E!" in {row["flag"] for row in read(tmp_path / "out" / "published.csv")}
 
 
-@pytest.mark.parametrize(("of", "budgets", "wanted"), [("budget", ["30", "60"], [30, 60]), ("budget", ["5%"], [5])])
-def test_the_axis_may_be_the_budget(records, study_of, of, budgets, wanted):
+@pytest.mark.parametrize(
+    ("budgets", "places", "label"),
+    [
+        (["30", "60"], [30, 60], "budget, rows"),
+        (["2.5%", "5%"], [2.5, 5], "budget, % of the pool"),
+        (["1k tokens"], [1000], "budget, response tokens"),
+        (["2e15 flops+selection"], [2e15], "budget, FLOPs, choosing included"),
+        (["600s"], [600], "budget, device-seconds"),
+    ],
+)
+def test_the_axis_may_be_the_budget_and_is_labelled_by_its_unit(records, study_of, budgets, places, label):
     for budget in budgets:
         records.add("random", right=20, budget=budget)
-    study = study_of(x={"of": of, "label": "budget"}, analyses=["sweep"], series=[{"name": "r", "methods": "random"}])
-    assert [each.x for each in analyse(study, records.folder).trials] == wanted
+    series = [{"name": "r", "methods": "random"}]
+    study = study_of(x={"of": "budget", "label": "budget, rows"}, analyses=["sweep", "regression"], series=series)
+    findings = analyse(study, records.folder)
+    assert sorted(each.x for each in findings.trials) == pytest.approx(places)
+    assert findings.axis.label == label
+    assert {row["unit"] for row in findings.tables["slopes"]} == {f"points per 1 of {label}"}
+
+
+def test_the_figure_of_a_sweep_has_the_unit_of_its_budgets(records, study_of, tmp_path):
+    pytest.importorskip("matplotlib")
+    for budget in ("2.5%", "5%"):
+        records.add("random", right=20, budget=budget)
+    study = study_of(x={"of": "budget"}, analyses=["sweep"], series=[{"name": "r", "methods": "random"}])
+    write_report(study, analyse(study, records.folder), tmp_path)
+    assert b"<!-- budget, % of the pool -->" in (tmp_path / "sweep-exact-match.svg").read_bytes()
+    assert "along budget, % of the pool" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_axis_may_be_a_measured_diversity(levels, study_of):
@@ -145,15 +169,33 @@ def test_failed_cells_are_told_and_are_in_no_table(levels, study_of, tmp_path):
     assert "1 cell failed" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_diversity_that_could_not_be_measured_is_told(levels, study_of, tmp_path):
+    levels.add("micro-response[level=50]", seed=7, right=30, undescribed="no token")
+    findings = analyse(study_of(), levels.folder)
+    assert len(findings.trials) == 13
+    write_report(study_of(), findings, tmp_path / "out", draw=False)
+    text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "could not be measured for micro-response[level=50] (ValueError: no token)" in text
+
+
 def test_cells_that_are_not_of_the_study_are_left_alone(levels, study_of):
     levels.add("longest", right=50)
     assert len(analyse(study_of(), levels.folder).trials) == 12
 
 
-def test_a_metric_that_nobody_has_is_refused(levels, study_of):
-    study = study_of(performance=[{"metric": "exact-mach", "label": "x", "unit": "points"}], analyses=["sweep"])
-    with pytest.raises(UsageError, match="did you mean 'exact-match'"):
-        analyse(study, levels.folder)
+def test_a_metric_that_no_cell_has_is_told_and_left_out(levels, study_of, tmp_path):
+    pytest.importorskip("matplotlib")
+    performance = [
+        {"metric": "win-rate", "label": "win rate", "unit": "points"},
+        {"metric": "exact-match", "label": "exact match", "unit": "points", "times": 100},
+    ]
+    analyses = {"analyses": ["regression", "correlation", "sweep"], "correlated": METRICS}
+    findings = analyse(study_of(performance=performance, **analyses), levels.folder)
+    assert findings.tables == analyse(study_of(**analyses), levels.folder).tables
+    write_report(study_of(performance=performance, **analyses), findings, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert "No finished cell has this metric, so nothing is told of it: win-rate." in text
+    assert not list(tmp_path.glob("*win-rate*"))
 
 
 def test_figures_without_the_library_are_refused_before_any_work(monkeypatch):

@@ -152,3 +152,5 @@ class Cell(Strict):
     generated: dict[str, Any] | None = None
     """What the method's generator told, if it has one."""
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)
+    undescribed: dict[str, CellFailure] = field(default_factory=dict)
+    """By component: why its diversity could not be measured. The cell is finished without it."""

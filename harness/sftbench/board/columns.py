@@ -160,11 +160,11 @@ def _planted(what: str, shares: Callable[[Training], tuple[float | None, float |
 
 
 def failure_lines(rows: list[BoardRow]) -> list[str]:
-    """One line per row and reason: who failed, at which seeds, at which step, why."""
+    """One line per row and reason: who failed or is without diversity, at which seeds, at which step, why."""
     lines: list[str] = []
     for row in rows:
         reasons: dict[tuple[str, str, str], list[int]] = {}
-        for each in row.failures:
+        for each in (*row.failures, *row.undescribed):
             reasons.setdefault((each.step, each.error, each.message), []).append(each.seed)
         for (step, error, message), seeds in reasons.items():
             which = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -54,7 +54,6 @@ def metric_directions(cells: Iterable[Cell]) -> dict[str, bool]:
     A board name is the metric's own, with hyphens; `EVALUATOR.METRIC` where two evaluators share it.
     """
     directions: dict[str, bool] = {}
-    owners: dict[str, set[str]] = {}
     found = [
         (evaluator, metric, bigger)
         for cell in cells
@@ -62,13 +61,24 @@ def metric_directions(cells: Iterable[Cell]) -> dict[str, bool]:
         for evaluator, evaluation in cell.evaluations.items()
         for metric, bigger in evaluation.bigger_is_better.items()
     ]
-    for evaluator, metric, _ in found:
-        owners.setdefault(_plain(metric), set()).add(evaluator)
+    names = board_names((evaluator, metric) for evaluator, metric, _ in found)
     for evaluator, metric, bigger in found:
-        name = _plain(metric) if len(owners[_plain(metric)]) == 1 else f"{evaluator}.{_plain(metric)}"
+        name = names[evaluator, metric]
         if directions.setdefault(name, bigger) != bigger:
             raise UsageError(f"bigger is better for '{name}' in some results and worse in others")
     return dict(sorted(directions.items()))
+
+
+def board_names(metrics: Iterable[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """How the board names metrics that are given as (evaluator, metric)."""
+    owners: dict[str, set[str]] = {}
+    given = list(metrics)
+    for evaluator, metric in given:
+        owners.setdefault(_plain(metric), set()).add(evaluator)
+    return {
+        (evaluator, metric): _plain(metric) if len(owners[_plain(metric)]) == 1 else f"{evaluator}.{_plain(metric)}"
+        for evaluator, metric in given
+    }
 
 
 def _plain(metric: str) -> str:

@@ -11,7 +11,7 @@ from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.overlap import overlap_of
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
 from sftbench.board.statistics import Estimate, estimate_all
-from sftbench.board.summary import costs_of, failures_of, training_of
+from sftbench.board.summary import costs_of, failures_of, training_of, undescribed_of
 from sftbench.board.table import WIN_RATE, BoardRow
 from sftbench.board.tiers import Standing, stand
 
@@ -151,4 +151,5 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         stand_ins=tuple(sorted({each for cell in entry.done for each in cell.stand_ins})),
         asked=tuple(sorted({each for cell in entry.done for each in cell.asked})),
         overlap=overlap_of(entry.done),
+        undescribed=undescribed_of(entry.done),
     )

@@ -21,6 +21,15 @@ def failures_of(cells: list[Cell]) -> tuple[FailedSeed, ...]:
     )
 
 
+def undescribed_of(cells: list[Cell]) -> tuple[FailedSeed, ...]:
+    """Why the diversity of what some of these cells chose could not be measured."""
+    return tuple(
+        FailedSeed(seed=cell.seed, step=failure.step, error=failure.error, message=failure.message)
+        for cell in cells
+        for failure in cell.undescribed.values()
+    )
+
+
 def costs_of(cells: list[Cell]) -> dict[str, Cost]:
     """The mean cost of each phase; memory is the largest peak."""
     costs: dict[str, Cost] = {}

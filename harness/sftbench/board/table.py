@@ -80,7 +80,8 @@ class BoardRow(Strict):
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the language model that a part would have asked, `asked` the language models
     behind endpoints that were asked, whose FLOPs are in no sum.
-    `overlap` is there where the seed plays a part in choosing and several seeds are finished.
+    `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
+    why the diversity of what finished seeds chose could not be measured.
     """
 
     budget: str
@@ -107,6 +108,7 @@ class BoardRow(Strict):
     stand_ins: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     overlap: Overlap | None = None
+    undescribed: tuple[FailedSeed, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,11 +139,12 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, or that asked nobody, do not name these, as in boards from before there was any.
+        Rows without an overlap, that asked nobody, or whose diversity was measured do not name these, as in boards
+        from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [
-            {name: value for name, value in row.items() if name not in ("overlap", "asked") or value}
+            {name: value for name, value in row.items() if name not in ("overlap", "asked", "undescribed") or value}
             for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -49,7 +49,7 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    told = (_seed_notes, _item_notes, _budget_notes, _stand_in_notes, _asked_notes)
+    told = (_seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
     return [note for each in told for note in each(board)]
 
 
@@ -91,6 +91,12 @@ def _budget_notes(board: Board) -> Iterator[str]:
     short = [row for row in board.rows if row.training is not None and row.training.short_of_budget]
     if short:
         yield f"Fewer eligible rows than the budget allows: {_places(short, board)}."
+
+
+def _diversity_notes(board: Board) -> Iterator[str]:
+    rows = [row for row in board.rows if row.undescribed]
+    if rows:
+        yield f"The diversity of what was chosen could not be measured (see failures): {_places(rows, board)}."
 
 
 def _stand_in_notes(board: Board) -> Iterator[str]:

@@ -6,10 +6,11 @@ import argparse
 import sys
 
 from sftbench.cli.board_verb import show_board
+from sftbench.cli.ending import ended
 from sftbench.cli.options import FORMATS, add_format, add_run_settings, prepared
 from sftbench.cli.watching import Watching
 from sftbench.compare import compare
-from sftbench.runner import Run, exit_code_of
+from sftbench.runner import Run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def run_and_show(planned: Run, output: str) -> int:
-    """Carry a run out, write results and board, print the board. Exit code 1 when a cell failed."""
+    """Carry a run out, write results and board, print the board; the exit code."""
     with Watching() as watcher:
         compared = compare(planned, watcher)
     if compared.board is None:
@@ -35,13 +36,4 @@ def run_and_show(planned: Run, output: str) -> int:
         return 1
     show_board(compared.board, output)
     print(f"records: {compared.results}   board: {planned.board_folder}", file=sys.stderr)
-    num_failed = sum(cell["status"] == "failed" for cell in compared.cells)
-    num_missing = len(planned.plan.cells) - len(compared.cells)
-    if num_failed:
-        print(
-            f"bench: {num_failed} of {len(planned.plan.cells)} cells failed; '--redo failed' tries them again",
-            file=sys.stderr,
-        )
-    if num_missing:
-        print(f"bench: {num_missing} cells are not done", file=sys.stderr)
-    return exit_code_of(planned, compared.outcomes, num_failed=num_failed) or int(num_missing > 0)
+    return ended(planned, compared)

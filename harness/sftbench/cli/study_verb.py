@@ -27,8 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
+    from sftbench.cli.ending import ended
     from sftbench.cli.watching import Watching
-    from sftbench.runner import exit_code_of
     from sftbench.study.definition import RECORD, load_study
     from sftbench.study.run import carry_out_study, plan_study
 
@@ -49,13 +49,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     _show(studied.findings.tables, options.output, study.name)
     print(f"records: {studied.comparison.results}   report: {studied.folder}", file=sys.stderr)
-    cells = studied.comparison.cells
-    num_failed = sum(cell["status"] == "failed" for cell in cells)
-    num_missing = len(planned.plan.cells) - len(cells)
-    for number, what in ((num_failed, "failed; '--redo failed' tries them again"), (num_missing, "are not done")):
-        if number:
-            print(f"bench: {number} of {len(planned.plan.cells)} cells {what}", file=sys.stderr)
-    return exit_code_of(planned, studied.comparison.outcomes, num_failed=num_failed) or int(num_missing > 0)
+    return ended(planned, studied.comparison)
 
 
 def _again(options: argparse.Namespace) -> int:

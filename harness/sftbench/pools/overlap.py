@@ -11,7 +11,15 @@ from sftbench.rooms import Pool, Row
 
 NUM_WORDS = 13
 """As many in a row as is usual for telling that a text was in a test set."""
-_WORD = re.compile(r"\w+")
+_UNSPACED = (
+    # Thai and Lao, Myanmar, Khmer, Tai scripts, Balinese, Javanese, kana, Han, Yi, and their extensions.
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f"
+    "\ua980-\ua9ff\uaa60-\uaadf"
+    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ua000-\ua4cf"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+"""Scripts that put no blanks between words: each character is one here, as a whole sentence would be otherwise."""
+_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _Words = tuple[str, ...]
 
 
@@ -19,7 +27,8 @@ _Words = tuple[str, ...]
 class Screen:
     """Lets rows through unless they repeat a held-out row (None: nothing is held out); rows of the pool always pass.
 
-    Compared are turns of user and assistant, by their words in lower case. What the pool holds every method may
+    Compared are turns of user and assistant, by their words in lower case, by their characters in scripts that put no
+    blanks between words. What the pool holds every method may
     train on, and the pool stands apart from the held-out rows already.
     """
 

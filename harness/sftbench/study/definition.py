@@ -51,11 +51,11 @@ class Axis(Strict):
     """What stands on the x-axis.
 
     `of` is a parameter of the methods, `budget`, or a diversity metric as `COMPONENT:METRIC`. Slopes are told
-    per `step` of it.
+    per `step` of it. Budgets are labelled by their unit, whatever `label` says.
     """
 
     of: str
-    label: str
+    label: str = ""
     step: float = 1.0
 
 
@@ -82,6 +82,8 @@ class Study(Strict):
             raise ValueError("two series have one name")
         if self.x is None and {"regression", "sweep"} & set(self.analyses):
             raise ValueError("regression and sweep need an axis: x")
+        if self.x is not None and self.x.of != "budget" and not self.x.label:
+            raise ValueError("an axis that is not the budget needs a label")
         if "ablation" in self.analyses and self.compare_with not in names:
             raise ValueError("an ablation needs compare_with, the name of a series")
         if "methods" in self.run:

@@ -15,7 +15,6 @@ from sftbench.board.ranking import Measurements
 from sftbench.board.spread import subtract
 from sftbench.board.statistics import NUM_RESAMPLES, Estimate, estimate_all
 from sftbench.board.table import WIN_RATE
-from sftbench.errors import unknown_name
 from sftbench.study.definition import Performance, Study
 from sftbench.study.trials import points_of
 
@@ -33,27 +32,35 @@ class Estimated:
 
 
 def estimates_of(study: Study, cells: Iterable[Cell], *, num_resamples: int = NUM_RESAMPLES) -> list[Estimated]:
-    """Estimates in the order of the study's series, budget by budget.
-
-    Raises `UsageError` for a metric that no finished cell has.
-    """
+    """Estimates in the order of the study's series, budget by budget; a metric that no cell has is left out."""
     series_of = {point.label: series for series, point in points_of(study)}
-    mine = [cell for cell in cells if cell.label in series_of and not cell.matched_to and cell.status == "done"]
-    if not mine:
-        return []
-    directions = metric_directions(mine)
-    baseline = next((cell.verdicts.baseline for cell in mine if cell.verdicts), None)
+    mine, baseline = _finished(study, cells)
+    known = _directions(mine, baseline)
     found: list[Estimated] = []
     for budget in dict.fromkeys(cell.budget for cell in mine):
         entries = gather(cell for cell in mine if cell.budget == budget)
-        for wanted in study.performance:
-            known = {**directions, **({WIN_RATE: True} if baseline else {})}
-            if wanted.metric not in known:
-                raise unknown_name("metric of the study", wanted.metric, known)
+        for wanted in (each for each in study.performance if each.metric in known):
             measured = Measurements.of(entries, wanted.metric, bigger_is_better=known[wanted.metric], baseline=baseline)
             found += _of_metric(study, wanted, entries, measured, series_of, num_resamples)
     order = [series.name for series in study.series]
     return sorted(found, key=lambda each: order.index(each.series))
+
+
+def measured(study: Study, cells: Iterable[Cell]) -> list[Performance]:
+    """What of the study's performance some finished cell of it has."""
+    known = _directions(*_finished(study, cells))
+    return [each for each in study.performance if each.metric in known]
+
+
+def _finished(study: Study, cells: Iterable[Cell]) -> tuple[list[Cell], str | None]:
+    """The finished cells of the study's methods, and what their win rates are against."""
+    labels = {point.label for _, point in points_of(study)}
+    mine = [cell for cell in cells if cell.label in labels and not cell.matched_to and cell.status == "done"]
+    return mine, next((cell.verdicts.baseline for cell in mine if cell.verdicts), None)
+
+
+def _directions(cells: Sequence[Cell], baseline: str | None) -> dict[str, bool]:
+    return metric_directions(cells) | ({WIN_RATE: True} if baseline else {})
 
 
 def _of_metric(

@@ -66,7 +66,9 @@ def draw_regression(
     axis: Axis, performance: Performance, trials: Sequence[Trial], lines: Mapping[str, Line], out: Path, name: str
 ) -> list[str]:
     """A plot per series: its trials, their line with a band of one standard deviation, and what has no place on the
-    axis (a random choice) as a grey line."""
+    axis (a random choice) as a grey line. Without a line there is no figure."""
+    if not lines:
+        return []
     columns = min(3, len(lines))
     rows = -(-len(lines) // columns)
     size = {"width": 0.8 + 2.75 * columns, "height": 0.9 + 2.35 * rows}
@@ -93,21 +95,28 @@ def draw_regression(
 
 
 def draw_sweep(
-    study: Study, performance: Performance, estimates: Sequence[Estimated], places: Mapping[tuple[str, str], float],
+    axis: Axis, performance: Performance, estimates: Sequence[Estimated], places: Mapping[tuple[str, str], float],
     out: Path, name: str,
 ) -> list[str]:  # fmt: skip
-    """Means with 95 % intervals along the axis, a line per series; `places` gives x by label and budget."""
-    assert study.x is not None
+    """Means with 95 % intervals along the axis, a line per series; `places` gives x by label and budget.
+
+    Where nothing has a place there is no figure.
+    """
+    mine = [each for each in estimates if each.metric == performance.metric]
+    named = list(dict.fromkeys(each.series for each in mine if (each.label, each.budget) in places))
+    if not named:
+        return []
     xs = np.array(sorted(set(places.values())))
     is_wide = len(xs) > 2 and xs[0] > 0 and xs[-1] / xs[0] >= 8
     with canvas(6.6, 4.4) as (figure, ((plot,),)):
-        mine = [each for each in estimates if each.metric == performance.metric]
-        named = list(dict.fromkeys(each.series for each in mine if (each.label, each.budget) in places))
         for number, series in enumerate(named):
             points = sorted(
-                (places[each.label, each.budget], each.estimate)
-                for each in mine
-                if each.series == series and (each.label, each.budget) in places
+                (
+                    (places[each.label, each.budget], each.estimate)
+                    for each in mine
+                    if each.series == series and (each.label, each.budget) in places
+                ),
+                key=lambda point: point[0],
             )
             # Marks that would lie on each other are moved apart by less than their size.
             shift = 0.012 * (number - (len(named) - 1) / 2)
@@ -119,7 +128,7 @@ def draw_sweep(
             plot.set_xscale("log", base=2)
             plot.set_xticks(xs, [f"{x:g}" for x in xs])
             plot.minorticks_off()
-        plot.set_xlabel(study.x.label)
+        plot.set_xlabel(axis.label)
         plot.set_ylabel(f"{performance.label} ({performance.unit})")
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
         return save(figure, out, name)
@@ -131,15 +140,18 @@ def draw_ablation(
 ) -> list[str]:  # fmt: skip
     """Differences to the method that others are held against: measured with intervals, and the paper's beside them.
 
-    `published` holds the paper's differences by series; they have their own panel, since they are of another
-    model, pool and metric.
+    A row per method of the `estimates`, which are of one budget. `published` holds the paper's differences by
+    series; they have their own panel, since they are of another model, pool and metric. Without a difference
+    there is no figure.
     """
     mine = [each for each in estimates if each.metric == performance.metric and each.difference is not None]
-    rows = list(dict.fromkeys(each.series for each in mine))
+    if not mine:
+        return []
+    series_of_rows = [each.series for each in mine]
+    rows = [each.series if series_of_rows.count(each.series) == 1 else each.label for each in mine]
     with canvas(8.2, 1.6 + 0.32 * max(len(rows), 2), columns=2) as (figure, ((left, right),)):
-        for row, series in enumerate(rows):
-            (found,) = [each for each in mine if each.series == series][:1]
-            difference = found.difference
+        for row, found in enumerate(mine):
+            difference, series = found.difference, found.series
             assert difference is not None
             if difference.low is not None and difference.high is not None:
                 left.plot([difference.low, difference.high], [row, row], color=COLOURS[0], linewidth=1.6)
@@ -163,7 +175,12 @@ def draw_ablation(
 def draw_correlations(
     component: str, found: Sequence[Correlation], names: Sequence[str], out: Path, name: str
 ) -> list[str]:
-    """All correlations as a triangle of coloured cells with their values; those whose interval spans 0 are grey."""
+    """All correlations as a triangle of coloured cells with their values; those whose interval spans 0 are grey.
+
+    Without any there is no figure.
+    """
+    if not any(np.isfinite(each.r) for each in found):
+        return []
     size = len(names)
     values = np.full((size, size), np.nan)
     clear = np.zeros((size, size), dtype=np.bool_)
@@ -208,7 +225,10 @@ def _with_intervals(plot: Axes, xs: Any, estimates: Sequence[Any], label: str, l
 def _references(plot: Axes, trials: Sequence[Trial], performance: Performance) -> None:
     for series in dict.fromkeys(each.series for each in trials if each.x is None):
         values = [each.performance[performance.metric] for each in trials if each.series == series and each.x is None]
-        mean = float(np.mean(values))
+        finite = [value for value in values if np.isfinite(value)]
+        if not finite:
+            continue
+        mean = float(np.mean(finite))
         plot.axhline(mean, color=GREY, linestyle=":")
         plot.annotate(
             series, (1, mean), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=7, color=GREY

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from sftbench.errors import UsageError, unknown_name
-from sftbench.study.definition import SHIPPED, Strict
+from sftbench.study.definition import SHIPPED, Strict, Study
 
 FOLDER = SHIPPED / "published"
 TOLERANCE = 0.0055
@@ -122,6 +122,23 @@ def row_named(reference: str, tables: Mapping[str, Published]) -> tuple[Publishe
     if not colon or row.strip() not in table.table.rows:
         raise unknown_name(f"row of the published table {name.strip()}", row.strip(), table.table.rows)
     return table, row.strip(), table.table.rows[row.strip()]
+
+
+def published_differences(study: Study) -> dict[str, float]:
+    """By series: the paper's mean minus that of the series that others are held against, in one table.
+
+    Rows with a flag are left out: a number that is marked wrong or suspicious enters no difference.
+    """
+    known = published_tables()
+    own = {each.name: [row_named(reference, known) for reference in each.published] for each in study.series}
+    of_reference = {table.name: row for table, _, row in own.get(study.compare_with or "", [])}
+    found: dict[str, float] = {}
+    for series, rows in own.items():
+        for table, _, row in rows:
+            reference = of_reference.get(table.name)
+            if reference is not None and series != study.compare_with and row.flag == reference.flag == "ok":
+                found.setdefault(series, row.mean - reference.mean)
+    return found
 
 
 def check(table: PublishedTable, *, where: str) -> None:

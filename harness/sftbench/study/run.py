@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sftbench.board.entries import board_names
+from sftbench.board.table import WIN_RATE
 from sftbench.compare import Comparison, compare
 from sftbench.composition import parse_method
-from sftbench.errors import UsageError
+from sftbench.errors import UsageError, unknown_name
 from sftbench.methods import resolve
 from sftbench.parameters import parse_use
 from sftbench.plugins import Plugins
@@ -18,9 +20,11 @@ from sftbench.settings import load_settings
 from sftbench.store import write_atomically
 from sftbench.study.definition import RECORD, Series, Study, load_study
 from sftbench.study.figures import require_drawing
+from sftbench.study.findings import Findings
 from sftbench.study.grid import written_out
 from sftbench.study.published import published_tables, row_named, table_named
-from sftbench.study.report import Findings, analyse, write_report
+from sftbench.study.report import analyse, write_report
+from sftbench.study.trials import axis_of
 from sftbench.survey import with_suite_defaults
 
 FOLDER = "study"
@@ -51,7 +55,10 @@ def plan_study(
     methods = list(dict.fromkeys(point.label for series in kept.series for text in series.methods
                                  for point in written_out(text)))  # fmt: skip
     settings, given = load_settings({**flags, "methods": methods}, None, below=study.run | {"name": study.name})
-    return prepare(with_suite_defaults(settings, given, plugins), given, plugins), kept, remarks
+    run = prepare(with_suite_defaults(settings, given, plugins), given, plugins)
+    _check_metrics(kept, run)
+    axis_of(kept, run.terms.budgets)
+    return run, kept, remarks
 
 
 def carry_out_study(run: Run, study: Study, watcher: Watcher, *, remarks: list[str], draw: bool = True) -> Studied:
@@ -100,6 +107,24 @@ def _missing(series: Series, plugins: Plugins) -> str | None:
     except UsageError as problem:
         return str(problem)
     return None
+
+
+def _check_metrics(study: Study, run: Run) -> None:
+    """Refuse a metric that nothing in the run measures, before anything is spent."""
+    known = set(board_names((part.name, name) for part in run.terms.evals for name in _metrics_of(part)).values())
+    for wanted in (each.metric for each in study.performance):
+        if wanted == WIN_RATE and not any(cell.verdicts for cell in run.plan.cells):
+            absent = f"the method '{run.terms.baseline}'" if run.terms.judge else "a judge (--judge)"
+            raise UsageError(f"the study {study.name} asks for {wanted}, which takes {absent}, and there is none")
+        if wanted not in known | {WIN_RATE}:
+            evaluators = ", ".join(part.name for part in run.terms.evals)
+            problem = unknown_name("metric of the study", wanted, known)
+            raise UsageError(f"{problem}; it is measured by --evals {evaluators}")
+
+
+def _metrics_of(evaluator: Any) -> Sequence[str]:
+    named: Sequence[str] = getattr(evaluator, "metrics", (evaluator.name,))
+    return named
 
 
 def _check_published(study: Study) -> None:

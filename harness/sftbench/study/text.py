@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sftbench.study.definition import Study
+from sftbench.study.findings import Findings
 from sftbench.study.published import Published, published_tables, table_named
-
-if TYPE_CHECKING:
-    from sftbench.study.report import Findings
 
 NOTHING = "–"
 
@@ -20,7 +18,7 @@ def study_text(study: Study, findings: Findings, drawn: Mapping[str, str]) -> st
     if study.paper:
         parts.append(f"Paper: {study.paper}")
     parts.append(_measured_on(findings))
-    parts.append("\n".join(f"- {each}" for each in (*study.notes, *_accidents(findings))))
+    parts.append("\n".join(f"- {each}" for each in (*study.notes, *_accidents(study, findings))))
     for title, name in drawn.items():
         parts.append(f"## {title[0].upper()}{title[1:]}\n\n![{title}]({name}.svg)")
     if "slopes" in findings.tables:
@@ -70,13 +68,17 @@ def _measured_on(findings: Findings) -> str:
     )
 
 
-def _accidents(findings: Findings) -> list[str]:
+def _accidents(study: Study, findings: Findings) -> list[str]:
     failed = [each for each in findings.cells if each.status == "failed"]
     short = sorted({each.label for each in findings.cells if each.selection and each.selection.status == "short"})
     found: list[str] = []
     if failed:
         labels = ", ".join(sorted({each.label for each in failed}))
         found.append(f"{len(failed)} cell{'s' if len(failed) > 1 else ''} failed; no table has what failed: {labels}.")
+    missing = [each.metric for each in study.performance if each not in findings.performance]
+    if missing and findings.trials:
+        found.append(f"No finished cell has this metric, so nothing is told of it: {', '.join(missing)}.")
+    found += _undescribed(findings)
     if short:
         found.append(f"Fewer rows than the budget allows: {', '.join(short)}.")
     notes = sorted(
@@ -85,6 +87,18 @@ def _accidents(findings: Findings) -> list[str]:
     if notes:
         found.append("Some sets are smaller than the token budget of the diversity metrics (`budget_not_reached`).")
     return found
+
+
+def _undescribed(findings: Findings) -> list[str]:
+    """Whose diversity is missing in the tables, by the reason."""
+    labels: dict[str, set[str]] = {}
+    for cell in findings.cells:
+        for each in cell.undescribed.values():
+            labels.setdefault(f"{each.error}: {each.message}", set()).add(cell.label)
+    return [
+        f"The diversity of what was chosen could not be measured for {', '.join(sorted(found))} ({why})."
+        for why, found in labels.items()
+    ]
 
 
 def _slopes(rows: Sequence[Mapping[str, Any]]) -> str:

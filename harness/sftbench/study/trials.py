@@ -10,9 +10,9 @@ import numpy as np
 
 from sftbench.board.cells import Cell
 from sftbench.board.entries import item_values
-from sftbench.budget import Budget
+from sftbench.budget import Budget, Unit
 from sftbench.errors import UsageError
-from sftbench.study.definition import Performance, Study
+from sftbench.study.definition import Axis, Performance, Study
 from sftbench.study.grid import Point, written_out
 
 
@@ -70,13 +70,39 @@ def points_of(study: Study) -> Iterator[tuple[str, Point]]:
             yield from ((series.name, point) for point in written_out(pattern))
 
 
+UNITS: Mapping[Unit, tuple[str, float]] = {
+    "rows": ("rows", 1), "share": ("% of the pool", 100), "tokens": ("response tokens", 1), "flops": ("FLOPs", 1),
+    "device-seconds": ("device-seconds", 1),
+}  # fmt: skip
+"""How an axis names each unit of a budget, and how much of that is one of it."""
+
+
+def axis_of(study: Study, budgets: Iterable[Budget]) -> Axis | None:
+    """The axis of a study; one of budgets is labelled by their unit.
+
+    Raises `UsageError` for budgets of several units, which have no place beside each other.
+    """
+    if study.x is None or study.x.of != "budget":
+        return study.x
+    units = list(dict.fromkeys(_unit_and_amount(budget)[0] for budget in budgets))
+    if len(units) > 1:
+        raise UsageError(
+            f"the budgets of the study {study.name} share an axis, so they need one unit: {'; '.join(units)}"
+        )
+    return study.x.model_copy(update={"label": ", ".join(["budget", *units])})
+
+
+def _unit_and_amount(budget: Budget) -> tuple[str, float]:
+    name, times = UNITS[budget.unit]
+    return name + (", choosing included" if budget.with_selection else ""), times * budget.amount
+
+
 def _place(study: Study, cell: Cell, point: Point, diversity: Mapping[str, float]) -> float | None:
     if study.x is None:
         return None
     of = study.x.of
     if of == "budget":
-        budget = Budget.parse(cell.budget)
-        return 100 * budget.amount if budget.unit == "share" else budget.amount
+        return _unit_and_amount(Budget.parse(cell.budget))[1]
     if ":" in of:
         return diversity.get(of)
     if of not in point.values:

@@ -1,0 +1,27 @@
+"""How a run ends on the command line: what failed or is missing, in words and as an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+from sftbench.compare import Comparison
+from sftbench.runner import Run, exit_code_of
+
+
+def ended(planned: Run, compared: Comparison) -> int:
+    """Tell which of the planned cells failed, are not done, or are without the diversity that was asked for.
+
+    Returns 0 when there are none, what the failure asks for when all cells failed for one kind of reason, else 1.
+    """
+    num_failed = sum(cell["status"] == "failed" for cell in compared.cells)
+    num_missing = len(planned.plan.cells) - len(compared.cells)
+    num_undescribed = sum(bool(cell["undescribed"]) for cell in compared.cells)
+    again = "'--redo failed' tries again"
+    for number, what in (
+        (num_failed, f"failed; {again}"),
+        (num_missing, "are not done"),
+        (num_undescribed, f"are without a measure of their diversity; {again}"),
+    ):
+        if number:
+            print(f"bench: {number} of {len(planned.plan.cells)} cells {what}", file=sys.stderr)
+    return exit_code_of(planned, compared.outcomes, num_failed=num_failed) or int(num_missing + num_undescribed > 0)
