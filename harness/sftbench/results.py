@@ -213,7 +213,7 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
 
 
 def _stand_ins(run: Run, cell: Cell) -> list[str]:
-    """What the steps of this cell did without the language model that they would have asked."""
+    """What the steps of this cell did without the model that they would have asked."""
     refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
     records = [run.store.record_of(ref) for ref in refs]
     found = [record.payload.get("stand_ins") for record in records if record is not None]
