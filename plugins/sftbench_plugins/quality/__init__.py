@@ -56,7 +56,7 @@ def sftbench_methods() -> list[Method]:
                 "without it answers are judged by their likeness to the row's own response, below the mean",
                 "the run's encoder embeds instruction and input; the authors' is bert-base-uncased, without the input",
                 "answers are greedy and of at most 256 tokens; the authors search with 4 beams for up to 1,024",
-                "seeds are 2% of the pool, and are not answered: those of them answered badly stand twice there",
+                "seeds are 5% of the pool, and are not answered: those of them answered badly stand twice there",
                 "rows answered well fill what is left of the budget, worst answers first; fill=false leaves them out",
                 "the base model is tuned on the seeds as the run trains; warmup_epochs=3 is the authors' number",
             ),

@@ -130,5 +130,5 @@ def _flops(model: Any, lengths: Sequence[int]) -> float:
     """Two per parameter and token, embeddings left out, and attention over all pairs of tokens."""
     outside = sum(each.weight.numel() for each in model.modules() if isinstance(each, torch.nn.Embedding))
     body = sum(parameter.numel() for parameter in model.parameters()) - outside
-    pairs = float(model.config.num_hidden_layers * model.config.hidden_size) * sum(length**2 for length in lengths)
-    return 2.0 * body * sum(lengths) + 4.0 * pairs
+    pairs = model.config.num_hidden_layers * model.config.hidden_size * sum(length**2 for length in lengths)
+    return float(2.0 * body * sum(lengths) + 4.0 * pairs)

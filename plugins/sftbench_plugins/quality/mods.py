@@ -31,7 +31,7 @@ class Mods(QualitySettings):
     mode: Literal["paper", "official"] = param(
         "paper", "official: first seed and texts for judging answers as in the authors' code; see the README"
     )
-    seeds: str = param("2%", "rows that the model is fine-tuned on first, such as 2% or 100")
+    seeds: str = param("5%", "rows that the model is fine-tuned on first, such as 5% or 100")
     below: float = param(0.0, "answers of a quality below this show that a row is needed")
     fill: bool = param(True, "rows answered better fill what is left of the budget, worst answers first")
     max_new_tokens: int = param(256, "tokens of an answer, at most half of what the model reads")
@@ -52,11 +52,12 @@ class Mods(QualitySettings):
         trained = {
             "epochs": self.warmup_epochs, "rank": self.warmup_rank, "learning_rate": self.warmup_learning_rate,
         }  # fmt: skip
+        given = {name: value for name, value in trained.items() if value is not None}
         recipe = Recipe(
             scorer=PartUse(name="quality", parameters=self.told()),
             selector=PartUse(name="kcenter", parameters=spread),
             budget=self.seeds,
-            trainer=PartUse(name="sft", parameters=trained),
+            trainer=PartUse(name="sft", parameters=given),
         )
         folders = {"quality": self.quality_model} if self.has_model else {}
         return Needs(models={"seeded": recipe}, foreign_models=folders, embedder=not self.has_model)
@@ -77,7 +78,10 @@ class Mods(QualitySettings):
         scored, trainable = np.isfinite(scores.values), desk.training_tokens() > 0
         seeds = np.array([pool.index_of[row_id] for row_id in desk.trained_on("seeded").ids], dtype=np.int64)
         others = np.setdiff1d(np.flatnonzero(scored & trainable), seeds)
-        asked = others if len(allowance.fit(seeds)) == len(seeds) and allowance.pays_for_more(seeds) else others[:0]
+        has_room = len(allowance.fit(seeds)) == len(seeds) and allowance.pays_for_more(seeds)
+        if not has_room:
+            desk.log(f"the seeds ({self.seeds}) use up the budget, so that nothing is answered; seeds=... names fewer")
+        asked = others if has_room else others[:0]
         answering = Answering(settings=self, max_new_tokens=self.max_new_tokens, official=self.mode == "official")
         qualities, report = answering.judged(pool, asked, desk) if len(asked) else (np.empty(0), {"num_answers": 0})
         ranked, num_badly = self._needed(asked, qualities)

@@ -139,6 +139,7 @@ def test_seeds_that_use_up_the_budget_save_the_answers(select, answers):
     assert found.ids == ("r3", "r1")
     assert answers.rows == []
     assert found.report["num_answers"] == 0
+    assert any("use up the budget" in line for line in select.desk.logged)
     assert found.report["num_seeds"] == 2
 
 
