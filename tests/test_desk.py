@@ -358,3 +358,13 @@ def test_a_model_that_was_made_in_this_step_is_loaded_metered_and_not_kept(offic
     list(loaded.run([passage], statistics=[Nll()]))
     assert office.meter.ledger().tokens_forward == 8
     assert desk.loaded(desk.model_path("base")) is not loaded
+
+
+def test_a_stand_in_is_told_once_to_the_user_and_to_the_record(office):
+    desk = office.desk()
+    assert desk.asked() == {}
+    for _ in range(2):
+        desk.stand_in("quality by perplexity")
+    assert desk.asked() == {"stand_ins": ["quality by perplexity"]}
+    (told,) = office.events
+    assert "no model was named for it, so a stand-in is used: quality by perplexity" in str(told)

@@ -42,7 +42,7 @@ class WorkingDesk:
     given: Allowance | None = None
     """What a trainer may take that chooses rows."""
     stand_ins: list[str] = field(default_factory=list)
-    """What parts did without the language model that they would have asked."""
+    """What parts did without the model that they would have asked."""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _chat: ChatClient | None = None
 
@@ -71,9 +71,7 @@ class WorkingDesk:
         if "chat" not in self.step.identity:
             raise self._undeclared("a language model to ask", "needs().chat")
         if "chat" not in self.step.where:
-            if stand_in not in self.stand_ins:
-                self.stand_ins.append(stand_in)
-                self.log(f"no language model was named with --chat, so a stand-in is used: {stand_in}")
+            self._do_without("language model was named with --chat", stand_in)
             return None
         if self._chat is None:
             from sftbench.engines.chat import ChatClient
@@ -86,6 +84,14 @@ class WorkingDesk:
                 log=self.log,
             )
         return self._chat
+
+    def stand_in(self, what: str) -> None:
+        self._do_without("model was named for it", what)
+
+    def _do_without(self, named: str, stand_in: str) -> None:
+        if stand_in not in self.stand_ins:
+            self.stand_ins.append(stand_in)
+            self.log(f"no {named}, so a stand-in is used: {stand_in}")
 
     def asked(self) -> dict[str, Json]:
         """What was asked of a language model, or stood in for one, for the record."""

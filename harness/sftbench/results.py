@@ -218,7 +218,7 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
 
 
 def _stand_ins(run: Run, cell: Cell) -> list[str]:
-    """What the steps of this cell did without the language model that they would have asked."""
+    """What the steps of this cell did without the model that they would have asked."""
     found = [record.payload.get("stand_ins") for record in _of_choosing_and_training(run, cell)]
     return sorted({str(each) for told in found if isinstance(told, list) for each in told})
 

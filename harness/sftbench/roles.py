@@ -175,6 +175,13 @@ class Desk(Protocol):
         """
         ...
 
+    def stand_in(self, what: str) -> None:
+        """Say that the part goes on without a model that the user could have named in its parameters, and how.
+
+        For the record and the board, as with `chat`: a few words, such as "quality by perplexity".
+        """
+        ...
+
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         """A loaded model: `scoring`, `base`, or a name declared in `needs().models` or `needs().foreign_models`."""
         ...

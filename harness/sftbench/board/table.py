@@ -78,7 +78,7 @@ class BoardRow(Strict):
     `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
-    `stand_ins` is what was done without the language model that a part would have asked, `asked` the language models
+    `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
     behind endpoints that were asked, whose FLOPs are in no sum.
     `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
     why the diversity of what finished seeds chose could not be measured.

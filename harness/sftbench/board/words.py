@@ -102,7 +102,7 @@ def _diversity_notes(board: Board) -> Iterator[str]:
 def _stand_in_notes(board: Board) -> Iterator[str]:
     for stand_in in sorted({each for row in board.rows for each in row.stand_ins}):
         rows = {label(row): row for row in board.rows if stand_in in row.stand_ins}
-        yield f"No language model was named, so a stand-in did its work ({one_line(stand_in)}): {_shortened([*rows])}."
+        yield f"No model was named, so a stand-in did its work ({one_line(stand_in)}): {_shortened([*rows])}."
 
 
 def _asked_notes(board: Board) -> Iterator[str]:

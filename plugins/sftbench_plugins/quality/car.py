@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from sftbench import Allowance, Desk, Message, Needs, Pool, Scores, Selection, UsageError, param
+from sftbench import Allowance, Desk, Json, Needs, Pool, Scores, Selection, UsageError, param
+from sftbench_plugins.quality.mixing import Mix, mixed, ranking
 
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+_ROWS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,50 +29,55 @@ class Car:
     deterministic: ClassVar[bool] = True
 
     mode: Literal["paper", "official"] = param(
-        "paper", "official: representatives in the order of their cluster's number as text, as the authors' code does"
+        "paper", "official: texts, order of rows, clusters and repeats as in the authors' code; see the README"
     )
     n1: int | None = param(None, "rows taken by score alone; none: what the budget leaves beside representatives")
     n2: int = param(1, "representatives of each cluster, its best rows")
     k: int | None = param(None, "clusters; none: the root of half the rows")
+    turns: Literal["first", "last", "all"] = param("all", "exchanges of a conversation that are embedded")
+    clustered: Literal["auto", "pool", "score"] = param(
+        "auto", "order of rows in clustering, where k-means begins by it; auto: as in the pool, official: by score"
+    )
     variance: float = param(0.95, "share of the variance of the embeddings that principal components keep")
     random_state: int = param(42, "seed of both, as the authors have it; apart from the seed of the run")
 
     def __post_init__(self) -> None:
-        for name, least in (("n1", 0), ("n2", 0), ("k", 1)):
+        for name, least in (("n1", 0), ("n2", 0), ("k", 1), ("random_state", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} is at least {least}, not {value}")
+        if self.n1 == 0 and self.n2 == 0:
+            raise ValueError("with n1=0 and n2=0 nothing is taken")
         if not 0 < self.variance < 1:
             raise ValueError(f"variance is a share between 0 and 1, not {self.variance:g}")
 
+    @property
+    def is_labelled(self) -> bool:
+        """Whether rows are embedded in a text of their own, and not in that which other methods share."""
+        return self.mode == "official" or self.turns != "all"
+
     def needs(self) -> Needs:
-        return Needs(embeddings=("both",))
+        """Embeddings of whole rows."""
+        return Needs(embedder=True) if self.is_labelled else Needs(embeddings=("both",))
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
-        """Raises `UsageError` without scores."""
-        from sftbench_plugins.quality.clusters import cluster, default_num_clusters
-
+        """Rows by score, then representatives that are not among them. Raises `UsageError` without scores."""
         if scores is None:
             raise UsageError("selector 'car' ranks by scores; a method that uses it has the scorer 'quality'")
-        vectors = desk.embedded("both")
-        length = np.linalg.norm(vectors, axis=1)
-        placed = np.isfinite(length) & (length > 0)
-        trainable = desk.training_tokens() > 0
-        rows = np.flatnonzero(np.isfinite(scores.values) & placed & trainable)
-        number = self.k or default_num_clusters(len(rows))
-        found = cluster(vectors[rows], num_clusters=number, variance=self.variance, random_state=self.random_state)
-        ranked, representatives = ranking(scores.values[rows], found.labels, num_each=self.n2)
-        costs = allowance.row_costs[rows]
-        num_top = self.n1
-        if num_top is None:
-            num_top, representatives = fitting(ranked, representatives, costs, allowance.cap)
-        order = combined(ranked[:num_top], representatives, found.labels, as_text=self.mode == "official")
-        num_by_score = min(num_top, len(ranked))
-        if self.mode == "official":
-            order = order[~repeated(pool, rows[order], start=num_by_score)]
-        chosen = allowance.fit(rows[order])
-        num_by_score = min(num_by_score, len(chosen))
-        is_short = len(chosen) == len(order) and allowance.pays_for_more(chosen)
+        vectors = self._embedded(pool, desk)
+        reasons = _reasons(scores.values, vectors, desk)
+        rows = np.flatnonzero(reasons == "")
+        labels, report = self._labels(vectors[rows], scores.values[rows], desk)
+        mix = mixed(
+            Mix(values=scores.values[rows], labels=labels, costs=allowance.row_costs[rows], cap=allowance.cap),
+            num_top=self.n1,
+            num_each=self.n2,
+            texts=_words(pool)[rows].tolist() if self.mode == "official" else None,
+        )
+        chosen = allowance.fit(rows[mix.order])
+        taken = mix.order[: len(chosen)]
+        is_short = len(chosen) == len(mix.order) and allowance.pays_for_more(chosen)
+        num_by_score = min(mix.num_by_score, len(chosen))
         return Selection(
             ids=tuple(pool.ids[row] for row in chosen),
             scores=scores.values[chosen],
@@ -76,59 +85,52 @@ class Car:
             report={
                 "num_by_score": num_by_score,
                 "num_from_clusters": len(chosen) - num_by_score,
-                "num_clusters": int(found.labels.max(initial=-1)) + 1,
-                "num_clusters_covered": len(np.unique(found.labels[order[: len(chosen)]])),
-                "num_components": found.num_components,
-                "num_rows": {
-                    "eligible": len(rows),
-                    "unscored": int((~np.isfinite(scores.values)).sum()),
-                    "non_finite_embedding": int((~np.isfinite(length)).sum()),
-                    "zero_norm_embedding": int((length == 0).sum()),
-                    "nothing_to_train": int((~trainable).sum()),
-                },
+                **report,
+                "num_clusters_covered": len(np.unique(labels[taken])),
+                "num_repeats_left_out": mix.num_repeats,
+                "num_eligible": len(rows),
+                "reasons": dict(Counter(reasons[reasons != ""].tolist())),
             },
         )
 
+    def _embedded(self, pool: Pool, desk: Desk) -> npt.NDArray[np.float32]:
+        """Embeddings [n, d]: shared ones, or of the text that the authors embed."""
+        if not self.is_labelled:
+            return desk.embedded("both")
+        from sftbench_plugins.quality.texts import shown
 
-def ranking(values: npt.NDArray[np.float64], labels: Rows, *, num_each: int) -> tuple[Rows, Rows]:
-    """All rows by score, best first (equals as in the pool), and of these the `num_each` best of each cluster."""
-    ranked = np.argsort(-values, kind="stable")
-    seen = np.zeros(int(labels.max(initial=-1)) + 1, dtype=np.int64)
-    best = np.zeros(len(ranked), dtype=np.bool_)
-    for place, label in enumerate(labels[ranked].tolist()):
-        best[place] = seen[label] < num_each
-        seen[label] += 1
-    return ranked, ranked[best]
+        parts = []
+        with desk.progress(len(pool), "row") as progress:
+            for rows in pool.batches(_ROWS_AT_ONCE):
+                parts.append(desk.embed([shown(row, "labelled", self.turns).first for row in rows]))
+                progress.advance(len(rows))
+        return np.concatenate(parts)
 
+    def _labels(self, vectors: npt.NDArray[np.float32], values: Floats, desk: Desk) -> tuple[Rows, dict[str, Json]]:
+        """The cluster of each of these rows, and what was done to find it."""
+        from sftbench_plugins.quality.clusters import cluster, default_num_clusters
 
-def fitting(ranked: Rows, representatives: Rows, costs: npt.NDArray[np.float64], cap: float) -> tuple[int, Rows]:
-    """How many rows by score fit beside the representatives, and the best of these where not all fit themselves."""
-    room = cap * (1 + 1e-12)
-    kept = representatives[np.cumsum(costs[representatives]) <= room]
-    left = room - float(costs[kept].sum())
-    if len(kept) < len(representatives):
-        return 0, kept
-    paid = np.isin(ranked, kept)
-    return int(np.searchsorted(np.cumsum(np.where(paid, 0.0, costs[ranked])), left, side="right")), kept
-
-
-def repeated(pool: Pool, rows: Rows, *, start: int) -> npt.NDArray[np.bool_]:
-    """Which rows from place `start` on say word for word what one before them says: the authors' code knows no ids."""
-    seen: set[tuple[Message, ...]] = set()
-    found = np.zeros(len(rows), dtype=np.bool_)
-    for place, row in enumerate(pool.take(rows)):
-        found[place] = place >= start and row.messages in seen
-        seen.add(row.messages)
-    return found
+        by_score = self.clustered == "score" or (self.clustered == "auto" and self.mode == "official")
+        order = ranking(values) if by_score else np.arange(len(values))
+        number = self.k or default_num_clusters(len(values))
+        found = cluster(vectors[order], num_clusters=number, variance=self.variance, random_state=self.random_state)
+        desk.meter(flops=found.flops)
+        labels = np.empty(len(values), dtype=np.int64)
+        labels[order] = found.labels
+        return labels, {"num_clusters": len(np.unique(labels)), "num_components": found.num_components}
 
 
-def combined(top: Rows, representatives: Rows, labels: Rows, *, as_text: bool) -> Rows:
-    """The top rows, then representatives that are not among them by falling cluster number, in each best first.
+def _reasons(values: Floats, vectors: npt.NDArray[np.float32], desk: Desk) -> npt.NDArray[np.object_]:
+    """Why a row cannot be chosen; empty where it can."""
+    length = np.linalg.norm(vectors, axis=1)
+    reasons = np.full(len(values), "", dtype=object)
+    reasons[desk.training_tokens() == 0] = "nothing_to_train"
+    reasons[length == 0] = "zero_norm"
+    reasons[~np.isfinite(length)] = "non_finite"
+    reasons[~np.isfinite(values)] = "no_score"
+    return reasons
 
-    `as_text` compares the numbers as texts, so that 9 comes before 10.
-    """
-    others = representatives[~np.isin(representatives, top)]
-    numbers = labels[others].tolist()
-    key = [str(number) for number in numbers] if as_text else numbers
-    order = sorted(range(len(others)), key=lambda at: key[at], reverse=True)
-    return np.concatenate([top, others[order]]).astype(np.int64)
+
+def _words(pool: Pool) -> Rows:
+    """A number [n] for what each row says word for word."""
+    return np.fromiter((hash(row.messages) for row in pool), dtype=np.int64, count=len(pool))

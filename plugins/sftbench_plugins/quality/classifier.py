@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +18,27 @@ _MAX_LENGTH = 512
 
 
 class QualityModel:
-    """A sequence-classification model of transformers in float32. `meter` takes what it worked.
+    """A sequence-classification model of transformers in float32, from a folder. `meter` takes what it worked.
 
-    `label` is the output that counts; of a model with one output that one, else the last by default.
+    Its number is its one output. Of several classes it is the log-odds of class `label` (by default the last)
+    against all others, of several outputs that are no classes (`problem_type` of its configuration) that output.
+    Raises `EnvironmentProblem` for a folder that cannot be read, `UsageError` for a model without a trained head.
     """
 
     def __init__(self, folder: Path, *, label: int | None, meter: Callable[..., None]) -> None:
-        from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-        try:
-            heads = list(getattr(AutoConfig.from_pretrained(str(folder)), "architectures", None) or [])
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
-            model: Any = AutoModelForSequenceClassification.from_pretrained(str(folder), dtype=torch.float32)
-        except (OSError, ValueError, KeyError) as problem:
-            raise EnvironmentProblem(f"the quality model in {folder} cannot be loaded: {problem}") from problem
-        if not any("Classification" in head for head in heads):
-            raise UsageError(f"the model in {folder} has no classification head, which would give its numbers")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = model.to(device).eval()
-        self.num_parameters = sum(parameter.numel() for parameter in model.parameters())
-        number = int(model.config.num_labels)
+        self.model, self.tokenizer = _loaded(folder)
+        config = self.model.config
+        number = int(config.num_labels)
         if label is not None and not -number <= label < number:
             raise UsageError(f"the quality model in {folder} has {number} outputs; there is no label {label}")
-        self.label, self.meter = -1 if label is None else label, meter
-        stated = getattr(model.config, "max_position_embeddings", None) or _MAX_LENGTH
-        # RoBERTa counts positions from behind its padding token.
-        stated -= 2 if "roberta" in model.config.model_type else 0
-        self.max_length = int(min(stated, self.tokenizer.model_max_length))
-        self.max_batch_tokens = 4096 if device.type == "cpu" else 65536
+        self.label, self.meter = (-1 if label is None else label) % number, meter
+        self.tells_classes = number > 1 and config.problem_type in (None, "single_label_classification")
+        self.max_length = _window(config, self.tokenizer)
+        # Without a token to pad with, texts go through one by one, as they do for the authors of such a model.
+        is_padded = self.tokenizer.pad_token_id is not None
+        self.max_batch_tokens = (4096 if self.model.device.type == "cpu" else 65536) if is_padded else 0
+        if config.pad_token_id is None and is_padded:
+            config.pad_token_id = self.tokenizer.pad_token_id
 
     def of(self, texts: Sequence[Shown], *, truncate: bool) -> tuple[npt.NDArray[np.float64], dict[int, str]]:
         """A number per text, float64 [n], and remarks by position.
@@ -72,7 +65,7 @@ class QualityModel:
             return None, True
         return self.tokenizer(*given, truncation="longest_first", max_length=self.max_length), True
 
-    def _batches(self, waiting: dict[int, Any]) -> Iterator[list[int]]:
+    def _batches(self, waiting: Mapping[int, Any]) -> Iterator[list[int]]:
         """Positions grouped by length, padding counted."""
         batch: list[int] = []
         for at in sorted(waiting, key=lambda at: -len(waiting[at]["input_ids"])):
@@ -86,8 +79,56 @@ class QualityModel:
 
     @torch.inference_mode()
     def _forward(self, encodings: Sequence[Any]) -> npt.NDArray[np.float64]:
-        padded = self.tokenizer.pad([dict(each) for each in encodings], return_tensors="pt").to(self.model.device)
-        logits: npt.NDArray[np.float64] = self.model(**padded).logits[:, self.label].double().cpu().numpy()
-        num_tokens = sum(len(each["input_ids"]) for each in encodings)
-        self.meter(tokens_forward=num_tokens, flops=2.0 * self.num_parameters * num_tokens)
-        return logits
+        lengths = [len(each["input_ids"]) for each in encodings]
+        logits = self.model(**self._padded(encodings, max(lengths))).logits.double()
+        number = logits[:, self.label]
+        if self.tells_classes:
+            number = number - torch.cat([logits[:, : self.label], logits[:, self.label + 1 :]], dim=1).logsumexp(1)
+        self.meter(tokens_forward=sum(lengths), flops=_flops(self.model, lengths))
+        values: npt.NDArray[np.float64] = number.cpu().numpy()
+        return values
+
+    def _padded(self, encodings: Sequence[Any], longest: int) -> dict[str, torch.Tensor]:
+        """Token ids, attention mask and whatever else the tokenizer gives, [n, longest], padded on the right."""
+        pads = {"input_ids": self.tokenizer.pad_token_id or 0, "token_type_ids": self.tokenizer.pad_token_type_id}
+        return {
+            name: torch.tensor(
+                [[*each[name], *[pads.get(name, 0)] * (longest - len(each[name]))] for each in encodings],
+                device=self.model.device,
+            )
+            for name in encodings[0]
+        }
+
+
+def _loaded(folder: Path) -> tuple[Any, Any]:
+    """Model and tokenizer. A head that lies not in the folder would be made up by chance."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder))
+        load: Any = AutoModelForSequenceClassification.from_pretrained
+        model, told = load(str(folder), dtype=torch.float32, use_safetensors=True, output_loading_info=True)
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError) as problem:
+        raise EnvironmentProblem(f"the quality model in {folder} cannot be loaded: {problem}") from problem
+    missing = sorted(told["missing_keys"])
+    if missing:
+        raise UsageError(
+            f"the model in {folder} is no trained sequence-classification model: it lacks {', '.join(missing[:3])}"
+        )
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
+
+
+def _window(config: Any, tokenizer: Any) -> int:
+    """How many tokens are read, special ones included."""
+    stated = getattr(config, "max_position_embeddings", None) or _MAX_LENGTH
+    # RoBERTa and its kin count positions from behind their padding token.
+    stated -= 2 if "roberta" in config.model_type else 0
+    return int(min(stated, tokenizer.model_max_length))
+
+
+def _flops(model: Any, lengths: Sequence[int]) -> float:
+    """Two per parameter and token, embeddings left out, and attention over all pairs of tokens."""
+    outside = sum(each.weight.numel() for each in model.modules() if isinstance(each, torch.nn.Embedding))
+    body = sum(parameter.numel() for parameter in model.parameters()) - outside
+    pairs = model.config.num_hidden_layers * model.config.hidden_size * sum(length**2 for length in lengths)
+    return float(2.0 * body * sum(lengths) + 4.0 * pairs)

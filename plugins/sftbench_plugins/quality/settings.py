@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
@@ -15,7 +16,8 @@ class QualitySettings:
     """Which model gives a number, what it reads of a row, and which numbers are too low."""
 
     quality_model: str = param(
-        STAND_IN, "folder of a sequence-classification model (reward or quality), or perplexity, the stand-in"
+        STAND_IN,
+        "folder or hub name of a sequence-classification model (reward or quality), or perplexity, the stand-in",
     )
     form: Literal["pair", "labelled"] = param(
         "pair",
@@ -26,8 +28,15 @@ class QualitySettings:
     label: int | None = param(None, "output that counts, of a model with several; none: the last")
     above: float | None = param(None, "rows with this much or less get no score; none: all get theirs")
 
+    def __post_init__(self) -> None:
+        if not self.quality_model.strip():
+            raise ValueError(f"quality_model is a folder, a hub name or {STAND_IN}, not nothing")
+        if self.above is not None and not math.isfinite(self.above):
+            raise ValueError(f"above is a number, not {self.above}")
+
     @property
     def has_model(self) -> bool:
+        """Whether a model is named, so that nothing stands in for it."""
         return self.quality_model != STAND_IN
 
     def told(self) -> dict[str, Json]:

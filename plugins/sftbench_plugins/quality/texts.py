@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sftbench import Row
+from sftbench_plugins.exchanges import Exchange, exchanges
 
 Turns = Literal["first", "last", "all"]
 Form = Literal["pair", "labelled"]
@@ -29,30 +30,22 @@ def shown(row: Row, form: Form, turns: Turns) -> Shown:
     if form == "pair":
         return Shown(first=question, second=response)
     original = row.original()
-    instruction, context = original.get("instruction"), original.get("input")
-    apart = isinstance(instruction, str) and (f"{instruction}\n{context}" if context else instruction) == question
-    if not apart:
+    instruction, context = original.get("instruction"), original.get("input") or ""
+    if (f"{instruction}\n{context}" if context else instruction) != question:
         instruction, context = question, ""
-    return Shown(first=f"Instruction: {instruction} Input: {context or ''} Response: {response}")
+    return Shown(first=f"Instruction: {instruction} Input: {context} Response: {response}")
 
 
 def asked(row: Row, turns: Turns) -> str:
     """What the user (and the system) said before the answers that count."""
-    return "\n".join(text for question, _ in _exchanges(row, turns) for text in question)
+    return "\n".join(each.query for each in _counting(row, turns))
 
 
 def answered(row: Row, turns: Turns) -> str:
     """What the assistant answered."""
-    return "\n".join(answer for _, answer in _exchanges(row, turns))
+    return "\n".join(each.response for each in _counting(row, turns))
 
 
-def _exchanges(row: Row, turns: Turns) -> list[tuple[list[str], str]]:
-    found: list[tuple[list[str], str]] = []
-    question: list[str] = []
-    for message in row.messages:
-        if message.role == "assistant":
-            found.append((question, message.content))
-            question = []
-        else:
-            question.append(message.content)
+def _counting(row: Row, turns: Turns) -> list[Exchange]:
+    found = exchanges(row)
     return {"first": found[:1], "last": found[-1:], "all": found}[turns]
