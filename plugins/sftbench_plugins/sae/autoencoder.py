@@ -6,9 +6,13 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from sftbench import UsageError
+
+_VALUES_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +84,18 @@ class Autoencoder:
         """relu(z) [m, M]; with `top_k` only the k largest of every state."""
         values = torch.relu(self.pre_activations(states))
         return keep_largest(values, self.k) if top_k else values
+
+    @torch.inference_mode()
+    def explained(self, states: npt.NDArray[np.float32], *, around: torch.Tensor) -> float:
+        """Share of the squared distance of states [m, d] to a point [d] that the k largest of each explain."""
+        missed, whole, device = 0.0, 0.0, self.encoder.device
+        block = max(1, _VALUES_AT_ONCE // self.num_latents)
+        for start in range(0, len(states), block):
+            here = torch.from_numpy(np.array(states[start : start + block])).to(device)
+            answer = self.activations(here, top_k=True) @ self.decoder + self.bias
+            missed += float((here - answer).square().sum())
+            whole += float((here - around.to(device)).square().sum())
+        return 1 - missed / max(whole, 1e-12)
 
 
 def keep_largest(values: torch.Tensor, k: int) -> torch.Tensor:

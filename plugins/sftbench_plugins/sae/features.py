@@ -44,11 +44,15 @@ class Activity:
         return above.cpu().numpy().astype(np.int32)
 
     def quantile(self, states: States, share: float) -> float:
-        """The activation that this share of all activations (token by latent) does not exceed, at least 0."""
+        """The activation that this share of all activations (token by latent) does not exceed, at least 0.
+
+        Of more states than fit into memory at once some are looked at, evenly spread over all.
+        """
         if not len(states):
             return 0.0
-        rows = max(1, _VALUES_AT_ONCE // self.autoencoder.num_latents)
-        here = torch.from_numpy(np.array(states[:rows])).to(self.device)
+        most = max(1, _VALUES_AT_ONCE // self.autoencoder.num_latents)
+        spread = np.linspace(0, len(states), min(most, len(states)), endpoint=False, dtype=np.int64)
+        here = torch.from_numpy(np.array(states[spread])).to(self.device)
         values = self.autoencoder.pre_activations(here).flatten()
         return max(0.0, float(values.kthvalue(max(1, math.ceil(share * len(values)))).values))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -11,13 +12,17 @@ import numpy.typing as npt
 from sftbench import Desk, Json, Needs, Pool, Ragged, Scores, UsageError, param
 
 if TYPE_CHECKING:
+    import torch
+
     from sftbench_plugins.sae.autoencoder import Autoencoder
     from sftbench_plugins.sae.features import Activity
     from sftbench_plugins.sae.states import StateReader
 
+States = npt.NDArray[np.float32]
+
 _TRAIN = "train"
 _MOST_VALUES = 2**30
-_ROWS_FOR_TARGET, _TOKENS_FOR_QUANTILE = 1000, 4096
+_ROWS_FOR_TARGET, _TOKENS_FOR_QUANTILE = 1000, 16384
 _EXPANSION, _LEAST_K, _WIDTH_PER_K = 32, 8, 32
 """131,072 latents and 128 active ones for a width of 4,096, as in the paper; never fewer than 8 active ones."""
 
@@ -51,11 +56,11 @@ class SaeFeatures:
         None, "active latents of a token in training; none: one per 32 dimensions, at least 8 (train)"
     )
     train_tokens: int = param(1_000_000, "tokens that are trained on, at most 4 GiB of states (train)")
-    steps: int = param(1000, "batches of the training (train)")
+    steps: int = param(400, "batches of the training (train)")
     batch: int = param(4096, "tokens of a batch, at most a 32nd of them all (train)")
     learning_rate: float | None = param(
         None,
-        "peak of the learning rate; none: 7.1e-5 for 131,072 latents, more for fewer, by the root (train)",
+        "peak of the learning rate; none: 2.1e-4 for 131,072 latents, more for fewer, by the root (train)",
     )
     random_state: int = param(0, "seed of the training; apart from the seed of the run (train)")
 
@@ -87,11 +92,12 @@ class SaeFeatures:
 
         model = desk.language_model("scoring")
         reader = StateReader(pool=pool, model=model, layer=self.layer, span=self.span)
-        autoencoder, report = self._autoencoder(reader, desk)
+        states = self._sample(reader, desk)
+        autoencoder, report = self._autoencoder(reader, states, desk)
         activity = Activity(
             autoencoder=autoencoder, device=model.device, aggregate=self.aggregate, top_k=self.activation == "topk"
         )
-        threshold = self._threshold(activity, reader, desk)
+        threshold = self._threshold(activity, reader, states)
         reasons: dict[int, str] = {}
         notes: dict[int, str] = {}
         found, lengths = [], np.zeros(len(pool), dtype=np.int64)
@@ -110,10 +116,9 @@ class SaeFeatures:
                     notes[row] = "no_features"
                 progress.advance()
         desk.meter(flops=2.0 * autoencoder.num_latents * autoencoder.width * float(lengths.sum()))
-        counts = np.array([len(each) for each in found], dtype=np.float64)
-        values = counts.copy()
+        values = np.array([len(each) for each in found], dtype=np.float64)
         values[list(reasons)] = np.nan
-        report |= {"threshold": threshold, **_described(counts, lengths, np.isfinite(values))}
+        report |= {"threshold": threshold, **_described(found, lengths, np.isfinite(values))}
         return Scores(
             values=values,
             reasons=reasons,
@@ -122,24 +127,30 @@ class SaeFeatures:
             report=report,
         )
 
-    def _autoencoder(self, reader: StateReader, desk: Desk) -> tuple[Autoencoder, dict[str, Json]]:
+    def _sample(self, reader: StateReader, desk: Desk) -> States:
+        """States to train on and to find the threshold by, as many as either needs."""
+        from sftbench_plugins.sae.states import sampled_states
+
+        by_tokens = self.threshold in ("sparsity", "quantile")
+        wanted = self.train_tokens if self.sae == _TRAIN else _TOKENS_FOR_QUANTILE if by_tokens else 0
+        number = min(wanted, _MOST_VALUES // reader.model.shape.width)
+        return sampled_states(reader, desk.scratch / "states.float32", num_tokens=number, seed=self.random_state)
+
+    def _autoencoder(self, reader: StateReader, states: States, desk: Desk) -> tuple[Autoencoder, dict[str, Json]]:
         from sftbench_plugins.sae.autoencoder import Autoencoder
 
         width, device = reader.model.shape.width, reader.model.device
         if self.sae != _TRAIN:
             made = Autoencoder.read(desk.folder("sae"), width=width, device=device)
             return made, {"sae": "read", "num_latents": made.num_latents, "k": made.k}
-        return self._trained(reader, desk)
-
-    def _trained(self, reader: StateReader, desk: Desk) -> tuple[Autoencoder, dict[str, Json]]:
-        from sftbench_plugins.sae.states import sampled_states
-        from sftbench_plugins.sae.training import Schedule, train
-
-        width = reader.model.shape.width
-        num_tokens = min(self.train_tokens, _MOST_VALUES // width)
-        states = sampled_states(reader, desk.scratch / "states.float32", num_tokens=num_tokens, seed=self.random_state)
         if not len(states):
             raise UsageError("sae: no row has a token to train on after its first")
+        return self._trained(states, desk, device)
+
+    def _trained(self, states: States, desk: Desk, device: torch.device) -> tuple[Autoencoder, dict[str, Json]]:
+        from sftbench_plugins.sae.training import Schedule, train
+
+        width = states.shape[1]
         num_latents = self.expansion * width
         schedule = Schedule(
             num_latents=num_latents,
@@ -149,32 +160,28 @@ class SaeFeatures:
             learning_rate=self.learning_rate,
         )
         with desk.progress(self.steps, "step") as progress:
-            trained = train(
-                states, schedule, seed=self.random_state, device=reader.model.device, advance=progress.advance
-            )
-        # Encoder and decoder, forward and twice that backward.
-        desk.meter(flops=3.0 * 2 * 2 * num_latents * width * self.steps * schedule.batch_size)
+            trained = train(states, schedule, seed=self.random_state, device=device, advance=progress.advance)
+        # All latents forward; of encoder and decoder k rows forward, and twice that backward.
+        desk.meter(flops=2.0 * width * (num_latents + 6 * schedule.k) * trained.num_inputs)
         return trained.autoencoder, {
             "sae": "trained here",
             "num_latents": num_latents,
             "k": schedule.k,
             "num_training_tokens": len(states),
-            "epochs": self.steps * schedule.batch_size / len(states),
+            "epochs": trained.num_inputs / len(states),
             "explained_variance": trained.explained_variance,
+            "explained_variance_held_out": trained.explained_held_out,
             "dead_share": trained.dead_share,
+            "num_moved": trained.num_moved,
         }
 
-    def _threshold(self, activity: Activity, reader: StateReader, desk: Desk) -> float:
-        from sftbench_plugins.sae.states import sampled_states
-
+    def _threshold(self, activity: Activity, reader: StateReader, states: States) -> float:
         if self.threshold == "absolute":
             return 10.0 if self.theta is None else self.theta
         if self.threshold == "target":
             drawn = np.random.default_rng(self.random_state).permutation(len(reader.pool))[:_ROWS_FOR_TARGET]
             rows = (each.states for each in reader.of(reader.pool.take(drawn)))
             return activity.threshold_for(rows, self.theta or 1.0)
-        path = desk.scratch / "some_states.float32"
-        states = sampled_states(reader, path, num_tokens=_TOKENS_FOR_QUANTILE, seed=self.random_state)
         share = 1 - activity.autoencoder.k / activity.autoencoder.num_latents
         if self.threshold == "quantile":
             share = 0.999 if self.theta is None else self.theta
@@ -182,13 +189,22 @@ class SaeFeatures:
 
 
 def _described(
-    counts: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64], scored: npt.NDArray[np.bool_]
+    found: Sequence[npt.NDArray[np.int32]], lengths: npt.NDArray[np.int64], scored: npt.NDArray[np.bool_]
 ) -> dict[str, Json]:
-    """How many features rows have, and how much that says about their length (the paper: a correlation of 0.92)."""
-    counts, lengths = counts[scored], lengths[scored]
+    """How many features rows have, and how much that says about their length (the paper: a correlation of 0.92).
+
+    Features of no row or of most rows tell rows apart no better than none.
+    """
+    counts = np.array([len(each) for each in found], dtype=np.float64)[scored]
+    lengths = lengths[scored]
     varied = len(counts) > 1 and counts.std() > 0 and lengths.std() > 0
+    rows_having = np.zeros(1 + max((int(each[-1]) for each in found if len(each)), default=-1), dtype=np.int64)
+    for row in np.flatnonzero(scored):
+        rows_having[found[row]] += 1
     return {
         "mean_features": float(counts.mean()) if len(counts) else 0.0,
         "most_features": int(counts.max(initial=0)),
+        "features_of_any_row": int((rows_having > 0).sum()),
+        "features_of_most_rows": int((rows_having > len(counts) / 2).sum()),
         "correlation_with_length": float(np.corrcoef(counts, lengths)[0, 1]) if varied else None,
     }

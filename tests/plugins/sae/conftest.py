@@ -100,7 +100,7 @@ def autoencoder() -> Autoencoder:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sparse_states() -> npt.NDArray[np.float32]:
     """States that are sums of 3 of 24 directions in 16 dimensions, far from the origin and of uneven scale."""
     draw = np.random.default_rng(0)

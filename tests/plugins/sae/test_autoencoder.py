@@ -1,4 +1,4 @@
-"""Encoding against plain formulas, reading and writing, and what training makes of planted directions."""
+"""Encoding against plain formulas, reading and writing, and which features are active in a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from sftbench import UsageError
 from sftbench_plugins.sae.autoencoder import Autoencoder, keep_largest
 from sftbench_plugins.sae.features import Activity
-from sftbench_plugins.sae.training import Schedule, train
 
 CPU = torch.device("cpu")
 
@@ -32,6 +31,20 @@ def test_activations_are_those_of_the_formula(autoencoder):
     for top_k, k in ((True, 5), (False, 40)):
         found = autoencoder.activations(torch.from_numpy(states), top_k=top_k).numpy()
         np.testing.assert_allclose(found, [plainly_encoded(autoencoder, state, k) for state in states], atol=1e-4)
+
+
+def test_what_is_explained_is_told_by_the_formula_whatever_the_blocks(autoencoder, monkeypatch):
+    from sftbench_plugins.sae import autoencoder as module
+
+    states = np.random.default_rng(3).normal(size=(7, 16)).astype(np.float32)
+    answers = [
+        plainly_encoded(autoencoder, state, 5) @ autoencoder.decoder.numpy() + autoencoder.bias.numpy()
+        for state in states
+    ]
+    expected = 1 - ((states - answers) ** 2).sum() / ((states - 2.0) ** 2).sum()
+    for values in (2**24, 40 * 3):
+        monkeypatch.setattr(module, "_VALUES_AT_ONCE", values)
+        assert autoencoder.explained(states, around=torch.full((16,), 2.0)) == pytest.approx(expected, abs=1e-5)
 
 
 def test_no_more_than_there_are_can_be_kept():
@@ -60,120 +73,6 @@ def test_a_folder_that_does_not_fit_is_refused_with_the_reason(autoencoder, tmp_
         Autoencoder.read(tmp_path, width=16, device=CPU)
 
 
-SCHEDULE = Schedule(num_latents=48, k=3, num_steps=400, batch_size=256, learning_rate=3e-3)
-
-
-def trained(states, schedule=SCHEDULE, seed=0):
-    return train(states, schedule, seed=seed, device=CPU, advance=lambda amount: None)
-
-
-def reconstruction(autoencoder, states):
-    inputs = torch.from_numpy(states)
-    return (autoencoder.activations(inputs, top_k=True) @ autoencoder.decoder + autoencoder.bias).numpy()
-
-
-@pytest.mark.xfail(
-    strict=True, reason="the training of the autoencoder is not good enough yet, and the methods are not offered"
-)
-def test_training_explains_planted_directions_in_the_units_of_the_states(sparse_states):
-    result = trained(sparse_states)
-    rest = ((sparse_states - reconstruction(result.autoencoder, sparse_states)) ** 2).sum()
-    variance = ((sparse_states - sparse_states.mean(axis=0)) ** 2).sum()
-    assert 1 - rest / variance == pytest.approx(result.explained_variance, abs=0.03)
-    assert result.explained_variance > 0.9
-    torch.testing.assert_close(result.autoencoder.decoder.norm(dim=1), torch.ones(48))
-
-
-@pytest.mark.xfail(
-    strict=True, reason="the training of the autoencoder is not good enough yet, and the methods are not offered"
-)
-def test_most_planted_directions_are_found(sparse_states):
-    draw = np.random.default_rng(0)
-    directions = draw.normal(size=(24, 16))
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    likeness = np.abs(trained(sparse_states).autoencoder.decoder.numpy() @ directions.T).max(axis=0)
-    assert (likeness > 0.9).mean() > 0.6
-
-
-def test_the_same_seed_gives_the_same_autoencoder_and_another_one_another(sparse_states):
-    short = Schedule(num_latents=48, k=3, num_steps=20, batch_size=64)
-    first, again, other = (trained(sparse_states, short, seed) for seed in (0, 0, 1))
-    assert torch.equal(first.autoencoder.encoder, again.autoencoder.encoder)
-    assert not torch.allclose(first.autoencoder.encoder, other.autoencoder.encoder)
-
-
-def test_pieces_of_a_batch_learn_what_the_whole_would(sparse_states, monkeypatch):
-    from sftbench_plugins.sae import training
-
-    short = Schedule(num_latents=48, k=3, num_steps=30, batch_size=64)
-    whole = trained(sparse_states, short)
-    monkeypatch.setattr(training, "_GATHERED_VALUES", 3 * 16 * 7)
-    pieces = trained(sparse_states, short)
-    torch.testing.assert_close(pieces.autoencoder.encoder, whole.autoencoder.encoder, atol=1e-3, rtol=1e-3)
-
-
-def test_gradients_are_those_of_finite_differences(sparse_states):
-    from sftbench_plugins.sae.training import _Model
-
-    torch.manual_seed(0)
-    inputs = torch.randn(6, 5, dtype=torch.float64)
-    model = _Model(
-        torch.nn.functional.normalize(torch.randn(9, 5, dtype=torch.float64), dim=1),
-        Schedule(num_latents=9, k=2, num_steps=1, batch_size=6),
-    )
-    for parameter in model.parameters:
-        parameter.data = parameter.data.double()
-    dead = torch.tensor([1, 4, 7])
-
-    def loss():
-        error, _ = model._reconstruct(inputs)
-        return error.square().mean() + model._auxiliary(inputs, dead, error.detach())
-
-    loss().backward()
-    missed = model._reconstruct(inputs)[0].detach()
-    for parameter in model.parameters:
-        flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
-        for at in range(0, len(flat), 3):
-            values = []
-            for step in (1e-6, -1e-6):
-                flat[at] += step
-                # The error that dead latents are to explain is held fixed.
-                values.append(
-                    float(
-                        (
-                            model._reconstruct(inputs)[0].square().mean() + model._auxiliary(inputs, dead, missed)
-                        ).detach()
-                    )
-                )
-                flat[at] -= step
-            assert gradient[at].item() == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-5)
-
-
-@pytest.mark.xfail(
-    strict=True, reason="the training of the autoencoder is not good enough yet, and the methods are not offered"
-)
-def test_dead_latents_come_back(sparse_states):
-    """With many latents and few steps most are never among the largest, unless the auxiliary loss revives them."""
-    from sftbench_plugins.sae import training
-
-    def dead_share(weight):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(training, "_AUXILIARY_WEIGHT", weight)
-            schedule = Schedule(num_latents=512, k=2, num_steps=300, batch_size=128, learning_rate=3e-3)
-            return trained(sparse_states, schedule).dead_share
-
-    assert dead_share(1 / 4) < dead_share(0.0) - 0.05
-
-
-def test_the_learning_rate_is_that_of_the_paper_at_its_size_and_rises_and_falls():
-    schedule = Schedule(num_latents=131_072, k=128, num_steps=100, batch_size=4096)
-    rates = [schedule.rate(step) for step in range(100)]
-    assert max(rates) == pytest.approx(7e-5, rel=0.02)
-    assert rates[0] == pytest.approx(max(rates) / 5)
-    assert rates[99] == pytest.approx(max(rates) / 20)
-    assert rates[5:80] == [max(rates)] * 75
-
-
 STATES = np.random.default_rng(4).normal(size=(30, 16)).astype(np.float32)
 
 
@@ -198,6 +97,15 @@ def test_a_quantile_leaves_its_share_of_all_activations_above(autoencoder):
     assert (values > threshold).sum() == 30 * 40 / 8
     assert activity.quantile(STATES, 0.01) == 0
     assert activity.quantile(STATES[:0], 0.5) == 0
+
+
+def test_a_quantile_of_many_states_looks_at_some_of_all(autoencoder, monkeypatch):
+    from sftbench_plugins.sae import features
+
+    activity = Activity(autoencoder=autoencoder, device=CPU, aggregate="max", top_k=False)
+    doubled = np.repeat(STATES, 4, axis=0)
+    monkeypatch.setattr(features, "_VALUES_AT_ONCE", 40 * 30)
+    assert activity.quantile(doubled, 0.875) == pytest.approx(activity.quantile(STATES, 0.875))
 
 
 @pytest.mark.parametrize("wanted", [1.0, 4.5, 12.0])

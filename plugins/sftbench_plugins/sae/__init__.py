@@ -9,6 +9,7 @@ from sftbench_plugins.sae.selectors import SaeGreedy, SaeSimscale
 _DEVIATIONS = (
     "no code is public and not all settings are known: token span, threshold, reset, rho and order are parameters",
     "the autoencoder is trained on the pool unless a folder is named with sae=; the authors' one is not released",
+    "training is short, starts at states and moves dead latents; the paper's is long, with an auxiliary loss for them",
     "the threshold is where a token has k active features in the mean; 10 holds for the authors' activations alone",
 )
 
@@ -27,11 +28,13 @@ def _method(name: str, summary: str) -> Method:
 
 @hookimpl
 def sftbench_scorers() -> list[type[Scorer]]:
+    """Features of rows."""
     return [SaeFeatures]
 
 
 @hookimpl
 def sftbench_selectors() -> list[type[Selector]]:
+    """Greedy cover, and rows unlike those chosen."""
     return [SaeGreedy, SaeSimscale]
 
 
