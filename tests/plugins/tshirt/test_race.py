@@ -92,7 +92,6 @@ def test_less_tolerance_costs_more_copies_and_none_is_the_exact_choice() -> None
     assert set(bet.rows) == set(copies.exact(allowance).chosen)
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_rows_that_cannot_win_get_no_copies_and_rows_in_doubt_get_all() -> None:
     copies, allowance = Copies(160, seed=1), rows_of(160, 8)
     race = copies.race(allowance)
@@ -134,7 +133,6 @@ def test_a_pool_with_too_few_eligible_rows_gives_these() -> None:
     assert len(set(bet.rows) ^ exact) <= 2
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_a_row_with_a_number_that_is_not_finite_is_out_and_told() -> None:
     copies, allowance = Copies(80, seed=5), rows_of(80, 8)
     first = int(copies.exact(allowance).chosen[0])
@@ -180,7 +178,6 @@ def test_the_threshold_from_every_copy_is_the_exact_one(tmp_path: Path) -> None:
     assert threshold(copies, [], NUM_DRAWS, tmp_path) == pytest.approx((clean, clean))
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_the_threshold_from_a_pilot_is_nearer_than_that_of_the_pilot_alone(tmp_path: Path) -> None:
     corrected, alone = [], []
     for seed in range(12):

@@ -100,7 +100,6 @@ def test_a_pool_of_bad_rows_gives_an_empty_short_choice(make_model: Any, make_po
     assert found.report["tau_nats"] is None
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_the_method_races_when_asked_and_the_authors_code_cannot() -> None:
     (method,) = sftbench_methods()
     assert next(iter(method.strategies)) == "exact"
