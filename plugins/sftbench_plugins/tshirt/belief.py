@@ -176,7 +176,9 @@ class Belief:
     def truth(self, rng: np.random.Generator) -> Truth:
         """One way that endless copies of every row may be."""
         variance = self._after.squares / rng.chisquare(self._after.freedom)
-        return Truth(self._after.mean + np.sqrt(variance / self._after.weight) * rng.standard_normal(len(variance)), variance)
+        return Truth(
+            self._after.mean + np.sqrt(variance / self._after.weight) * rng.standard_normal(len(variance)), variance
+        )
 
     def end(self, truth: Truth, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
         """One way it may end if that is the truth: mean [n] and population standard deviation [n] over all copies.

@@ -93,19 +93,24 @@ class Race:
     What is bet on is the choice of the exact form from the *same* draws and the same threshold: a row has
     `num_draws` copies, and one whose copies were all seen has no chance left in it. With p_i the share of
     samples in which row i is chosen, the rows of highest p are the choice that is expected to agree most with
-    the exact one, and the mean of 1 - p_i over them is the share of it that is expected to be wrong. The race
-    ends when that is at most `tolerance`.
+    the exact one, and the mean of 1 - p_i over them, the *doubt*, is the share of it that is expected to be wrong.
+
+    Every sample also says what the exact form would choose from as many other draws of the same rows. The mean
+    share by which the two differ is what *other noise* changes: the agreement that is there to be had. The race
+    ends when doubt <= `tolerance` * other noise, or when no row has copies to come that could change something.
 
     What this promises: if the copies of a row are independent and normal, and rows differ from each other as
     the prior says (see `sftbench_plugins.tshirt.belief`), then p_i is the probability that the exact form
-    chooses row i, given all that was seen. It is conditional on what was seen, so that looking after every
-    round and stopping when it looks good takes nothing from it.
+    chooses row i, given all that was seen. With `tolerance` at most 1 the choice is then expected to agree with
+    the exact one at least as well as two exact ones with different seeds agree with each other; with 0 it is the
+    exact one. It is conditional on what was seen, so that looking after every round and stopping when it looks
+    good takes nothing from it.
 
     What is heuristic: copies are only nearly normal; the prior is learnt from the rows and then held for
     known; S-IFD and IFD of a row are sampled as if independent; a row without informative tokens in most of
-    its copies so far is held to end like that; the chances are shares of 256 samples, and the best of several
-    such shares is a little too high; which rows get copies next is a rule of thumb, which decides about the
-    cost and not about the promise.
+    its copies so far is held to end like that; a copy that is not drawn is held to be finite; the threshold is
+    estimated; shares are of 256 samples, and the best of several such shares is a little too high; which rows get
+    copies next is a rule of thumb, which decides about the cost and not about the promise.
     """
 
     runners: Runners

@@ -87,7 +87,10 @@ def test_the_choice_agrees_with_the_exact_one_as_often_as_promised_for_a_part_of
         expected_by_noise.append(chances.by_noise)
         shares.append(copies.asked.mean())
     # 72 chosen rows, each wrong with about the probability that is told; three standard errors either way.
-    for told, happened in ((1 - np.mean(promised), 1 - np.mean(agreement)), (np.mean(expected_by_noise), np.mean(by_noise))):
+    for told, happened in (
+        (1 - np.mean(promised), 1 - np.mean(agreement)),
+        (np.mean(expected_by_noise), np.mean(by_noise)),
+    ):
         assert abs(told - happened) < 3 * (told * (1 - told) / 72) ** 0.5
     assert np.mean(agreement) > 1 - np.mean(by_noise)
     assert np.mean(shares) < 0.35
