@@ -73,6 +73,17 @@ def test_show_names_parameters_with_their_defaults_and_what_they_are(bench):
     assert "official" in modes[0]["type"]
 
 
+def test_show_and_list_tell_the_strategies_of_a_method_and_what_their_parts_take(bench):
+    method, *_ = json.loads(bench("show", "tshirt", "-o", "json").stdout)
+    assert method["strategies"]["race"] == {"scorer": "none", "selector": "tshirt-race"}
+    takers = {each.get("strategy"): each["part"] for each in method["parameters"] if each["parameter"] == "tolerance"}
+    assert takers == {"race": "selector"}
+    assert "[selector, strategy=race]" in bench("show", "tshirt").stdout
+    about = {each["name"]: each["about"] for each in json.loads(bench("list", "methods", "-o", "json").stdout)}
+    assert "strategy=exact|race" in about["tshirt"]
+    assert "strategy" not in about["ifd"]
+
+
 def test_show_tells_a_part_from_a_method_of_the_same_name(bench):
     assert [each["kind"] for each in json.loads(bench("show", "ifd", "-o", "json").stdout)] == ["method", "scorer"]
     assert [each["kind"] for each in json.loads(bench("show", "scorer:ifd", "-o", "json").stdout)] == ["scorer"]

@@ -30,6 +30,7 @@ def listed(plugins: Plugins, kind: str) -> list[dict[str, Any]]:
         for name, method in sorted(plugins.methods.items()):
             fidelity = ", ".join(f"{mode}: {how}" if mode != "*" else how for mode, how in method.fidelity.items())
             about = method.summary + (" (control)" if method.control else "")
+            about += f" (strategy={'|'.join(method.strategies)})" if method.strategies else ""
             rows.append(_row("method", name, about, plugins.plugin_of[f"method:{name}"], fidelity))
     for role in ROLES:
         if kind in ("all", f"{role}s"):

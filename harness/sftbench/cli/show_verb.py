@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+from collections.abc import Iterator
 from typing import Any, get_type_hints
 
 from sftbench.cli.options import add_format
 from sftbench.errors import unknown_name
 from sftbench.methods import parts_by_strategy
-from sftbench.parameters import fields_of
+from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins, load
-from sftbench.roles import ROLES
+from sftbench.roles import ROLES, Method
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,12 +70,21 @@ def _method(plugins: Plugins, name: str) -> dict[str, Any]:
             for name, others in method.strategies.items()
         },
         "parameters": [
-            {**each, "part": role}
-            for role, use in parts.items()
+            {**each, "part": role, **({"strategy": strategy} if strategy else {})}
+            for strategy, role, use in _parts(method)
             if use.name in plugins.parts[role]
             for each in _parameters(plugins.part_class(role, use.name))
         ],
     }
+
+
+def _parts(method: Method) -> Iterator[tuple[str, str, PartUse]]:
+    """Role and part, of the first strategy (told as "") and then of each other what is not among these."""
+    usual = parts_by_strategy(method)
+    yield from (("", role, use) for role, use in usual.items())
+    for strategy in method.strategies:
+        others = parts_by_strategy(method, strategy)
+        yield from ((strategy, role, use) for role, use in others.items() if usual.get(role) != use)
 
 
 def _part(plugins: Plugins, role: str, name: str) -> dict[str, Any]:
@@ -131,7 +141,8 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     if entry["parameters"]:
         lines.append("  parameters:")
     for each in entry["parameters"]:
-        part = f" [{each['part']}]" if "part" in each else ""
+        strategy = f", strategy={each['strategy']}" if "strategy" in each else ""
+        part = f" [{each['part']}{strategy}]" if "part" in each else ""
         lines.append(f"    {each['parameter']}={each['default']}{part}  {each['type']}")
         lines.append(f"        {each['about']}")
     return lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sftbench import Method, PartUse, Scorer, Selector, hookimpl
+from sftbench_plugins.tshirt.racing import Racing
 from sftbench_plugins.tshirt.scorer import TShirt
 from sftbench_plugins.tshirt.selector import Hierarchical
 
@@ -15,8 +16,8 @@ def sftbench_scorers() -> list[type[Scorer]]:
 
 @hookimpl
 def sftbench_selectors() -> list[type[Selector]]:
-    """The selector `tshirt`."""
-    return [Hierarchical]
+    """The selectors `tshirt`, which reads scores, and `tshirt-race`, which draws copies itself."""
+    return [Hierarchical, Racing]
 
 
 @hookimpl
@@ -28,6 +29,7 @@ def sftbench_methods() -> list[Method]:
             summary="informative tokens only, scored on noisy copies; then the rows whose score is steady",
             scorer=PartUse(name="tshirt"),
             selector=PartUse(name="tshirt"),
+            strategies={"exact": {}, "race": {"scorer": None, "selector": PartUse(name="tshirt-race")}},
             paper="T-SHIRT: Token-Selective Hierarchical Data Selection for Instruction Tuning (arXiv 2506.01317)",
             fidelity={"official": "rank-equal", "paper": "reconstruction"},
             deviations=(

@@ -10,7 +10,7 @@ The model of one statistic (S-IFD or IFD) of row i, with c_i its value without n
 So the clean value counts as `weight` copies, and what other rows vary by as `freedom` copies. The six numbers
 are those that make the copies of all rows seen so far most probable (empirical Bayes; the moderated variances
 of Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, are this model without a prior for the mean). What is still
-to be drawn then has a closed predictive distribution, from which `Belief.sample` draws.
+to be drawn then has a closed predictive distribution, from which `Belief.end` draws.
 """
 
 from __future__ import annotations
@@ -144,6 +144,13 @@ def fit_prior(rows: Rows, seen: Tally, rng: np.random.Generator, start: Prior = 
     return Prior(*(float(number) for number in found.x))
 
 
+class Truth(NamedTuple):
+    """Mean and variance of endless copies, by row."""
+
+    mean: FloatArray
+    variance: FloatArray
+
+
 class Belief:
     """Every row's statistic over all its copies, as far as the copies seen tell.
 
@@ -166,16 +173,32 @@ class Belief:
         squares = seen.squares + np.maximum(missing - 1, 0) * variance + seen.counts * missing / self._all * apart
         return mean, np.sqrt(squares / self._all)
 
-    def sample(self, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-        """One way it may end: mean [n] and population standard deviation [n] over all copies of every row.
+    def truth(self, rng: np.random.Generator) -> Truth:
+        """One way that endless copies of every row may be."""
+        variance = self._after.squares / rng.chisquare(self._after.freedom)
+        return Truth(
+            self._after.mean + np.sqrt(variance / self._after.weight) * rng.standard_normal(len(variance)), variance
+        )
+
+    def end(self, truth: Truth, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """One way it may end if that is the truth: mean [n] and population standard deviation [n] over all copies.
 
         A row whose copies are all seen has its own numbers every time.
         """
         seen, missing = self._seen, self._missing
-        variance = self._after.squares / rng.chisquare(self._after.freedom)
-        centre = self._after.mean + np.sqrt(variance / self._after.weight) * rng.standard_normal(len(variance))
-        rest = centre + np.sqrt(variance / np.maximum(missing, 1)) * rng.standard_normal(len(variance))
-        squares = np.where(missing > 1, variance * rng.chisquare(np.maximum(missing - 1, 1)), 0.0)
+        rest, squares = _drawn(truth, missing, rng)
         mean = (seen.counts * seen.means + missing * rest) / self._all
         between = seen.counts * missing / self._all * (seen.means - rest) ** 2
         return mean, np.sqrt((seen.squares + squares + between) / self._all)
+
+    def end_anew(self, truth: Truth, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """The same with as many copies of other noise, none of which was seen."""
+        mean, squares = _drawn(truth, self._all, rng)
+        return mean, np.sqrt(squares / self._all)
+
+
+def _drawn(truth: Truth, counts: IndexArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+    """Mean of that many copies per row, and their squared deviations from it; anything where there are none."""
+    mean = truth.mean + np.sqrt(truth.variance / np.maximum(counts, 1)) * rng.standard_normal(len(counts))
+    chi2 = rng.chisquare(np.maximum(counts - 1, 1))
+    return mean, np.where(counts > 1, truth.variance * chi2, 0.0)

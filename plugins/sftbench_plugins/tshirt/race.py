@@ -14,7 +14,7 @@ from sftbench import Allowance, Json
 from sftbench_plugins.tshirt.belief import USUAL, Belief, FloatArray, IndexArray, Rows, Tally, fit_prior
 from sftbench_plugins.tshirt.copies import selective_ifd
 from sftbench_plugins.tshirt.pilot import Deltas
-from sftbench_plugins.tshirt.stages import hierarchical
+from sftbench_plugins.tshirt.stages import Stages, hierarchical
 
 Ask: TypeAlias = Callable[[IndexArray, int, int], Iterator[tuple[int, Deltas]]]
 """Differences [last - first, k] of the copies number `first` to `last` of each of these rows, with its position."""
@@ -22,6 +22,7 @@ Ask: TypeAlias = Callable[[IndexArray, int, int], Iterator[tuple[int, Deltas]]]
 FIRST_DRAWS = 2
 _NUM_SAMPLES = 256
 _GROWTH = 1.6
+_STAKE_TO_GO_ON = 0.05
 _STAKE_OF_FIRST_STAGE = 0.5
 """A row that may or may not pass the first stage moves its cut for all others, also if it cannot win itself."""
 
@@ -65,13 +66,15 @@ class Runners:
 class Chances(NamedTuple):
     """In which share of the ways that it may end each row is chosen, and past the first stage; float64 [n] each.
 
-    `short` is the share in which the eligible rows are too few for the budget; `mean` and `std` are the S-IFD
-    that each row is expected to end with.
+    `short` is the share in which the eligible rows are too few for the budget, and `by_noise` the share of the
+    choice that a run with all copies and another seed is expected not to have; `mean` and `std` are the S-IFD that
+    each row is expected to end with.
     """
 
     chosen: FloatArray
     first: FloatArray
     short: float
+    by_noise: float
     mean: FloatArray
     std: FloatArray
 
@@ -90,19 +93,24 @@ class Race:
     What is bet on is the choice of the exact form from the *same* draws and the same threshold: a row has
     `num_draws` copies, and one whose copies were all seen has no chance left in it. With p_i the share of
     samples in which row i is chosen, the rows of highest p are the choice that is expected to agree most with
-    the exact one, and the mean of 1 - p_i over them is the share of it that is expected to be wrong. The race
-    ends when that is at most `tolerance`.
+    the exact one, and the mean of 1 - p_i over them, the *doubt*, is the share of it that is expected to be wrong.
+
+    Every sample also says what the exact form would choose from as many other draws of the same rows. The mean
+    share by which the two differ is what *other noise* changes: the agreement that is there to be had. The race
+    ends when doubt <= `tolerance` * other noise, or when no row has copies to come that could change something.
 
     What this promises: if the copies of a row are independent and normal, and rows differ from each other as
     the prior says (see `sftbench_plugins.tshirt.belief`), then p_i is the probability that the exact form
-    chooses row i, given all that was seen. It is conditional on what was seen, so that looking after every
-    round and stopping when it looks good takes nothing from it.
+    chooses row i, given all that was seen. With `tolerance` at most 1 the choice is then expected to agree with
+    the exact one at least as well as two exact ones with different seeds agree with each other; with 0 it is the
+    exact one. It is conditional on what was seen, so that looking after every round and stopping when it looks
+    good takes nothing from it.
 
     What is heuristic: copies are only nearly normal; the prior is learnt from the rows and then held for
     known; S-IFD and IFD of a row are sampled as if independent; a row without informative tokens in most of
-    its copies so far is held to end like that; the chances are shares of 256 samples, and the best of several
-    such shares is a little too high; which rows get copies next is a rule of thumb, which decides about the
-    cost and not about the promise.
+    its copies so far is held to end like that; a copy that is not drawn is held to be finite; the threshold is
+    estimated; shares are of 256 samples, and the best of several such shares is a little too high; which rows get
+    copies next is a rule of thumb, which decides about the cost and not about the promise.
     """
 
     runners: Runners
@@ -129,11 +137,15 @@ class Race:
             chances = self.chances()
             bet = self.bet(chances)
             rows = self.open_rows(chances, enough=max(1, len(bet.rows) // 10))
-            if bet.doubt <= self.tolerance:
+            if bet.doubt <= self.tolerance * chances.by_noise:
                 rows = rows[:0]
             spent = int(self.runners.num_draws.sum())
-            self.rounds.append({"num_draws": spent, "doubt": round(bet.doubt, 4), "num_open": len(rows)})
-            self.log(f"T-SHIRT race: {spent} copies, {bet.doubt:.1%} of the choice in doubt, {len(rows)} rows go on")
+            told = {"doubt": round(bet.doubt, 4), "by_noise": round(chances.by_noise, 4)}
+            self.rounds.append({"num_draws": spent, **told, "num_open": len(rows)})
+            self.log(
+                f"T-SHIRT race: {spent} copies, {bet.doubt:.1%} of the choice in doubt, {chances.by_noise:.1%} would "
+                f"be other by other noise, {len(rows)} rows go on"
+            )
             if not len(rows):
                 return bet, chances
             self.draw(rows)
@@ -149,16 +161,21 @@ class Race:
     def chances(self) -> Chances:
         """The rule applied to samples of the end."""
         count = len(self.runners.num_draws)
-        chosen, first, short = np.zeros(count), np.zeros(count), 0
-        hopeless = self.runners.hopeless()
+        chosen, first, short, by_noise = np.zeros(count), np.zeros(count), 0, 0.0
         for _ in range(_NUM_SAMPLES):
-            mean, std = self.sifd.sample(self.rng)
-            mean[hopeless] = np.nan
-            stages = hierarchical(mean, std, self.ifd.sample(self.rng)[0], allowance=self.allowance, gamma=self.gamma)
+            sifd, ifd = self.sifd.truth(self.rng), self.ifd.truth(self.rng)
+            stages = self._stages(self.sifd.end(sifd, self.rng), self.ifd.end(ifd, self.rng))
+            anew = self._stages(self.sifd.end_anew(sifd, self.rng), self.ifd.end_anew(ifd, self.rng))
             chosen[stages.chosen] += 1
             first[stages.first] += 1
             short += len(stages.chosen) == stages.num_eligible
-        return Chances(chosen / _NUM_SAMPLES, first / _NUM_SAMPLES, short / _NUM_SAMPLES, *self.sifd.expected())
+            by_noise += _apart(stages.chosen, anew.chosen)
+        shares = (each / _NUM_SAMPLES for each in (chosen, first, short, by_noise))
+        return Chances(*shares, *self.sifd.expected())  # type: ignore[arg-type]
+
+    def _stages(self, sifd: tuple[FloatArray, FloatArray], ifd: tuple[FloatArray, FloatArray]) -> Stages:
+        mean = np.where(self.runners.hopeless(), np.nan, sifd[0])
+        return hierarchical(mean, sifd[1], ifd[0], allowance=self.allowance, gamma=self.gamma)
 
     def bet(self, chances: Chances) -> Bet:
         """The rows to choose now, likeliest first; where the pool falls short, those more likely in than out."""
@@ -172,7 +189,7 @@ class Race:
         """Rows with copies to come whose place is open, the most open ones first to be taken."""
         stakes = np.maximum(_openness(chances.chosen), _STAKE_OF_FIRST_STAGE * _openness(chances.first))
         stakes[self.runners.out | (self.runners.num_draws >= self.num_draws)] = 0
-        level = self.tolerance
+        level = _STAKE_TO_GO_ON
         while (stakes > level).sum() < enough and level > 1 / _NUM_SAMPLES:
             level /= 2
         return np.flatnonzero(stakes > level)
@@ -191,6 +208,11 @@ def next_level(num_draws: int, most: int) -> int:
     level = max(num_draws + 1, FIRST_DRAWS, math.ceil(_GROWTH * num_draws))
     # A last round for a few copies costs more than it saves.
     return most if _GROWTH * level > 1.25 * most else level
+
+
+def _apart(one: IndexArray, other: IndexArray) -> float:
+    """The share of the larger choice that the two do not have in common."""
+    return 1 - len(np.intersect1d(one, other, assume_unique=True)) / max(len(one), len(other), 1)
 
 
 def _openness(share: FloatArray) -> FloatArray:

@@ -19,14 +19,14 @@ def made_rows(count: int, seed: int = 0) -> Rows:
     return Rows(clean=random.uniform(0.5, 1.4, count), num_tokens=random.integers(3, 200, count))
 
 
-def drawn(rows: Rows, random: np.random.Generator) -> Any:
-    """All copies [n, N] of rows for which the prior is the truth."""
+def drawn(rows: Rows, random: np.random.Generator, *, num_copies: int = NUM_COPIES) -> Any:
+    """Copies [n, num_copies] of rows for which the prior is the truth."""
     scale, freedom = scale_of(TRUTH, rows), np.exp(TRUTH.log_freedom)
     variance = scale**2 * freedom / random.chisquare(freedom, len(scale))
     centre = (
         rows.clean + TRUTH.shift * scale + np.sqrt(variance / np.exp(TRUTH.log_weight)) * random.normal(size=len(scale))
     )
-    return centre[:, None] + np.sqrt(variance)[:, None] * random.normal(size=(len(scale), NUM_COPIES))
+    return centre[:, None] + np.sqrt(variance)[:, None] * random.normal(size=(len(scale), num_copies))
 
 
 def tally_of(values: Any) -> Tally:
@@ -71,23 +71,27 @@ def test_what_is_sampled_is_what_happens() -> None:
     """The true end of rows drawn from the model lies anywhere among samples of it with equal probability."""
     random, count, num_samples = np.random.default_rng(3), 2000, 199
     rows = made_rows(count)
-    values = drawn(rows, random)
+    both = drawn(rows, random, num_copies=2 * NUM_COPIES)
+    values, others = both[:, :NUM_COPIES], both[:, NUM_COPIES:]
     seen = [each[: (0, 1, 2, 7, 29)[row % 5]] for row, each in enumerate(values)]
     belief = Belief(TRUTH, rows, tally_of(seen), num_copies=np.full(count, NUM_COPIES))
-    samples = np.array([belief.sample(random) for _ in range(num_samples)])
-    for at, truth in enumerate((values.mean(axis=1), values.std(axis=1))):
-        ranks = (samples[:, at] < truth).sum(axis=0)
-        for shift in range(5):
-            assert (
-                stats.kstest((ranks[shift::5] + random.random(count // 5)) / (num_samples + 1), "uniform").pvalue > 1e-3
-            )
+    truths = [belief.truth(random) for _ in range(num_samples)]
+    for happened, sampled in (
+        (values, np.array([belief.end(each, random) for each in truths])),
+        (others, np.array([belief.end_anew(each, random) for each in truths])),
+    ):
+        for at, end in enumerate((happened.mean(axis=1), happened.std(axis=1))):
+            ranks = (sampled[:, at] < end).sum(axis=0)
+            for shift in range(5):
+                places = (ranks[shift::5] + random.random(count // 5)) / (num_samples + 1)
+                assert stats.kstest(places, "uniform").pvalue > 1e-3
 
 
 def test_expected_numbers_are_means_over_samples() -> None:
     random, rows = np.random.default_rng(4), made_rows(40)
     seen = [each[: row % 6] for row, each in enumerate(drawn(rows, random))]
     belief = Belief(TRUTH, rows, tally_of(seen), num_copies=np.full(40, NUM_COPIES))
-    samples = np.array([belief.sample(random) for _ in range(4000)])
+    samples = np.array([belief.end(belief.truth(random), random) for _ in range(4000)])
     mean, std = belief.expected()
     errors = samples[:, 0].std(axis=0) / 4000**0.5
     assert (np.abs(samples[:, 0].mean(axis=0) - mean) < 5 * errors).all()
@@ -100,7 +104,7 @@ def test_a_row_that_was_seen_whole_has_its_own_numbers() -> None:
     values[2, 4:9] = np.nan
     num_copies = np.full(6, NUM_COPIES) - np.isnan(values).sum(axis=1)
     belief = Belief(TRUTH, rows, tally_of(values), num_copies=num_copies)
-    for mean, std in (belief.sample(random), belief.expected()):
+    for mean, std in (belief.end(belief.truth(random), random), belief.expected()):
         np.testing.assert_allclose(mean, np.nanmean(values, axis=1), rtol=1e-12)
         np.testing.assert_allclose(std, np.nanstd(values, axis=1), rtol=1e-9)
 

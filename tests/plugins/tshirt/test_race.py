@@ -19,16 +19,22 @@ NUM_DRAWS, THRESHOLD = 30, np.float64(0.1)
 
 
 class Copies:
-    """Differences of all copies of made-up rows: clean ones, and noise around them, less of it in longer rows."""
+    """Differences of all copies of made-up rows: clean ones, and noise around them, less of it in longer rows.
+
+    `other` are as many copies of the same rows with other noise.
+    """
 
     def __init__(self, count: int, *, seed: int = 0, num_draws: int = NUM_DRAWS) -> None:
         random = np.random.default_rng(seed)
         self.clean = [random.normal(-0.05, 0.4, (1, size)).astype(np.float32) for size in random.integers(5, 60, count)]
         strength = random.uniform(0.05, 0.2, count)
-        self.noisy = [
-            (each + random.normal(0, strength[row], (num_draws, each.shape[1]))).astype(np.float32)
-            for row, each in enumerate(self.clean)
-        ]
+        self.noisy, self.other = (
+            [
+                (each + random.normal(0, strength[row], (num_draws, each.shape[1]))).astype(np.float32)
+                for row, each in enumerate(self.clean)
+            ]
+            for _ in range(2)
+        )
         self.asked = np.zeros((count, num_draws), dtype=bool)
 
     def __call__(self, rows: Any, first: int, last: int) -> Iterator[tuple[int, Any]]:
@@ -38,12 +44,12 @@ class Copies:
             self.asked[row, first:last] = True
             yield int(row), self.noisy[row][first:last]
 
-    def exact(self, allowance: Allowance) -> Stages:
+    def exact(self, allowance: Allowance, *, other: bool = False) -> Stages:
         """The choice from all copies."""
-        mean, std, ifd = np.array([_whole(each) for each in self.noisy]).T
+        mean, std, ifd = np.array([_whole(each) for each in (self.other if other else self.noisy)]).T
         return hierarchical(mean, std, ifd, allowance=allowance, gamma=2.0)
 
-    def race(self, allowance: Allowance, *, seed: int = 0, tolerance: float = 0.05) -> Race:
+    def race(self, allowance: Allowance, *, seed: int = 0, tolerance: float = 0.5) -> Race:
         """A race that has had its pilot."""
         rng, count = np.random.default_rng([seed, 9]), len(self.clean)
         runners = Runners(
@@ -68,23 +74,31 @@ def rows_of(count: int, cap: float) -> Allowance:
 
 
 def test_the_choice_agrees_with_the_exact_one_as_often_as_promised_for_a_part_of_the_copies() -> None:
-    agreement, promised, shares = [], [], []
-    for seed in range(4):
+    agreement, promised, by_noise, expected_by_noise, shares = [], [], [], [], []
+    for seed in range(6):
         copies, allowance = Copies(160, seed=seed), rows_of(160, 12)
-        bet, _ = copies.race(allowance, seed=seed).run()
-        assert len(bet.rows) == 12
-        agreement.append(len(set(bet.rows) & set(copies.exact(allowance).chosen)) / 12)
+        bet, chances = copies.race(allowance, seed=seed).run()
+        exact, other = copies.exact(allowance).chosen, copies.exact(allowance, other=True).chosen
+        assert len(bet.rows) == len(exact) == len(other) == 12
+        assert bet.doubt <= 0.5 * chances.by_noise
+        agreement.append(len(set(bet.rows) & set(exact)) / 12)
         promised.append(1 - bet.doubt)
+        by_noise.append(1 - len(set(other) & set(exact)) / 12)
+        expected_by_noise.append(chances.by_noise)
         shares.append(copies.asked.mean())
-    assert np.mean(promised) > 0.94
-    # 48 chosen rows, each of which is wrong with a probability of 0.05 or less.
-    assert np.mean(agreement) > np.mean(promised) - 3 * (0.05 * 0.95 / 48) ** 0.5
+    # 72 chosen rows, each wrong with about the probability that is told; three standard errors either way.
+    for told, happened in (
+        (1 - np.mean(promised), 1 - np.mean(agreement)),
+        (np.mean(expected_by_noise), np.mean(by_noise)),
+    ):
+        assert abs(told - happened) < 3 * (told * (1 - told) / 72) ** 0.5
+    assert np.mean(agreement) > 1 - np.mean(by_noise)
     assert np.mean(shares) < 0.35
 
 
 def test_less_tolerance_costs_more_copies_and_none_is_the_exact_choice() -> None:
     shares = []
-    for tolerance in (0.3, 0.05, 0.0):
+    for tolerance in (1.0, 0.3, 0.0):
         copies, allowance = Copies(80, seed=3), rows_of(80, 8)
         bet, _ = copies.race(allowance, tolerance=tolerance).run()
         shares.append(copies.asked.mean())
@@ -92,14 +106,13 @@ def test_less_tolerance_costs_more_copies_and_none_is_the_exact_choice() -> None
     assert set(bet.rows) == set(copies.exact(allowance).chosen)
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_rows_that_cannot_win_get_no_copies_and_rows_in_doubt_get_all() -> None:
     copies, allowance = Copies(160, seed=1), rows_of(160, 8)
     race = copies.race(allowance)
     pilot = copies.asked.any(axis=1).copy()
     race.run()
-    ifd = np.array([each.mean() for each in copies.clean])
-    hopeless = (ifd > 0.3) & ~pilot
+    # Without noise already well above the limit of 1, by more than copies of such rows differ.
+    hopeless = (np.exp([each.mean() for each in copies.clean]) > 1.05) & ~pilot
     assert hopeless.sum() > 5
     assert not copies.asked[hopeless].any()
     assert copies.asked.all(axis=1).any()
@@ -134,15 +147,25 @@ def test_a_pool_with_too_few_eligible_rows_gives_these() -> None:
     assert len(set(bet.rows) ^ exact) <= 2
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
-def test_a_row_with_a_number_that_is_not_finite_is_out_and_told() -> None:
+@pytest.mark.parametrize("copy", [0, 1])
+def test_a_row_with_a_number_that_is_not_finite_is_out_and_told(copy: int) -> None:
     copies, allowance = Copies(80, seed=5), rows_of(80, 8)
     first = int(copies.exact(allowance).chosen[0])
-    copies.noisy[first][3, 0] = np.nan
+    copies.noisy[first][copy, 0] = np.nan
     race = copies.race(allowance)
     bet, _ = race.run()
     assert first not in bet.rows
     assert race.runners.reasons == {first: "non_finite"}
+
+
+def test_a_number_that_is_not_finite_is_not_known_of_before_its_copy_is_drawn() -> None:
+    """What the race cannot promise: the exact form leaves such a row out."""
+    copies, allowance = Copies(80, seed=5), rows_of(80, 8)
+    first = int(copies.exact(allowance).chosen[0])
+    copies.noisy[first][NUM_DRAWS - 1, 0] = np.nan
+    race = copies.race(allowance)
+    bet, _ = race.run()
+    assert (first in bet.rows) == (not copies.asked[first, -1])
 
 
 def test_a_row_most_of_whose_copies_have_nothing_informative_is_not_chosen() -> None:
@@ -180,11 +203,10 @@ def test_the_threshold_from_every_copy_is_the_exact_one(tmp_path: Path) -> None:
     assert threshold(copies, [], NUM_DRAWS, tmp_path) == pytest.approx((clean, clean))
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_the_threshold_from_a_pilot_is_nearer_than_that_of_the_pilot_alone(tmp_path: Path) -> None:
     corrected, alone = [], []
-    for seed in range(12):
-        copies = Copies(400, seed=seed)
+    for seed in range(40):
+        copies = Copies(400, seed=seed, num_draws=8)
         exact = np.percentile(np.abs(np.concatenate([each.ravel() for each in copies.noisy])), 50)
         pilot = pilot_rows(np.arange(400), np.random.default_rng(seed))
         corrected.append(threshold(copies, pilot, 2, tmp_path)[0] / exact - 1)
@@ -192,7 +214,8 @@ def test_the_threshold_from_a_pilot_is_nearer_than_that_of_the_pilot_alone(tmp_p
             np.percentile(np.abs(np.concatenate([copies.noisy[row][:2].ravel() for row in pilot])), 50) / exact - 1
         )
     assert np.std(corrected) < 0.7 * np.std(alone)
-    assert np.abs(corrected).max() < 0.03
+    # No further off on the whole than chance explains.
+    assert abs(np.mean(corrected)) < 3 * np.std(corrected) / 40**0.5
 
 
 def test_the_pilot_is_a_part_of_the_rows_within_bounds() -> None:

@@ -42,10 +42,13 @@ def test_a_race_makes_fewer_copies_and_agrees_about_as_often_as_it_says(
 ) -> None:
     model, pool = make_model(), make_pool(make_rows(120))
     wanted = exactly(pool, make_desk(model, pool), 10, num_draws=12)
-    found = Racing(num_draws=12, tolerance=0.1).select(pool, None, rows_of(120, 10), make_desk(model, pool))
+    found = Racing(num_draws=12, tolerance=0.5).select(pool, None, rows_of(120, 10), make_desk(model, pool))
     assert len(found.ids) == 10
     assert found.report["share_of_copies"] < 0.7
-    assert found.report["expected_agreement"] >= 0.9
+    doubt, by_noise = (
+        1 - float(found.report[name]) for name in ("expected_agreement", "expected_agreement_of_another_seed")
+    )
+    assert 0 < doubt <= 0.5 * by_noise + 1e-3
     assert len(set(found.ids) & set(wanted.ids)) >= 7
 
 
@@ -67,7 +70,7 @@ def test_the_same_seed_gives_the_same_choice_and_scores_are_not_read(
     model, pool = make_model(), make_pool(make_rows(70))
     scores = TShirt(clean_only=True).score(pool, make_desk(model, pool))
     one, again, other = (
-        Racing(num_draws=6, tolerance=0.2).select(pool, given, rows_of(70, 8), make_desk(model, pool, seed=seed))
+        Racing(num_draws=6).select(pool, given, rows_of(70, 8), make_desk(model, pool, seed=seed))
         for given, seed in ((None, 3), (scores, 3), (None, 4))
     )
     assert one.ids == again.ids
@@ -100,7 +103,6 @@ def test_a_pool_of_bad_rows_gives_an_empty_short_choice(make_model: Any, make_po
     assert found.report["tau_nats"] is None
 
 
-@pytest.mark.xfail(strict=True, reason="the race is being built and is not offered yet")
 def test_the_method_races_when_asked_and_the_authors_code_cannot() -> None:
     (method,) = sftbench_methods()
     assert next(iter(method.strategies)) == "exact"
@@ -117,7 +119,7 @@ def test_the_method_races_when_asked_and_the_authors_code_cannot() -> None:
         resolve(load(), parse_use("tshirt[strategy=race,mode=official]"), parse_use("sft"))
 
 
-@pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"gamma": 0.5}, {"tolerance": 1.0}, {"num_draws": 0}, {"alpha": -1}])
+@pytest.mark.parametrize("wrong", [{"keep": 0.0}, {"gamma": 0.5}, {"tolerance": 1.5}, {"num_draws": 0}, {"alpha": -1}])
 def test_parameters_without_a_meaning_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"keep|num_draws"):
         Racing(**wrong)
