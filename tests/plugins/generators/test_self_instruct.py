@@ -85,6 +85,21 @@ def test_every_task_differs_from_all_real_ones_and_from_those_before(generate, s
     assert made.report["rejected"].keys() == {"rouge", "too_few_words"}
 
 
+def test_a_list_too_long_for_a_prompt_loses_its_last_tasks_which_is_noted(generate, does_as_told, said, trees):
+    rows = [{**row, "instruction": f"{row['instruction']} {'Take your time. ' * 20}"} for row in trees()]
+    made = generate(SelfInstruct(num_rows=6, max_prompt_characters=1800), rows, reply=does_as_told)
+    lists = made.desk.language.prompts("Go on with the list")
+    assert all(1200 < len(said(each)) <= 1800 for each in lists)
+    shown = sum(said(each).count("Describe the leaves") for each in lists)
+    assert made.report["notes"]["examples_dropped"] == 8 * len(lists) - shown > 0
+    asked = {row["id"]: row["instruction"].strip() for row in rows}
+    for told in made.lineages:
+        assert any(all(asked[parent] in said(each) for parent in told["parent_ids"]) for each in lists)
+    nothing = generate(SelfInstruct(num_rows=2, max_prompt_characters=300), rows, reply=does_as_told)
+    assert nothing.report["rejected"] == {"prompt_too_long": 6}
+    assert nothing.desk.language.requests == []
+
+
 def test_classification_tasks_are_worked_out_from_the_label(generate, does_as_told, said):
     made = generate(SelfInstruct(num_rows=30), reply=does_as_told)
     by_kind = {told["instance"] for told in made.lineages}
