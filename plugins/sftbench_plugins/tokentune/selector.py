@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
@@ -28,9 +29,12 @@ from sftbench_plugins.tokentune.bandit import Kind, fresh_bandit
 from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters, elbow
 from sftbench_plugins.tokentune.examine import Examiner, PerturbedBase, ReferenceModel, Utility
 from sftbench_plugins.tokentune.labels import Ambiguity, LabelRule, shares
-from sftbench_plugins.tokentune.search import Campaign, Plan, Rows
+from sftbench_plugins.tokentune.search import Campaign, Plan, Rows, Survey
 from sftbench_plugins.tokentune.settings import Settings
 from sftbench_plugins.tokentune.utility import unpaired_utility, utility
+
+LOOKS_PER_ROW = 1.5
+"""Rows looked into for each row wanted, at least: with fewer there would be little to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class Tokentune(Settings):
     """Rows by token-derived utility, found by a bandit over clusters, with a label for every response token."""
 
     name: ClassVar[str] = "tokentune"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     def needs(self) -> Needs:
@@ -133,21 +137,17 @@ class Tokentune(Settings):
         vectors = desk.embedded("both")
         clusters = cluster(vectors, self.clustering, num_clusters=self.k or default_num_clusters(len(vectors)), rng=rng)
         kind: Kind = "random" if self.no_mab else self.bandit
-        campaign = Campaign(
+        surveys = self.take == "scored" and not self.no_sample_utility
+        plan = self._plan(kind, num_rows=len(vectors), num_wanted=allowance.num_rows, num_clusters=len(clusters))
+        campaign = (Survey if surveys else Campaign)(
             clusters=clusters,
             examine=examiner,
             bandit=fresh_bandit(kind, len(clusters), rng=rng, gamma=self.gamma, exp3_gamma=self.exp3_gamma),
-            plan=Plan(
-                batch=max(1, round(self.cadence * allowance.num_rows)),
-                arms_per_iteration=self.clusters_per_iteration,
-                warm_start=0 if kind == "random" else self.warm_start,
-                reward=self.reward,
-                guided=not self.no_sample_utility,
-            ),
+            plan=plan,
             costs=allowance.row_costs,
             cap=allowance.cap,
         )
-        with desk.progress(allowance.num_rows, "rows") as progress:
+        with desk.progress(plan.num_looks if surveys else allowance.num_rows, "rows") as progress:
             taken = campaign.run(watch=progress.advance)
         utilities = np.full(len(vectors), np.nan)
         utilities[taken] = campaign.utilities[taken]
@@ -156,6 +156,24 @@ class Tokentune(Settings):
             own = np.random.default_rng([desk.seed, 0xE1B])
             found["elbow"] = elbow(vectors, most=2 * default_num_clusters(len(vectors)), rng=own)
         return utilities, found
+
+    def _plan(self, kind: Kind, *, num_rows: int, num_wanted: int, num_clusters: int) -> Plan:
+        """How to proceed; of the looks of `take=scored`, the pilot takes at most half."""
+        warm_start = 0 if kind == "random" else self.warm_start
+        if self.take == "cluster" or self.no_sample_utility:
+            num_looks, batch = 0, round(self.cadence * num_wanted)
+        else:
+            num_looks = min(num_rows, max(int(self.scored_share * num_rows), ceil(LOOKS_PER_ROW * num_wanted)))
+            batch = round(self.cadence * num_looks)
+            warm_start = min(warm_start, -(-num_looks // (2 * max(1, num_clusters))))
+        return Plan(
+            batch=max(1, batch),
+            arms_per_iteration=self.clusters_per_iteration,
+            warm_start=warm_start,
+            reward=self.reward,
+            guided=not self.no_sample_utility,
+            num_looks=num_looks,
+        )
 
     def _label(self, examiner: Examiner, rows: Rows) -> tuple[Ragged, dict[str, Json]]:
         known = [examiner.tokens[int(row)] for row in rows]
