@@ -23,7 +23,8 @@ from tokentune_pool import measured
 
 from sftbench_plugins.tokentune.bandit import fresh_bandit
 from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters
-from sftbench_plugins.tokentune.search import Campaign, Plan, Survey
+from sftbench_plugins.tokentune.search import Campaign, Survey
+from sftbench_plugins.tokentune.selector import Tokentune
 
 Values = npt.NDArray[np.float64]
 
@@ -33,18 +34,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "warm_start=16": {"warm_start": 16},
     "gamma=0.05": {"gamma": 0.05},
     "cadence=10%": {"cadence": 0.1},
-    "thompson": {"kind": "thompson"},
-    "exp3": {"kind": "exp3"},
-    "no_mab": {"kind": "random", "warm_start": 0},
+    "thompson": {"bandit": "thompson"},
+    "exp3": {"bandit": "exp3"},
+    "no_mab": {"no_mab": True},
     "take=cluster": {"take": "cluster"},
     "take=cluster, warm_start=0 (to the letter)": {"take": "cluster", "warm_start": 0},
     "take=cluster, gamma=0.05": {"take": "cluster", "gamma": 0.05},
     "take=cluster, reward=all_scored": {"take": "cluster", "reward": "all_scored"},
-    "take=cluster, clusters_per_iteration=10": {"take": "cluster", "arms_per_iteration": 10},
-    "take=cluster, no_mab": {"take": "cluster", "kind": "random", "warm_start": 0},
-    "no_sample_utility": {"take": "cluster", "guided": False},
+    "take=cluster, clusters_per_iteration=10": {"take": "cluster", "clusters_per_iteration": 10},
+    "take=cluster, no_mab": {"take": "cluster", "no_mab": True},
+    "no_sample_utility": {"no_sample_utility": True},
 }
-SCORED_SHARE = 0.15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +62,12 @@ class World:
         """The mean utility of the best rows out of the clusters with the largest true means."""
         means = [np.nanmean(self.utilities[rows]) if len(rows) else -np.inf for rows in self.clusters]
         order = np.concatenate([self.clusters[arm] for arm in np.argsort(means)[::-1]])
-        return World(utilities=self.utilities[order[: self.num_looks]], clusters=[]).best(budget)
+        return World(utilities=self.utilities[order[: self.num_looks(budget)]], clusters=[]).best(budget)
 
-    @property
-    def num_looks(self) -> int:
-        """Rows that may be looked into."""
-        return int(SCORED_SHARE * len(self.utilities))
+    def num_looks(self, budget: int) -> int:
+        """Rows that the default looks into."""
+        num_rows, num_clusters = len(self.utilities), len(self.clusters)
+        return Tokentune().plan(num_rows=num_rows, num_wanted=budget, num_clusters=num_clusters).num_looks
 
 
 def simulated(num_clusters: int, each: int, rng: np.random.Generator) -> Values:
@@ -78,17 +78,15 @@ def simulated(num_clusters: int, each: int, rng: np.random.Generator) -> Values:
 
 def one_run(world: World, budget: int, seed: int, variant: dict[str, Any]) -> tuple[float, float, int]:
     """Share of the pool examined, mean utility of the rows taken, clusters pulled."""
-    plan = {"kind": "ucb", "gamma": 0.001, "cadence": 0.01, "take": "scored", **variant}
-    kind, gamma, cadence, take = (plan.pop(name) for name in ("kind", "gamma", "cadence", "take"))
-    if take == "scored":
-        plan["num_looks"] = world.num_looks
+    part = Tokentune(**variant)
+    num_rows, num_clusters = len(world.utilities), len(world.clusters)
     rng = np.random.default_rng(seed)
-    campaign = (Survey if take == "scored" else Campaign)(
+    campaign = (Survey if part.surveys else Campaign)(
         clusters=world.clusters,
         examine=lambda rows: world.utilities[rows],
-        bandit=fresh_bandit(kind, len(world.clusters), rng=rng, gamma=gamma, exp3_gamma=0.1),
-        plan=Plan(batch=max(1, round(cadence * (world.num_looks if take == "scored" else budget))), **plan),
-        costs=np.ones(len(world.utilities)),
+        bandit=fresh_bandit(part.kind, num_clusters, rng=rng, gamma=part.gamma, exp3_gamma=part.exp3_gamma),
+        plan=part.plan(num_rows=num_rows, num_wanted=budget, num_clusters=num_clusters),
+        costs=np.ones(num_rows),
         cap=budget,
     )
     taken = campaign.run()
@@ -135,7 +133,8 @@ def main() -> None:
         gained = (utility - chance) / (best - chance)
         print(f"{name:44} {scored:7.1%} {utility:7.3f} {utility / best:8.1%} {gained:7.1%}{rest}")
 
-    line("known means", SCORED_SHARE, mean(lambda world: world.knowing(budget)))
+    looked = mean(lambda world: world.num_looks(budget) / len(world.utilities))
+    line("known means", looked, mean(lambda world: world.knowing(budget)))
     for name, variant in VARIANTS.items():
         start = time.process_time()
         runs = [one_run(world, budget, seed, variant) for seed, world in enumerate(made)]

@@ -124,7 +124,7 @@ class SelfInstruct(LocalSettings):
             harvest.notes.update("examples_dropped" for _, dropped in fitting for _ in range(dropped))
             parents = [_ids(shown[dropped:]) for shown, (_, dropped) in zip(lists, fitting, strict=True)]
             seeds = [seed_of(tasks.seed, "line", turn, at) for at in range(len(lists))]
-            lines = models.lines([text for text, _ in fitting], seeds=seeds, temperature=self.temperature)
+            lines = models.next_lines([text for text, _ in fitting], seeds=seeds, temperature=self.temperature)
             new = [
                 Rejected(kind=_KIND, reason="instruction_cut_off")
                 if line is None

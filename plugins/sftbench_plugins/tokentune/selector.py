@@ -61,6 +61,31 @@ class Tokentune(Settings):
         )
 
     @property
+    def kind(self) -> Kind:
+        """Which bandit chooses."""
+        return "random" if self.no_mab else self.bandit
+
+    @property
+    def surveys(self) -> bool:
+        """Whether rows are taken at the end, out of all that were looked into."""
+        return self.take == "scored" and not self.no_sample_utility
+
+    def plan(self, *, num_rows: int, num_wanted: int, num_clusters: int) -> Plan:
+        """How to proceed in a pool; the pilot takes about a quarter of the looks at most."""
+        looks = min(num_rows, max(int(self.scored_share * num_rows), ceil(LOOKS_PER_ROW * num_wanted)))
+        warm_start = 0 if self.kind == "random" else self.warm_start
+        if self.surveys:
+            warm_start = min(warm_start, ceil(looks / (4 * max(1, num_clusters))))
+        return Plan(
+            batch=max(1, round(self.cadence * (looks if self.surveys else num_wanted))),
+            arms_per_iteration=self.clusters_per_iteration,
+            warm_start=warm_start,
+            reward=self.reward,
+            guided=not self.no_sample_utility,
+            num_looks=looks if self.surveys else 0,
+        )
+
+    @property
     def passes_over_pool(self) -> float:
         """Two models over every row in mode official, and at most that in mode paper."""
         return 2.0
@@ -136,18 +161,16 @@ class Tokentune(Settings):
         rng = np.random.default_rng([desk.seed, 0x70C])
         vectors = desk.embedded("both")
         clusters = cluster(vectors, self.clustering, num_clusters=self.k or default_num_clusters(len(vectors)), rng=rng)
-        kind: Kind = "random" if self.no_mab else self.bandit
-        surveys = self.take == "scored" and not self.no_sample_utility
-        plan = self._plan(kind, num_rows=len(vectors), num_wanted=allowance.num_rows, num_clusters=len(clusters))
-        campaign = (Survey if surveys else Campaign)(
+        plan = self.plan(num_rows=len(vectors), num_wanted=allowance.num_rows, num_clusters=len(clusters))
+        campaign = (Survey if self.surveys else Campaign)(
             clusters=clusters,
             examine=examiner,
-            bandit=fresh_bandit(kind, len(clusters), rng=rng, gamma=self.gamma, exp3_gamma=self.exp3_gamma),
+            bandit=fresh_bandit(self.kind, len(clusters), rng=rng, gamma=self.gamma, exp3_gamma=self.exp3_gamma),
             plan=plan,
             costs=allowance.row_costs,
             cap=allowance.cap,
         )
-        with desk.progress(plan.num_looks if surveys else allowance.num_rows, "rows") as progress:
+        with desk.progress(plan.num_looks if self.surveys else allowance.num_rows, "rows") as progress:
             taken = campaign.run(watch=progress.advance)
         utilities = np.full(len(vectors), np.nan)
         utilities[taken] = campaign.utilities[taken]
@@ -156,24 +179,6 @@ class Tokentune(Settings):
             own = np.random.default_rng([desk.seed, 0xE1B])
             found["elbow"] = elbow(vectors, most=2 * default_num_clusters(len(vectors)), rng=own)
         return utilities, found
-
-    def _plan(self, kind: Kind, *, num_rows: int, num_wanted: int, num_clusters: int) -> Plan:
-        """How to proceed; of the looks of `take=scored`, the pilot takes at most half."""
-        warm_start = 0 if kind == "random" else self.warm_start
-        if self.take == "cluster" or self.no_sample_utility:
-            num_looks, batch = 0, round(self.cadence * num_wanted)
-        else:
-            num_looks = min(num_rows, max(int(self.scored_share * num_rows), ceil(LOOKS_PER_ROW * num_wanted)))
-            batch = round(self.cadence * num_looks)
-            warm_start = min(warm_start, -(-num_looks // (2 * max(1, num_clusters))))
-        return Plan(
-            batch=max(1, batch),
-            arms_per_iteration=self.clusters_per_iteration,
-            warm_start=warm_start,
-            reward=self.reward,
-            guided=not self.no_sample_utility,
-            num_looks=num_looks,
-        )
 
     def _label(self, examiner: Examiner, rows: Rows) -> tuple[Ragged, dict[str, Json]]:
         known = [examiner.tokens[int(row)] for row in rows]

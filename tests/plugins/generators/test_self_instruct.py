@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sftbench.engines.generate import Continuation
 from sftbench_plugins.generators.rouge import rouge_l, words_of
 from sftbench_plugins.generators.self_instruct import SelfInstruct, unfit, unfit_instance
 
@@ -145,6 +146,24 @@ def test_without_a_language_model_lists_are_continued(generate, tasks, small_mod
         assert max(rouge_l(words_of(row.prompt), words_of(each)) for each in known) <= 0.7
     assert all(len(told["parent_ids"]) in (6, 7, 8) for told in made.lineages)
     assert generate(SelfInstruct(num_rows=15), tasks, model=small_model).rows == made.rows
+
+
+def test_a_line_left_blank_is_no_instruction_and_the_next_one_is_read(generate, tasks, small_model, monkeypatch):
+    """A model that leaves every second line free, and one that writes nothing but blank lines."""
+
+    def writing(text):
+        def continued(model, prompts, *, seeds, **rest):
+            now = [text if prompt.endswith("\n\n") else "" for prompt in prompts]
+            return [Continuation(text=f"{each} {seed}" if each else "", ended=True)
+                    for each, seed in zip(now, seeds, strict=True)]  # fmt: skip
+
+        monkeypatch.setattr("sftbench.continue_texts", continued)
+        return generate(SelfInstruct(num_rows=4, rouge=1.0), tasks, model=small_model)
+
+    made = writing("Sort all of these words backwards")
+    assert all(row.prompt.startswith("Sort all of these") for row in made.rows)
+    assert "empty_instruction" not in made.report["rejected"]
+    assert writing("").report["rejected"] == {"empty_instruction": 12}
 
 
 @pytest.mark.parametrize("wrong", [{"num_machine": 8}, {"rouge": 0.0}, {"num_seeds": 0}])
