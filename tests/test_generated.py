@@ -38,6 +38,7 @@ class Maker:
     asks: tuple[str, ...] = param((), "instructions")
     wanted: int | None = param(None, "rows wanted")
     plain: bool = param(False, "gives rows without a report")
+    rejects: int = param(0, "rows that it says to have rejected")
     only_new: bool = param(False, "gives no row of the pool")
 
     def needs(self):
@@ -51,6 +52,8 @@ class Maker:
             for number, asked in enumerate(self.asks):
                 yield row(asked, f"new-{number}")
                 report["num_told"] = number + 1
+            if self.rejects:
+                report["rejected"] = {"too_short": 1, "empty_response": self.rejects}
 
         return rows() if self.plain else Generated(rows=rows(), num_wanted=self.wanted, report=report)
 
@@ -102,6 +105,15 @@ def test_what_was_told_while_rows_were_made_reaches_the_record(made):
     assert (payload["num_rows"], payload["num_wanted"], payload["num_new"]) == (3, 3, 2)
     assert payload["status"] == "full"
     assert pool.ids == ["p0", "new-0", "new-1"]
+
+
+def test_a_short_pool_is_told_with_the_reasons_for_which_most_was_rejected(made):
+    payload, _, heard = made(asks=["Name a bush."], wanted=9, rejects=5)
+    assert payload["status"] == "short"
+    (told,) = [event["message"] for event in heard if "rows wanted" in event.get("message", "")]
+    assert told.endswith("made 2 of 9 rows wanted; rejected: 5 empty_response, 1 too_short")
+    _, _, heard = made(asks=["Name a bush."], wanted=2, rejects=5)
+    assert not any("rows wanted" in event.get("message", "") for event in heard)
 
 
 def test_rows_without_a_report_are_as_good(made):

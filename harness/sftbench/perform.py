@@ -83,15 +83,27 @@ def _generate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     shelf.save_pool_form(made, bench.work)
     if screen.num_repeats:
         desk.log(f"{screen.num_repeats} new rows repeat held-out rows and were left out")
+    is_short = len(made) < (generated.num_wanted or 0)
+    if is_short:
+        desk.log(f"made {len(made)} of {generated.num_wanted} rows wanted{_why_not(generated.report)}")
     return {
         "num_rows": len(made),
         "form": made.form,
-        "status": "short" if len(made) < (generated.num_wanted or 0) else "full",
+        "status": "short" if is_short else "full",
         "num_wanted": generated.num_wanted,
         "num_new": screen.num_new,
         "num_repeating_heldout": screen.num_repeats,
         "report": dict(generated.report),
     }
+
+
+def _why_not(report: Mapping[str, Json]) -> str:
+    """The reasons by which a generator rejected most, when it tells them under `rejected`."""
+    told = report.get("rejected")
+    named = told.items() if isinstance(told, Mapping) else ()
+    counts = {name: count for name, count in named if isinstance(count, int)}
+    most = sorted(counts, key=lambda name: (-counts[name], name))[:4]
+    return f"; rejected: {', '.join(f'{counts[name]} {name}' for name in most)}" if most else ""
 
 
 def _narrow(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 Ids = list[int]
+_PIECE = "\ufffd"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +133,8 @@ def _written(
         batch = [asked[place] for place in places]
         new = _continue(model, {at: prompts[at] for at in batch}, ends=ends, num_steps=max_new_tokens, choice=choice)
         for at, (ids, ended) in new.items():
-            written[at] = Continuation(text=ends.cut(ids), ended=ended)
+            text, stopped = ends.cut(ids)
+            written[at] = Continuation(text=text, ended=ended or stopped)
         if advance is not None:
             advance(len(batch))
     if advance is not None and len(asked) < len(prompts):
@@ -147,22 +149,30 @@ class _Ends:
         self.tokens = stop_tokens(model)
         self._tokenizer = model.tokenizer
         self._stop = tuple(filter(None, stop))
-        self._last = {text[-1] for text in self._stop}
+        # A piece of a character is written as the replacement character, by itself and as long as the rest is missing.
+        self._last = {text[-1] for text in self._stop} | {_PIECE}
+        # Some tokenizers swallow a blank that stands alone, and what follows a piece tells that it remains one.
+        self._any_may_end = any(text.endswith((" ", _PIECE)) for text in self._stop)
         self._may_end: dict[int, bool] = {}
 
     def reached(self, ids: Ids) -> bool:
-        """Whether the newest token completes a stop text. Only a token with its last letter can."""
+        """Whether the newest token completes a stop text. Only one with its last letter can, or with a piece of it."""
         if not self._stop:
             return False
         newest = ids[-1]
         if newest not in self._may_end:
-            self._may_end[newest] = not self._last.isdisjoint(self._decoded([newest]))
-        return self._may_end[newest] and any(text in self._decoded(ids) for text in self._stop)
+            self._may_end[newest] = self._any_may_end or not self._last.isdisjoint(self._decoded([newest]))
+        return self._may_end[newest] and self._first_stop(self._decoded(ids).rstrip(_PIECE)) is not None
 
-    def cut(self, ids: Ids) -> str:
-        """The text before the first stop text."""
+    def cut(self, ids: Ids) -> tuple[str, bool]:
+        """The text before the first stop text, and whether there is one."""
         text = self._decoded(ids)
-        return text[: min((at for each in self._stop if (at := text.find(each)) >= 0), default=len(text))]
+        settled = self._first_stop(text.rstrip(_PIECE))
+        at = self._first_stop(text) if settled is None else settled
+        return text[:at], at is not None
+
+    def _first_stop(self, text: str) -> int | None:
+        return min((at for each in self._stop if (at := text.find(each)) >= 0), default=None)
 
     def _decoded(self, ids: Ids) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
+from itertools import compress
 from string import Template
 from typing import Any, TypeVar
 
@@ -57,8 +58,14 @@ def prompt(name: str) -> Prompt:
 
     text = (files(__package__) / "prompts" / f"{name}.yaml").read_text(encoding="utf-8")
     told: dict[str, Any] = yaml.safe_load(text)
-    digest = sha256(text.encode()).hexdigest()[:16]
-    return Prompt(name=f"{name}@{told['version']}", digest=digest, system=told.get("system", ""), user=told["user"])
+    return Prompt(
+        name=f"{name}@{told['version']}", digest=digest_of(text), system=told.get("system", ""), user=told["user"]
+    )
+
+
+def digest_of(text: str) -> str:
+    """What tells a text of a prompt from any other one."""
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def digests(*names: str) -> dict[str, Json]:
@@ -84,11 +91,37 @@ def ask(
     sampling: Sampling,
     stop: tuple[str, ...] = (),
     json_schema: Mapping[str, Json] | None = None,
+    most: int | None = None,
 ) -> list[T | Unusable]:
     """An answer for each request (messages, or a raw prompt), in order, or why there is none.
 
-    `parse` raises `Unusable`; any other `ValueError` counts as `parse_error`.
+    `parse` raises `Unusable`; any other `ValueError` counts as `parse_error`. A request of more than `most` characters
+    is not made, which is `prompt_too_long`.
     """
+    fits = [most is None or _size(request) <= most for request in requests]
+    answers = iter(
+        _asked(
+            chat, list(compress(requests, fits)), parse, seeds=list(compress(seeds, fits)), sampling=sampling,
+            stop=stop, json_schema=json_schema,
+        )
+    )  # fmt: skip
+    return [next(answers) if fit else Unusable("prompt_too_long") for fit in fits]
+
+
+def _size(request: tuple[Message, ...] | str) -> int:
+    return len(request) if isinstance(request, str) else sum(len(message.content) for message in request)
+
+
+def _asked(
+    chat: Chat,
+    requests: Sequence[tuple[Message, ...] | str],
+    parse: Callable[[str], T],
+    *,
+    seeds: Sequence[int],
+    sampling: Sampling,
+    stop: tuple[str, ...],
+    json_schema: Mapping[str, Json] | None,
+) -> list[T | Unusable]:
     from sftbench import ChatRequest
 
     made = [

@@ -72,7 +72,7 @@ class EvolInstruct(Settings):
     """
 
     name: ClassVar[str] = "evol-instruct"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     mode: Literal["paper", "official"] = param("paper", "which operators, and whether what fails is given up")
@@ -194,7 +194,9 @@ class _Round:
             reason = instruction.reason if isinstance(instruction, Unusable) else ""
             reason = reason or (answer.reason if isinstance(answer, Unusable) else "")
             if not reason and self.settings.mode == "paper":
-                reason = "no_gain" if equal.get(at) is True else eliminated(str(instruction), str(answer))
+                reason = "no_gain" if equal[at] is True else eliminated(str(instruction), str(answer))
+                if not reason and isinstance(equal[at], Unusable):
+                    harvest.notes["gain_not_judged"] += 1
             if reason:
                 chain.attempts.append(Rejected(kind=kind, reason=reason))
                 continue
@@ -235,7 +237,8 @@ class _Round:
     def _answers(self, asked: Sequence[tuple[_Chain, str]]) -> list[str | Unusable]:
         requests = [(*chain.parent.history, Message(role="user", content=text)) for chain, text in asked]
         seeds = [self._seed(chain, "answer") for chain, _ in asked]
-        return ask(self.chat, requests, plain_answer, seeds=seeds, sampling=self._sampling)
+        most = self.settings.max_prompt_characters
+        return ask(self.chat, requests, plain_answer, seeds=seeds, sampling=self._sampling, most=most)
 
     def _equal(
         self, kept: Sequence[int], chains: Sequence[_Chain], new: Sequence[str | Unusable]
@@ -243,7 +246,10 @@ class _Round:
         requests = [prompt("evolve-gain").filled(old=chains[at].now, question=str(new[at])) for at in kept]
         seeds = [self._seed(chains[at], "gain") for at in kept]
         sampling = Sampling(temperature=0.0, max_new_tokens=32)
-        answers = ask(self.chat, requests, _is_equal, seeds=seeds, sampling=sampling, json_schema=_EQUAL_SCHEMA)
+        answers = ask(
+            self.chat, requests, _is_equal, seeds=seeds, sampling=sampling, json_schema=_EQUAL_SCHEMA,
+            most=self.settings.max_prompt_characters,
+        )  # fmt: skip
         return dict(zip(kept, answers, strict=True))
 
     @property

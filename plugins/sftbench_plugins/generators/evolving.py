@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 
 from sftbench_plugins.generators.parents import Parent
 
-VERSION = "1"
+VERSION = "2"
 """Bumped when a rule changes."""
 OPERATORS = ("constraint", "format", "join")
+_MARKS = {"exclamation marks": "!", "question marks": "?", "brackets": "()[]{}"}
 _WORD = re.compile(r"[^\W\d_][\w'-]*")
 _SENTENCE_END = re.compile(r"(?<=[^\W\d_])[.!?](?=\s+[A-Z]|\s*$)")
 
@@ -48,12 +49,13 @@ def evolved(
     name = rng.choice(open_rules)
     sentence, change = rules[name]
     made = change(now) if change else now
-    used = now.used | {name} | (_RULED_OUT if operator == "format" else frozenset())
+    used = now.used | {name} | (_BY_A_CHANGE if operator == "format" else frozenset())
     return replace(made, question=_with_sentence(now.question, sentence), used=used), name
 
 
-_RULED_OUT = frozenset(("capitals", "quotes", "last word", "first word", "at most", "at least", "sentences", "without"))
-"""A change of the response after or before one of these could break what was asked before: once is enough."""
+_BY_A_CHANGE = frozenset(("capitals", "quotes", "last word", "first word", "sentences", "at least"))
+"""Ruled out once the response was changed: a second change could break what the first one was asked for, and whether
+the words that were added count as a sentence, or as words, is open."""
 
 Rule = tuple[str, Callable[[Evolved], Evolved] | None]
 
@@ -71,9 +73,14 @@ def _constraints(now: Evolved, rng: random.Random, words: Sequence[str]) -> dict
     if 1 <= sentences <= 5 and sentences == len(re.findall(r"[.!?]", now.answer)):
         found["sentences"] = (f"Answer in {_number(sentences)}.", None)
     said = {word.lower() for word in _WORD.findall(f"{now.question} {now.answer}")}
+    # A word each time: where nothing else is left to ask for, this goes on as long as the rounds do.
     unsaid = [word for word in words if word not in said and word not in ("answer", "done")]
     if unsaid:
-        found["without"] = (f'Do not use the word "{rng.choice(unsaid)}".', None)
+        word = rng.choice(unsaid)
+        found[f"without {word}"] = (f'Do not use the word "{word}".', None)
+    for name, marks in _MARKS.items():
+        if not set(marks) & set(now.answer):
+            found[f"no {name}"] = (f"Do not use {name}.", None)
     if "," not in now.answer and count >= 5:
         found["no commas"] = ("Do not use commas.", None)
     if not re.search(r"\d", now.answer) and count >= 5:
@@ -88,8 +95,9 @@ def _formats(now: Evolved) -> dict[str, Rule]:
         found["capitals"] = ("Write the answer in capital letters.", lambda it: replace(it, answer=it.answer.upper()))
     if '"' not in now.answer:
         found["quotes"] = ("Put the answer in double quotes.", lambda it: _around(it, '"', '"'))
-    found["first word"] = ('Begin the answer with "Answer:".', lambda it: _around(it, "Answer: ", ""))
-    found["last word"] = ('End the answer with the word "Done".', lambda it: _around(it, "", "\nDone"))
+    if "sentences" not in now.used:
+        found["first word"] = ('Begin the answer with "Answer:".', lambda it: _around(it, "Answer: ", ""))
+        found["last word"] = ('End the answer with the word "Done".', lambda it: _around(it, "", "\nDone"))
     return found
 
 
@@ -106,7 +114,7 @@ def _joined(now: Evolved, other: Parent | None) -> tuple[Evolved, str] | None:
         answer=head + other.answer,
         planted_spans=tuple(spans),
         parent_ids=(*now.parent_ids, other.row.id),
-        used=now.used | {"join", *_RULED_OUT},
+        used=now.used | {"join", *_BY_A_CHANGE},
     )
     return made, "join"
 

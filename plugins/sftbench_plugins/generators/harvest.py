@@ -89,8 +89,11 @@ class Harvest:
         return max(FEWEST, min(BATCH, self.mixture.num_generated - self.accepted.total()))
 
     def row(self, draft: Draft) -> Row:
-        """The row that a draft becomes."""
-        return row_of(draft, form=self.pool.form, lineage=self.author)
+        """The row that a draft becomes. A prompt that is a text, and no rule, is told with its hash."""
+        told = self.report.get("prompts")
+        digest = told.get(draft.prompt_id) if isinstance(told, dict) else None
+        lineage = {**self.author, **({"prompt_hash": digest} if digest else {})}
+        return row_of(draft, form=self.pool.form, lineage=lineage)
 
     def rows(self, batches: Iterable[Sequence[Attempt]]) -> Iterator[Row]:
         """The rows, at most as many as the mixture wants, streaming.
@@ -205,7 +208,7 @@ class Harvest:
                 kind: {"attempts": count, "accepted": self.accepted[kind]}
                 for kind, count in sorted(self.attempted.items())
             },
-            "notes": dict(sorted(self.notes.items())),
+            "notes": dict(sorted((+self.notes).items())),
             "distinct": variety.values(),
         }
         if self.settings.closeness != "off" and self.mixture.num_generated:

@@ -59,6 +59,17 @@ class LocalModels:
         """What answers."""
         return self.desk.language_model(WARM if self.settings.stand_in == "base" else "scoring")
 
+    def next_lines(self, prompts: Sequence[str], *, seeds: Sequence[int], temperature: float) -> list[str | None]:
+        """The line after each prompt; where that is blank, the one after it, since some models leave one free."""
+        found = self.lines(prompts, seeds=seeds, temperature=temperature)
+        blank = [at for at, line in enumerate(found) if line is not None and not line.strip()]
+        after = self.lines(
+            [f"{prompts[at]}\n" for at in blank], seeds=[seeds[at] for at in blank], temperature=temperature
+        )
+        for at, line in zip(blank, after, strict=True):
+            found[at] = line
+        return found
+
     def lines(
         self, prompts: Sequence[str], *, seeds: Sequence[int], temperature: float, whole_turn: bool = False
     ) -> list[str | None]:

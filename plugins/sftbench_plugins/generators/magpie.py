@@ -10,7 +10,7 @@ from itertools import count, islice
 from string import Template
 from typing import Any, ClassVar, Literal
 
-from sftbench import Chat, Desk, Generated, Message, Needs, Pool, UsageError, param
+from sftbench import Chat, Desk, Generated, Json, Message, Needs, Pool, UsageError, param
 from sftbench_plugins.generators import asking
 from sftbench_plugins.generators.asking import Sampling, Unusable, ask, plain_answer, prompt
 from sftbench_plugins.generators.chance import seed_of
@@ -24,6 +24,7 @@ QUALITIES = ("very poor", "poor", "average", "good", "excellent")
 DIFFICULTIES = ("very easy", "easy", "medium", "hard", "very hard")
 _STAND_IN = "user turns are written from the beginning of the training form on"
 _KIND = "new"
+_PROMPT_ID = "pre-query@1"
 _MARKDOWN = ("#", "*", "```", "- ", "|")
 _PLACE = "\ufffeHERE\ufffe"
 
@@ -78,7 +79,7 @@ class Magpie(LocalSettings):
     """
 
     name: ClassVar[str] = "magpie"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     mode: Literal["paper", "official"] = param("paper", "where an instruction ends; see above")
@@ -105,11 +106,11 @@ class Magpie(LocalSettings):
         if chat is None:
             models = LocalModels(desk=desk, settings=self, notes=harvest.notes)
             given = self._local(models)
-            harvest.report |= {"pre_query": given.text}
+            harvest.report |= {"pre_query": given.text, "prompts": _digest(given)}
             return harvest.generated(self._written(models, given, harvest, desk.seed))
         given = self._named(chat)
-        harvest.report |= {"pre_query": given.text, "template": given.name}
-        harvest.report |= {"prompts": asking.digests("quality")} if self.least_quality != "off" else {}
+        rating = asking.digests("quality") if self.least_quality != "off" else {}
+        harvest.report |= {"pre_query": given.text, "template": given.name, "prompts": {**_digest(given), **rating}}
         return harvest.generated(self._asked(chat, given, harvest, desk.seed))
 
     def _named(self, chat: Chat) -> PreQuery:
@@ -169,7 +170,7 @@ class Magpie(LocalSettings):
             return Rejected(kind=_KIND, reason="starts_with_markdown")
         if text.endswith(":"):
             return Rejected(kind=_KIND, reason="ends_with_colon")
-        return Draft(question=text, answer="", kind=_KIND, prompt_id="pre-query@1", seed=seed, about=self._about)
+        return Draft(question=text, answer="", kind=_KIND, prompt_id=_PROMPT_ID, seed=seed, about=self._about)
 
     @property
     def _about(self) -> dict[str, str]:
@@ -184,6 +185,7 @@ class Magpie(LocalSettings):
             seeds=[seed_of(draft.seed, "quality") for draft in drafts],
             sampling=Sampling(temperature=0.0, max_new_tokens=64),
             json_schema=_RATING_SCHEMA,
+            most=self.max_prompt_characters,
         )
         return [self._kept(draft, rating) for draft, rating in zip(drafts, ratings, strict=True)]
 
@@ -203,6 +205,7 @@ class Magpie(LocalSettings):
             plain_answer,
             seeds=[seed_of(draft.seed, "answer") for draft in drafts],
             sampling=Sampling(temperature=self.answer_temperature, max_new_tokens=self.max_new_tokens),
+            most=self.max_prompt_characters,
         )
         return [
             Rejected(kind=draft.kind, reason=answer.reason)
@@ -215,6 +218,10 @@ class Magpie(LocalSettings):
 _RATING_SCHEMA = asking.schema(
     quality={"type": "string", "enum": list(QUALITIES)}, difficulty={"type": "string", "enum": list(DIFFICULTIES)}
 )
+
+
+def _digest(given: PreQuery) -> dict[str, Json]:
+    return {_PROMPT_ID: asking.digest_of(given.text)}
 
 
 def _turn(text: str) -> str:

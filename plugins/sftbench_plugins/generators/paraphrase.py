@@ -65,7 +65,7 @@ class Paraphrase(Settings):
     """
 
     name: ClassVar[str] = "paraphrase"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     level: int = param(3, "diversity level, 0 (least) to 6 (most): which share is replaced")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
+from math import lcm
 from typing import ClassVar, Literal
 
 from sftbench import Chat, Desk, Generated, Message, Needs, Pool, param
@@ -44,7 +45,7 @@ class PersonaDriven(Settings):
     """
 
     name: ClassVar[str] = "persona"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     level: int = param(3, "diversity level, 0 (least) to 6 (most): how many personas")
@@ -83,13 +84,16 @@ class PersonaDriven(Settings):
     def _by_rule(
         self, people: Sequence[Persona], parents: Parents, harvest: Harvest, seed: int
     ) -> Iterator[list[Attempt]]:
-        """Parent k asks as persona k; when the parents begin again, it is another one."""
-        numbers = count()
+        """Row k is what parent k asks, by persona k, both counted round and round.
+
+        When the same pairs would come again, the parents are one further on: all pairs come before any comes twice.
+        """
+        numbers, period = count(), lcm(len(parents), len(people))
         while True:
             now = list(islice(numbers, harvest.batch_size()))
             batch: list[Attempt] = []
-            for number, parent in zip(now, parents.take(now), strict=True):
-                persona = people[(number + number // len(parents)) % len(people)]
+            for number, parent in zip(now, parents.take([at + at // period for at in now]), strict=True):
+                persona = people[number % len(people)]
                 batch.append(
                     reworded(
                         parent,
@@ -169,7 +173,7 @@ class PersonaDriven(Settings):
         requests = [(Message(role="user", content=text),) for text in asked]
         sampling = Sampling(temperature=0.0, max_new_tokens=self.max_new_tokens)
         seeds = [seed_of(seed, "answer", text) for text in asked]
-        return ask(chat, requests, plain_answer, seeds=seeds, sampling=sampling)
+        return ask(chat, requests, plain_answer, seeds=seeds, sampling=sampling, most=self.max_prompt_characters)
 
     def _shown(self, number: int, people: Sequence[Persona], parents: Parents, seed: int) -> list[tuple[str, str]]:
         """Examples and the ids of their rows."""

@@ -91,7 +91,7 @@ class Gathering:
         answers = ask(
             self.chat, requests, _persona, seeds=seeds,
             sampling=Sampling(temperature=self.temperature, max_new_tokens=256),
-            json_schema=asking.schema(persona={"type": "string"}),
+            json_schema=asking.schema(persona={"type": "string"}), most=self.most_characters,
         )  # fmt: skip
         told: Sequence[int | None] = [*sources, *([None] * len(known))]
         return [

@@ -81,7 +81,7 @@ class SelfInstruct(LocalSettings):
     """
 
     name: ClassVar[str] = "self-instruct"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     mode: Literal["paper", "official"] = param("paper", "which rules; see above")
@@ -120,15 +120,16 @@ class SelfInstruct(LocalSettings):
         """One new line after each list, by a model of the run; answered without asking for an input."""
         for turn in count():
             lists = [tasks.shown(turn * NUM_LINES + at) for at in range(NUM_LINES)]
-            fitting = [models.fitting([one_line(each) for each in shown]) for shown, _ in lists]
+            fitting = [models.fitting([one_line(each.text) for each in shown]) for shown in lists]
             harvest.notes.update("examples_dropped" for _, dropped in fitting for _ in range(dropped))
+            parents = [_ids(shown[dropped:]) for shown, (_, dropped) in zip(lists, fitting, strict=True)]
             seeds = [seed_of(tasks.seed, "line", turn, at) for at in range(len(lists))]
-            lines = models.lines([text for text, _ in fitting], seeds=seeds, temperature=self.temperature)
+            lines = models.next_lines([text for text, _ in fitting], seeds=seeds, temperature=self.temperature)
             new = [
                 Rejected(kind=_KIND, reason="instruction_cut_off")
                 if line is None
-                else tasks.judged(line, parent_ids=parents, seed=seed, prompt_id="line-after-lines@1")
-                for line, (_, parents), seed in zip(lines, lists, seeds, strict=True)
+                else tasks.judged(line, parent_ids=of, seed=seed, prompt_id="line-after-lines@1")
+                for line, of, seed in zip(lines, parents, seeds, strict=True)
             ]
             yield changed(models.answered(new), lambda drafts: [self._whole(each) for each in drafts])
 
@@ -138,19 +139,30 @@ class SelfInstruct(LocalSettings):
         )
         name = prompt("task-list").name
         for turn in count():
-            lists = [tasks.shown(turn * NUM_REQUESTS + at) for at in range(NUM_REQUESTS)]
+            whole = [tasks.shown(turn * NUM_REQUESTS + at) for at in range(NUM_REQUESTS)]
+            lists = [self._fitting(shown) for shown in whole]
+            harvest.notes["examples_dropped"] += sum(map(len, whole)) - sum(map(len, lists))
             seeds = [seed_of(tasks.seed, "list", turn, at) for at in range(NUM_REQUESTS)]
-            answers = ask(chat, [self._request(shown) for shown, _ in lists], _listed, seeds=seeds, sampling=sampling)
+            answers = ask(
+                chat, [self._request(shown) for shown in lists], _listed, seeds=seeds, sampling=sampling,
+                most=self.max_prompt_characters,
+            )  # fmt: skip
             new: list[Attempt] = []
-            for answer, (_, parents), seed in zip(answers, lists, seeds, strict=True):
+            for answer, shown, seed in zip(answers, lists, seeds, strict=True):
                 if isinstance(answer, Unusable):
                     new.append(Rejected(kind=_KIND, reason=answer.reason))
                     continue
-                new += [tasks.judged(each, parent_ids=parents, seed=seed, prompt_id=name) for each in answer]
+                new += [tasks.judged(each, parent_ids=_ids(shown), seed=seed, prompt_id=name) for each in answer]
             yield changed(new, lambda drafts: self._worked_out(drafts, chat))
 
-    def _request(self, shown: Sequence[str]) -> tuple[Message, ...]:
-        lines = [f"{number}. {one_line(each).rstrip(':')}" for number, each in enumerate(shown, start=1)]
+    def _fitting(self, shown: Sequence[Shown]) -> Sequence[Shown]:
+        """As many of these tasks, from the first on, as a request has room for; at least one."""
+        most = self.max_prompt_characters
+        sizes = (sum(len(each.content) for each in self._request(shown[:end])) for end in range(1, len(shown) + 1))
+        return shown[: max(1, sum(size <= most for size in sizes))]
+
+    def _request(self, shown: Sequence[Shown]) -> tuple[Message, ...]:
+        lines = [f"{number}. {one_line(each.text).rstrip(':')}" for number, each in enumerate(shown, start=1)]
         return prompt("task-list").filled(
             examples="\n".join(lines), first=str(len(lines) + 1), last=str(2 * len(lines))
         )
@@ -166,6 +178,7 @@ class SelfInstruct(LocalSettings):
             seeds=seeds,
             sampling=replace(sampling, max_new_tokens=32),
             json_schema=_KIND_SCHEMA,
+            most=self.max_prompt_characters,
         )
         names = ["instance-output-first" if kind is True else "instance-input-first" for kind in kinds]
         answers = ask(
@@ -175,6 +188,7 @@ class SelfInstruct(LocalSettings):
             seeds=seeds,
             sampling=sampling,
             json_schema=_INSTANCE_SCHEMA,
+            most=self.max_prompt_characters,
         )
         return [self._instance(*each) for each in zip(drafts, names, answers, strict=True)]
 
@@ -189,6 +203,18 @@ class SelfInstruct(LocalSettings):
         """A worked-out task that the rules have nothing against."""
         reason = unfit_instance(draft.context, draft.answer, self.mode) if draft.answer.strip() else ""
         return Rejected(kind=draft.kind, reason=reason) if reason else draft
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A task in a request, and the real row that it is of, if it is."""
+
+    text: str
+    row_id: str | None = None
+
+
+def _ids(shown: Sequence[Shown]) -> tuple[str, ...]:
+    return tuple(each.row_id for each in shown if each.row_id is not None)
 
 
 @dataclass(kw_only=True)
@@ -216,14 +242,15 @@ class Tasks:
                     ids.append(parent.row.id)
         return cls(settings=settings, seed=seed, seeds=seeds, seed_ids=ids, known=known)
 
-    def shown(self, number: int) -> tuple[list[str], tuple[str, ...]]:
-        """The tasks shown in request `number`, in random order, and the ids of the real ones."""
+    def shown(self, number: int) -> list[Shown]:
+        """The tasks shown in request `number`, in random order."""
         rng = draws(self.seed, "shown", number)
         machine = rng.sample(self.machine, min(self.settings.num_machine, len(self.machine)))
         human = rng.sample(range(len(self.seeds)), min(self.settings.num_shown - len(machine), len(self.seeds)))
-        tasks = [*machine, *(self.seeds[at] for at in human)]
+        tasks = [Shown(text=text) for text in machine]
+        tasks += [Shown(text=self.seeds[at], row_id=self.seed_ids[at]) for at in human]
         rng.shuffle(tasks)
-        return tasks, tuple(self.seed_ids[at] for at in sorted(human))
+        return tasks
 
     def judged(self, text: str, *, parent_ids: tuple[str, ...], seed: int, prompt_id: str) -> Attempt:
         """A new task as a draft without an answer, known from now on; or why it is not kept."""

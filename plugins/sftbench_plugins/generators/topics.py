@@ -39,7 +39,7 @@ class Topics(LocalSettings):
     """
 
     name: ClassVar[str] = "topics"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     level: int = param(3, "diversity level, 0 (least) to 6 (most): how many topics")

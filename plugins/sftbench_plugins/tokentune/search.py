@@ -1,4 +1,7 @@
-"""The campaign over the clusters: pick one, look into it, take its best rows, learn from that, and so on."""
+"""The campaign over the clusters: pick one, look into it, learn from that, and so on; the best rows are taken.
+
+`Campaign` takes the best of a cluster at every pull, as the paper says; `Survey` looks first and takes at the end.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,8 @@ class Plan:
 
     `batch` rows are taken per iteration, from `arms_per_iteration` clusters; `warm_start` rows of every
     cluster are examined before the first choice. `reward` says which utilities an arm learns from.
-    `guided` False takes random rows of the arm instead of its best (an ablation).
+    `guided` False takes random rows of the arm instead of its best (an ablation). `num_looks` is a `Survey`'s, whose
+    `batch` counts rows looked into.
     """
 
     batch: int
@@ -31,6 +35,7 @@ class Plan:
     warm_start: int = 8
     reward: Literal["selected", "all_scored"] = "selected"
     guided: bool = True
+    num_looks: int = 0
 
 
 @dataclass(kw_only=True)
@@ -61,21 +66,21 @@ class Campaign:
         self.examined = np.zeros(len(costs), dtype=np.bool_)
         self.taken: list[int] = []
         self.trace = Trace()
+        self._watch: Callable[[int], None] = lambda number: None
 
     @property
     def done(self) -> bool:
         """Whether the budget is met."""
         return self.spent >= self.cap
 
-    def run(self, *, watch: Callable[[int], None] = lambda taken: None) -> Rows:
+    def run(self, *, watch: Callable[[int], None] = lambda number: None) -> Rows:
         """The rows taken, in order, up to the one that meets the cap. `watch` gets the number of new ones."""
+        self._watch = watch
         if self.plan.warm_start:
             self._warm_up()
         iteration = 0
         while not self.done and self._open().any():
-            before = len(self.taken)
             self._iterate(iteration)
-            watch(len(self.taken) - before)
             iteration += 1
         return np.array(self.taken, dtype=np.int64)
 
@@ -125,6 +130,7 @@ class Campaign:
         rows = self._affordable(usable[:number])
         self.left[arm] = np.concatenate([usable[len(rows) :], behind])
         self.taken += [int(row) for row in rows]
+        self._watch(len(rows))
         self.spent += float(self.costs[rows].sum())
         self.bandit.reward(arm, _finite(self.utilities[new if self.plan.reward == "all_scored" else rows]))
         return rows
@@ -140,6 +146,45 @@ class Campaign:
         self.trace.taken.append(taken)
         self.trace.samples.append(int(self.bandit.counts[arm]))
         self.trace.mean.append(round(float(self.bandit.means[arm]), 6))
+
+
+class Survey(Campaign):
+    """A campaign that looks into `num_looks` rows, the pilot's included, and takes the best of all that it has seen.
+
+    A pull looks into a handful of rows of its arm, drawn by chance, and the arm learns from all of them. Looks go on
+    beyond `num_looks` where the rows seen do not meet the budget. `taken` of a pull in the trace counts rows looked at.
+    """
+
+    @property
+    def done(self) -> bool:
+        """Whether enough rows were seen, and enough of them that can be taken."""
+        seen = np.isfinite(self.utilities)
+        return int(self.examined.sum()) >= self.plan.num_looks and float(self.costs[seen].sum()) >= self.cap
+
+    def run(self, *, watch: Callable[[int], None] = lambda number: None) -> Rows:
+        """The best rows seen, best first, up to the one that meets the cap. `watch` gets the number of new looks."""
+        self.left = [self.bandit.rng.permutation(members) for members in self.left]
+        super().run(watch=watch)
+        seen = np.flatnonzero(np.isfinite(self.utilities))
+        rows = self._affordable(seen[np.argsort(-self.utilities[seen], kind="stable")])
+        self.spent, self.taken = float(self.costs[rows].sum()), rows.tolist()
+        return rows
+
+    def _ask(self, rows: Rows) -> Rows:
+        new = super()._ask(rows)
+        self._watch(len(new))
+        return new
+
+    def _warm_up(self) -> None:
+        super()._warm_up()
+        self.left = [members[~self.examined[members]] for members in self.left]
+
+    def _pull(self, arm: int, number: int) -> Rows:
+        number = min(number, max(1, self.plan.num_looks - int(self.examined.sum())))
+        rows, self.left[arm] = np.split(self.left[arm], [number])
+        self._ask(rows)
+        self.bandit.reward(arm, _finite(self.utilities[rows]))
+        return rows
 
 
 def _finite(values: Values) -> Values:

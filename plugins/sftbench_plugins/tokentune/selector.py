@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import ClassVar
 
 import numpy as np
@@ -28,9 +29,12 @@ from sftbench_plugins.tokentune.bandit import Kind, fresh_bandit
 from sftbench_plugins.tokentune.clusters import cluster, default_num_clusters, elbow
 from sftbench_plugins.tokentune.examine import Examiner, PerturbedBase, ReferenceModel, Utility
 from sftbench_plugins.tokentune.labels import Ambiguity, LabelRule, shares
-from sftbench_plugins.tokentune.search import Campaign, Plan, Rows
+from sftbench_plugins.tokentune.search import Campaign, Plan, Rows, Survey
 from sftbench_plugins.tokentune.settings import Settings
 from sftbench_plugins.tokentune.utility import unpaired_utility, utility
+
+LOOKS_PER_ROW = 1.5
+"""Rows looked into for each row wanted, at least: with fewer there would be little to choose from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class Tokentune(Settings):
     """Rows by token-derived utility, found by a bandit over clusters, with a label for every response token."""
 
     name: ClassVar[str] = "tokentune"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = False
 
     def needs(self) -> Needs:
@@ -54,6 +58,31 @@ class Tokentune(Settings):
             embeddings=() if self.mode == "official" else ("both",),
             language_models=("base", "scoring") if second == "scoring" else ("base",),
             models={"reference": warm} if second == "warmup" else {},
+        )
+
+    @property
+    def kind(self) -> Kind:
+        """Which bandit chooses."""
+        return "random" if self.no_mab else self.bandit
+
+    @property
+    def surveys(self) -> bool:
+        """Whether rows are taken at the end, out of all that were looked into."""
+        return self.take == "scored" and not self.no_sample_utility
+
+    def plan(self, *, num_rows: int, num_wanted: int, num_clusters: int) -> Plan:
+        """How to proceed in a pool; the pilot takes about a quarter of the looks at most."""
+        looks = min(num_rows, max(int(self.scored_share * num_rows), ceil(LOOKS_PER_ROW * num_wanted)))
+        warm_start = 0 if self.kind == "random" else self.warm_start
+        if self.surveys:
+            warm_start = min(warm_start, ceil(looks / (4 * max(1, num_clusters))))
+        return Plan(
+            batch=max(1, round(self.cadence * (looks if self.surveys else num_wanted))),
+            arms_per_iteration=self.clusters_per_iteration,
+            warm_start=warm_start,
+            reward=self.reward,
+            guided=not self.no_sample_utility,
+            num_looks=looks if self.surveys else 0,
         )
 
     @property
@@ -132,22 +161,16 @@ class Tokentune(Settings):
         rng = np.random.default_rng([desk.seed, 0x70C])
         vectors = desk.embedded("both")
         clusters = cluster(vectors, self.clustering, num_clusters=self.k or default_num_clusters(len(vectors)), rng=rng)
-        kind: Kind = "random" if self.no_mab else self.bandit
-        campaign = Campaign(
+        plan = self.plan(num_rows=len(vectors), num_wanted=allowance.num_rows, num_clusters=len(clusters))
+        campaign = (Survey if self.surveys else Campaign)(
             clusters=clusters,
             examine=examiner,
-            bandit=fresh_bandit(kind, len(clusters), rng=rng, gamma=self.gamma, exp3_gamma=self.exp3_gamma),
-            plan=Plan(
-                batch=max(1, round(self.cadence * allowance.num_rows)),
-                arms_per_iteration=self.clusters_per_iteration,
-                warm_start=0 if kind == "random" else self.warm_start,
-                reward=self.reward,
-                guided=not self.no_sample_utility,
-            ),
+            bandit=fresh_bandit(self.kind, len(clusters), rng=rng, gamma=self.gamma, exp3_gamma=self.exp3_gamma),
+            plan=plan,
             costs=allowance.row_costs,
             cap=allowance.cap,
         )
-        with desk.progress(allowance.num_rows, "rows") as progress:
+        with desk.progress(plan.num_looks if self.surveys else allowance.num_rows, "rows") as progress:
             taken = campaign.run(watch=progress.advance)
         utilities = np.full(len(vectors), np.nan)
         utilities[taken] = campaign.utilities[taken]

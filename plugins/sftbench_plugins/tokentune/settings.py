@@ -53,22 +53,32 @@ class Settings:
     bandit: Literal["ucb", "thompson", "exp3", "random"] = param(
         "ucb", "how the next cluster is chosen (mode paper, as all that follow)"
     )
+    take: Literal["scored", "cluster"] = param(
+        "scored",
+        "scored: the best of all rows that were looked into, at the end; cluster: a chosen cluster is looked into "
+        "wholly and its best rows are taken at once (the paper to the letter)",
+    )
+    scored_share: float = param(
+        0.15, "share of the pool that is looked into with take=scored; but at least 1.5 rows for each that is wanted"
+    )
     gamma: float = param(0.001, "weight of the confidence bound")
     exp3_gamma: float = param(0.1, "share of chance in EXP3")
-    cadence: float = param(0.01, "share of the budget that one iteration takes")
+    cadence: float = param(0.01, "share of the budget, or with take=scored of the looks, that one iteration takes")
     clusters_per_iteration: int = param(1, "clusters that share the rows of an iteration")
     warm_start: int = param(8, "rows of every cluster scored before the first choice; 0 is the paper to the letter")
-    reward: Literal["selected", "all_scored"] = param("selected", "the utilities that a cluster is judged by")
+    reward: Literal["selected", "all_scored"] = param(
+        "selected", "the utilities that a cluster is judged by; with take=scored always all"
+    )
     clustering: Literal["spherical", "gmm", "dbscan"] = param(
         "spherical", "k-means on the sphere, Gaussian mixture, or DBSCAN"
     )
     k: int | None = param(None, "number of clusters; none: one per thousand rows, within limits")
     elbow: bool = param(False, "also report the number of clusters at the elbow of the inertia; it changes no choice")
-    no_sample_utility: bool = param(False, "take random rows of the chosen cluster (ablation)")
+    no_sample_utility: bool = param(False, "take random rows of the chosen cluster (ablation; take=cluster)")
     no_mab: bool = param(False, "choose clusters by chance, without warm start (ablation)")
 
     def __post_init__(self) -> None:
-        for each in ("utility_share", "keep", "au_keep", "cadence", "exp3_gamma"):
+        for each in ("utility_share", "keep", "au_keep", "scored_share", "cadence", "exp3_gamma"):
             if not 0 < getattr(self, each) <= 1:
                 raise ValueError(f"{each} must be above 0 and at most 1")
         for each in ("au_gate", "warm_start", "gamma", "warmup_rank", "min_response_tokens"):

@@ -85,6 +85,21 @@ def test_what_is_given_up_is_tried_again_from_the_old_instruction_in_mode_paper_
     assert not official.desk.language.prompts('{"equal"')
 
 
+def test_what_is_too_long_to_be_asked_is_rejected_or_noted_and_never_sent(generate, said):
+    def reply(request):
+        text = said(request)
+        if "<old>" in text:
+            return json.dumps({"instruction": f"Why {request.seed}? " * 60})
+        return chained(request, said)
+
+    made = generate(EvolInstruct(rounds=1, num_rows=4, max_prompt_characters=700), reply=reply)
+    assert made.report["rejected"] == {"prompt_too_long": 12}
+    unjudged = generate(EvolInstruct(rounds=1, num_rows=4, max_prompt_characters=1100), reply=reply)
+    assert len(unjudged.rows) == 4
+    assert unjudged.report["notes"]["gain_not_judged"] >= 4
+    assert max(len(said(each)) for each in unjudged.desk.language.requests) <= 1100
+
+
 def test_a_failed_round_leaves_the_later_ones(generate, said):
     def reply(request):
         text = said(request)
@@ -108,7 +123,6 @@ def test_a_conversation_keeps_its_beginning(generate, said):
     assert [each.role for each in answers[0].messages] == ["user", "assistant", "user"]
 
 
-@pytest.mark.xfail(strict=True, reason="the rules end chains before the last round")
 def test_without_a_language_model_rules_make_rows_of_every_round(generate, trees):
     made = generate(EvolInstruct(num_rows=40), trees(40, inputs=True))
     assert len(made.rows) == 40

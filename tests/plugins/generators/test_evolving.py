@@ -22,6 +22,7 @@ ANSWERS = (
     'She said "no" and went away',
     "x" * 5,
     "Dr. Smith earned 3.5 million. He left.",
+    "Why (not)? Take people, 3 of them, to the house; more water! More [of it].",
 )
 
 
@@ -37,6 +38,9 @@ def meets(asked: str, answer: str) -> bool:
         r'Do not use the word "(\w+)"': lambda w: w not in re.findall(r"\w+", answer.lower()),
         r"Do not use (commas)": lambda _: "," not in answer,
         r"Do not use (digits)": lambda _: not re.search(r"\d", answer),
+        r"Do not use (exclamation) marks": lambda _: "!" not in answer,
+        r"Do not use (question) marks": lambda _: "?" not in answer,
+        r"Do not use (brackets)": lambda _: not re.search(r"[][(){}]", answer),
         r"Write the answer in (capital) letters": lambda _: answer == answer.upper(),
         r"Put the answer in (double) quotes": lambda _: answer[0] == answer[-1] == '"' and answer.count('"') == 2,
         r'Begin the answer with "(Answer:)"': lambda w: answer.startswith(w),
@@ -77,13 +81,13 @@ def test_a_response_meets_all_that_is_asked_for(answer, operators, seed):
 def test_no_rule_is_taken_twice_and_they_come_to_an_end(operator):
     now = Evolved(question="Tell me.", answer="The leaves are green and they fall in October of each year, they say.")
     rules = []
-    for _ in range(12):
+    for _ in range(40):
         step = evolved(now, operator, random.Random(len(rules)), other=row("Yes."), words=WORDS)
         if step is None:
             break
         now, rule = step
         rules.append(rule)
-    assert len(rules) == len(set(rules)) < 12
+    assert len(rules) == len(set(rules)) < 40
     assert rules
 
 

@@ -31,7 +31,8 @@ def test_rows_have_ids_of_their_own_and_a_whole_lineage(generate):
         assert each.id.startswith("paraphrase-")
         assert told["model"] == "fake-model"
         assert told["licence"] == "CC0"
-        assert told["generator"] == "paraphrase@1"
+        assert told["generator"] == f"paraphrase@{Paraphrase.version}"
+        assert told["prompt_hash"] == made.report["prompts"][told["prompt_id"]]
         assert told["prompt_id"] in ("new-row@1", "new-row-in-context@1")
         assert isinstance(told["seed"], int)
         assert set(told["parent_ids"]) <= {f"r{at}" for at in range(40)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from hashlib import sha256
 
 import pytest
 
@@ -57,6 +58,9 @@ def test_a_model_is_given_nothing_but_the_beginning_of_a_turn(generate, does_as_
     assert all(told["parent_ids"] == [] for told in made.lineages)
     assert all(told["quality"] == "good" for told in made.lineages)
     assert made.report["template"] == "llama-3"
+    assert made.report["prompts"].keys() == {"pre-query@1", "quality@1"}
+    (digest,) = {told["prompt_hash"] for told in made.lineages}
+    assert digest == sha256(turns[0].prompt.encode()).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(("mode", "stops"), [("official", True), ("paper", False)])
@@ -102,6 +106,18 @@ def test_turns_that_are_no_instructions_are_rejected(generate, does_as_told, tur
 
     made = generate(Magpie(num_rows=4), reply=reply, name=LLAMA)
     assert made.report["rejected"] == {reason: 12}
+
+
+@pytest.mark.parametrize("least_quality", ["good", "off"])
+def test_a_turn_too_long_to_be_asked_about_is_rejected_and_not_sent(generate, does_as_told, said, least_quality):
+    def reply(request):
+        return "Why? " * 100 if request.prompt is not None else does_as_told(request)
+
+    part = Magpie(num_rows=4, least_quality=least_quality, max_prompt_characters=450)
+    made = generate(part, reply=reply, name=LLAMA)
+    reason = "prompt_too_long" if least_quality == "off" else "quality_prompt_too_long"
+    assert made.report["rejected"] == {reason: 12}
+    assert max(len(said(each)) for each in made.desk.language.requests) <= 450
 
 
 def test_an_unreadable_rating_is_a_reason_of_its_own(generate, does_as_told, said):

@@ -61,6 +61,18 @@ def test_what_a_request_shows(generate, does_as_told, said, shots, shown, has_pa
     assert not any(other in said(each) for each in requests for other in others)
 
 
+def test_an_instruction_too_long_to_be_asked_is_rejected_and_not_sent(generate, does_as_told, said):
+    def reply(request):
+        text = said(request)
+        if "likely to give to an assistant" in text:
+            return json.dumps({"instruction": f"Why {request.seed}? " * 200})
+        return does_as_told(request)
+
+    made = generate(PersonaDriven(num_personas=3, num_rows=4, max_prompt_characters=1500), reply=reply)
+    assert made.report["rejected"] == {"prompt_too_long": 12}
+    assert max(len(said(each)) for each in made.desk.language.requests) <= 1500
+
+
 def test_without_a_language_model_people_of_a_list_ask_what_real_rows_ask(generate, trees):
     made = generate(PersonaDriven(num_personas=20), trees(40, inputs=True))
     rows = {row["id"]: row for row in trees(40, inputs=True)}
@@ -73,11 +85,23 @@ def test_without_a_language_model_people_of_a_list_ask_what_real_rows_ask(genera
     assert len({told["persona"] for told in made.lineages}) == 20
 
 
-@pytest.mark.xfail(strict=True, reason="the stand-in gives up before every person has asked")
 def test_more_rows_than_parents_are_asked_by_others(generate, trees):
     made = generate(PersonaDriven(num_personas=5, num_rows=12), trees(4))
     assert len(made.rows) == 12
     assert len({(told["persona"], told["parent_ids"][0]) for told in made.lineages}) == 12
+
+
+@pytest.mark.parametrize(("num_personas", "num_parents"), [(5, 4), (4, 6), (6, 6), (1, 5), (7, 2), (12, 8)])
+def test_every_person_asks_everything_before_the_rows_run_out_and_all_equally_often(
+    generate, trees, num_personas, num_parents
+):
+    every = num_personas * num_parents
+    made = generate(PersonaDriven(num_personas=num_personas, num_rows=every + 5), trees(num_parents))
+    assert len({(told["persona"], told["parent_ids"][0]) for told in made.lineages}) == every
+    assert len(made.rows) == every, "the same person asks nothing twice"
+    assert made.report["rejected"].keys() == {"duplicate"}
+    people = [told["persona"] for told in made.lineages]
+    assert people == people[:num_personas] * num_parents
 
 
 def test_distinct_5_rises_with_the_number_of_personas(generate, tasks):

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sftbench.engines.generate import Continuation
 from sftbench_plugins.generators.rouge import rouge_l, words_of
 from sftbench_plugins.generators.self_instruct import SelfInstruct, unfit, unfit_instance
 
@@ -85,6 +86,21 @@ def test_every_task_differs_from_all_real_ones_and_from_those_before(generate, s
     assert made.report["rejected"].keys() == {"rouge", "too_few_words"}
 
 
+def test_a_list_too_long_for_a_prompt_loses_its_last_tasks_which_is_noted(generate, does_as_told, said, trees):
+    rows = [{**row, "instruction": f"{row['instruction']} {'Take your time. ' * 20}"} for row in trees()]
+    made = generate(SelfInstruct(num_rows=6, max_prompt_characters=1800), rows, reply=does_as_told)
+    lists = made.desk.language.prompts("Go on with the list")
+    assert all(1200 < len(said(each)) <= 1800 for each in lists)
+    shown = sum(said(each).count("Describe the leaves") for each in lists)
+    assert made.report["notes"]["examples_dropped"] == 8 * len(lists) - shown > 0
+    asked = {row["id"]: row["instruction"].strip() for row in rows}
+    for told in made.lineages:
+        assert any(all(asked[parent] in said(each) for parent in told["parent_ids"]) for each in lists)
+    nothing = generate(SelfInstruct(num_rows=2, max_prompt_characters=300), rows, reply=does_as_told)
+    assert nothing.report["rejected"] == {"prompt_too_long": 6}
+    assert nothing.desk.language.requests == []
+
+
 def test_classification_tasks_are_worked_out_from_the_label(generate, does_as_told, said):
     made = generate(SelfInstruct(num_rows=30), reply=does_as_told)
     by_kind = {told["instance"] for told in made.lineages}
@@ -130,6 +146,24 @@ def test_without_a_language_model_lists_are_continued(generate, tasks, small_mod
         assert max(rouge_l(words_of(row.prompt), words_of(each)) for each in known) <= 0.7
     assert all(len(told["parent_ids"]) in (6, 7, 8) for told in made.lineages)
     assert generate(SelfInstruct(num_rows=15), tasks, model=small_model).rows == made.rows
+
+
+def test_a_line_left_blank_is_no_instruction_and_the_next_one_is_read(generate, tasks, small_model, monkeypatch):
+    """A model that leaves every second line free, and one that writes nothing but blank lines."""
+
+    def writing(text):
+        def continued(model, prompts, *, seeds, **rest):
+            now = [text if prompt.endswith("\n\n") else "" for prompt in prompts]
+            return [Continuation(text=f"{each} {seed}" if each else "", ended=True)
+                    for each, seed in zip(now, seeds, strict=True)]  # fmt: skip
+
+        monkeypatch.setattr("sftbench.continue_texts", continued)
+        return generate(SelfInstruct(num_rows=4, rouge=1.0), tasks, model=small_model)
+
+    made = writing("Sort all of these words backwards")
+    assert all(row.prompt.startswith("Sort all of these") for row in made.rows)
+    assert "empty_instruction" not in made.report["rejected"]
+    assert writing("").report["rejected"] == {"empty_instruction": 12}
 
 
 @pytest.mark.parametrize("wrong", [{"num_machine": 8}, {"rouge": 0.0}, {"num_seeds": 0}])

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 
 from sftbench_plugins.tokentune.bandit import Kind, fresh_bandit
-from sftbench_plugins.tokentune.search import Campaign, Plan
+from sftbench_plugins.tokentune.search import Campaign, Plan, Survey
 
 Values = npt.NDArray[np.float64]
 
@@ -22,11 +22,18 @@ def world(num_arms: int, each: int, *, seed: int = 0) -> Values:
 
 
 def campaign(
-    utilities: Values, *, cap: float, kind: Kind = "ucb", gamma: float = 0.05, costs: Values | None = None, **plan: Any
+    utilities: Values,
+    *,
+    cap: float,
+    kind: Kind = "ucb",
+    gamma: float = 0.05,
+    costs: Values | None = None,
+    of: type[Campaign] = Campaign,
+    **plan: Any,
 ) -> Campaign:
     flat = utilities.ravel()
     arms = np.split(np.arange(flat.size), len(utilities))
-    return Campaign(
+    return of(
         clusters=arms,
         examine=lambda rows: flat[rows],
         bandit=fresh_bandit(kind, len(arms), rng=np.random.default_rng(1), gamma=gamma, exp3_gamma=0.1),
@@ -156,3 +163,63 @@ def test_the_reward_is_what_was_taken_or_all_that_was_looked_into() -> None:
         assert whole.bandit.means[arm] == pytest.approx(utilities[arm].mean())
         assert taken.bandit.means[arm] == pytest.approx(np.sort(utilities[arm])[-10:].mean())
         assert whole.bandit.counts[arm] == 30
+
+
+@pytest.mark.parametrize("kind", ["ucb", "thompson", "exp3", "random"])
+@pytest.mark.parametrize("arms_per_iteration", [1, 4])
+def test_a_survey_looks_into_as_many_rows_as_it_may_and_takes_the_best_of_them(
+    kind: Kind, arms_per_iteration: int
+) -> None:
+    utilities, told = world(12, 30), []
+    utilities[2, ::3] = np.nan
+    search = campaign(
+        utilities, cap=40, kind=kind, of=Survey, num_looks=151, warm_start=3, arms_per_iteration=arms_per_iteration
+    )
+    taken = search.run(watch=told.append)
+    assert search.examined.sum() == sum(told) == 151
+    seen = utilities.ravel()[search.examined]
+    assert utilities.ravel()[taken].tolist() == sorted(seen[np.isfinite(seen)], reverse=True)[:40]
+    assert 36 <= 151 - sum(search.trace.taken) <= 36 + 30, "the pilot comes before all pulls"
+
+
+def test_a_survey_judges_an_arm_by_all_that_it_has_seen_of_it() -> None:
+    utilities = world(4, 30)
+    search = campaign(utilities, cap=5, of=Survey, num_looks=70)
+    search.run()
+    for arm in range(4):
+        seen = utilities[arm, search.examined.reshape(4, 30)[arm]]
+        assert search.bandit.counts[arm] == len(seen) > 0
+        assert search.bandit.means[arm] == pytest.approx(seen.mean())
+
+
+def test_a_survey_looks_on_until_the_budget_is_met_or_nothing_is_left() -> None:
+    utilities = world(6, 20)
+    utilities[:, ::2] = np.nan
+    search = campaign(utilities, cap=40, of=Survey, num_looks=10)
+    assert len(search.run()) == 40
+    assert 40 < search.examined.sum() < 120
+    assert len(campaign(utilities, cap=1000, of=Survey, num_looks=10).run()) == 60
+
+
+def test_a_survey_pays_costs_up_to_the_row_that_meets_the_cap() -> None:
+    utilities = world(5, 40)
+    costs = np.random.default_rng(3).uniform(1, 9, utilities.size)
+    taken = campaign(utilities, cap=100, costs=costs, of=Survey, num_looks=60).run()
+    assert costs[taken].sum() >= 100 > costs[taken[:-1]].sum()
+
+
+def test_a_survey_comes_near_to_one_that_knows_the_arms_and_beats_taking_at_every_pull() -> None:
+    """Of 15 % of the rows, those of the arms with the largest true means: no bandit can look better on average."""
+    shares = []
+    for seed in range(8):
+        utilities = world(50, 400, seed=seed)
+        best = np.sort(utilities, axis=None)[-1000:].mean()
+        order = np.argsort(-utilities.mean(axis=1))
+        knowing = np.sort(utilities[order].ravel()[:3000])[-1000:].mean()
+        search = campaign(utilities, cap=1000, gamma=0.001, batch=30, of=Survey, num_looks=3000, warm_start=8)
+        at_once = campaign(utilities, cap=1000, gamma=0.001, batch=10, warm_start=8)
+        found = [utilities.ravel()[each.run()].mean() for each in (search, at_once)]
+        shares.append([found[0] / best, knowing / best, found[1] / best])
+    survey, knowing, at_once = np.mean(shares, axis=0)
+    assert knowing - 0.04 < survey < knowing
+    assert survey > at_once + 0.1

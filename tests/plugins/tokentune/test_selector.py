@@ -47,7 +47,9 @@ VARIANTS: list[dict[str, Any]] = [
     {"clustering": "dbscan"},
     {"clustering": "gmm"},
     {"elbow": True},
-    {"reward": "all_scored"},
+    {"take": "cluster"},
+    {"take": "cluster", "reward": "all_scored"},
+    {"scored_share": 0.5, "no_mab": True},
     {"label_scope": "sample"},
     {"u_norm": False},
     {"lg": "ldp"},
@@ -112,11 +114,27 @@ def test_the_official_mode_equals_a_recomputation_from_saved_losses(
 def test_only_the_rows_that_are_looked_into_are_encoded(make_pool: Any, make_desk: Any, pairs: Pairs) -> None:
     pool = make_pool(pairs)
     desk = make_desk(len(pool))
-    found = Tokentune(k=10, warm_start=1, cadence=1.0).select(pool, None, allow(pool, 4), desk)
+    found = Tokentune(k=10, warm_start=1, cadence=1.0, take="cluster").select(pool, None, allow(pool, 4), desk)
     assert len(desk.encoded) == len(set(desk.encoded)) < 45
     left_out = sum(found.report["num_left_out"].values())  # type: ignore[union-attr]
     assert found.report["num_scored"] == len(desk.encoded) - left_out
     assert desk.advanced == 4
+
+
+@pytest.mark.parametrize(("share", "wanted", "looks"), [(0.15, 4, 9), (0.5, 4, 30), (0.15, 20, 30)])
+def test_the_best_of_the_share_that_may_be_looked_into_are_taken(
+    make_pool: Any, make_desk: Any, pairs: Pairs, share: float, wanted: int, looks: int
+) -> None:
+    pool = make_pool(pairs)
+    desk, whole = make_desk(len(pool)), make_desk(len(pool))
+    found = Tokentune(k=3, scored_share=share).select(pool, None, allow(pool, wanted), desk)
+    assert len(desk.encoded) == len(set(desk.encoded)) == desk.advanced == looks
+    assert len(found.ids) == wanted
+    every = Tokentune(k=3, scored_share=1.0).select(pool, None, allow(pool, len(pool)), whole)
+    assert every.scores is not None
+    known = dict(zip(every.ids, every.scores.tolist(), strict=True))
+    seen = sorted((known[each] for each in desk.encoded if each in known), reverse=True)
+    assert found.scores == pytest.approx(seen[:wanted], abs=1e-6)
 
 
 def test_rows_without_enough_tokens_are_left_out_with_their_reason(select: Callable[..., Selection]) -> None:
@@ -280,7 +298,7 @@ def test_a_scoring_model_with_another_vocabulary_cannot_be_the_reference(
 
 
 def test_the_trace_tells_every_pull(select: Callable[..., Selection]) -> None:
-    trace: Any = select().report["bandit_trace"]
+    trace: Any = select(take="cluster").report["bandit_trace"]
     assert sum(trace["taken"]) == 15
     assert len({len(each) for each in trace.values()}) == 1
     samples: dict[int, int] = {}
