@@ -168,7 +168,7 @@ class SaeFeatures:
             "num_latents": num_latents,
             "k": schedule.k,
             "num_training_tokens": len(states),
-            "epochs": trained.num_inputs / len(states),
+            "epochs": trained.epochs,
             "explained_variance": trained.explained_variance,
             "explained_variance_held_out": trained.explained_held_out,
             "dead_share": trained.dead_share,
@@ -199,7 +199,7 @@ def _described(
     lengths = lengths[scored]
     varied = len(counts) > 1 and counts.std() > 0 and lengths.std() > 0
     rows_having = np.zeros(1 + max((int(each[-1]) for each in found if len(each)), default=-1), dtype=np.int64)
-    for row in np.flatnonzero(scored):
+    for row in np.flatnonzero(scored).tolist():
         rows_having[found[row]] += 1
     return {
         "mean_features": float(counts.mean()) if len(counts) else 0.0,

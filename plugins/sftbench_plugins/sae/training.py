@@ -61,7 +61,8 @@ class Trained:
 
     Explained variance is that of states trained on, and of states of rows that were held out (none with
     fewer than 16 states). `dead_share`: latents not used in the last tenth of the steps. `num_moved`: moves
-    of dead latents. `num_inputs`: states learnt from, counted as often as they came.
+    of dead latents. `num_inputs`: states learnt from, counted as often as they came; `epochs`:
+    how often each came.
     """
 
     autoencoder: Autoencoder
@@ -70,6 +71,7 @@ class Trained:
     dead_share: float
     num_moved: int
     num_inputs: int
+    epochs: float
 
 
 def train(
@@ -113,6 +115,7 @@ def train(
         dead_share=float((learner.unused_for >= schedule.period).float().mean()),
         num_moved=num_moved,
         num_inputs=num_inputs,
+        epochs=num_inputs / len(seen),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -48,6 +50,10 @@ def test_features_are_those_of_a_plain_loop(model, autoencoder, make_desk, tmp_p
         length = len(f"{prompt}\n{response}") - 1 if span == "both" else len(response)
         assert scores.columns["num_tokens"][row] == length
     assert 0 < scores.values.mean() < 40
+    sets = [set(features[row].tolist()) for row in range(4)]
+    seen = set().union(*sets)
+    assert scores.report["features_of_any_row"] == len(seen)
+    assert scores.report["features_of_most_rows"] == sum(sum(each in held for held in sets) > 2 for each in seen)
 
 
 def test_the_threshold_may_be_a_number_a_quantile_or_a_target(autoencoder, make_desk, tmp_path):
@@ -123,6 +129,27 @@ def test_states_that_are_not_finite_cost_their_own_row(autoencoder, make_desk, t
     scores = read_from(autoencoder, make_desk, PAIRS[:4], tmp_path, threshold="target", theta=5)
     assert scores.reasons == {1: "non_finite"}
     assert np.isfinite(scores.values[[0, 2, 3]]).all()
+
+
+def test_states_are_let_go_of_as_the_pool_is_read(model, make_desk, monkeypatch):
+    from sftbench_plugins.sae.states import StateReader
+
+    desk = make_desk(PAIRS * 10)
+    monkeypatch.setattr(model, "max_batch_tokens", 60)
+    read, alive, most = StateReader.of, weakref.WeakSet(), 0
+
+    def watched(self, rows):
+        nonlocal most
+        for each in read(self, rows):
+            alive.add(each)
+            most = max(most, len(alive))
+            yield each
+            del each
+
+    monkeypatch.setattr(StateReader, "of", watched)
+    scores = SaeFeatures(**QUICK).score(desk.pool, desk)
+    assert len(scores.values) == 120
+    assert 0 < most <= 2
 
 
 def test_equal_rows_have_equal_features(autoencoder, make_desk, tmp_path):

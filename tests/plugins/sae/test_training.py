@@ -72,6 +72,7 @@ def test_every_input_is_counted(sparse_states):
     result = trained(sparse_states[:320], Schedule(num_latents=48, k=3, num_steps=5, batch_size=128))
     # 300 are left to learn from: 128, 128, 44, and two batches of the next epoch.
     assert result.num_inputs == 300 + 256
+    assert result.epochs == pytest.approx(556 / 300)
 
 
 def test_the_same_seed_gives_the_same_autoencoder_and_another_one_another(sparse_states):
