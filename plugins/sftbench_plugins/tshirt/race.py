@@ -170,8 +170,15 @@ class Race:
             first[stages.first] += 1
             short += len(stages.chosen) == stages.num_eligible
             by_noise += _apart(stages.chosen, anew.chosen)
-        shares = (each / _NUM_SAMPLES for each in (chosen, first, short, by_noise))
-        return Chances(*shares, *self.sifd.expected())  # type: ignore[arg-type]
+        mean, std = self.sifd.expected()
+        return Chances(
+            chosen=chosen / _NUM_SAMPLES,
+            first=first / _NUM_SAMPLES,
+            short=short / _NUM_SAMPLES,
+            by_noise=by_noise / _NUM_SAMPLES,
+            mean=mean,
+            std=std,
+        )
 
     def _stages(self, sifd: tuple[FloatArray, FloatArray], ifd: tuple[FloatArray, FloatArray]) -> Stages:
         mean = np.where(self.runners.hopeless(), np.nan, sifd[0])
