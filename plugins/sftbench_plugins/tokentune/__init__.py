@@ -26,6 +26,7 @@ def sftbench_methods() -> list[Method]:
             deviations=(
                 "learning gain is base minus reference everywhere; the paper flips the sign in places",
                 "8 rows of every cluster are scored before the bandit starts; warm_start=0 is the paper to the letter",
+                "rows are taken at the end, the best of all that were scored; take=cluster is the paper to the letter",
                 "answer uncertainty takes its evidence from the softmax; au=eq4_full is the printed formula",
                 "the reference is the base after fine-tuning on a random slice; the paper names none",
                 "mode official never selects a row without response tokens",
