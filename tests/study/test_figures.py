@@ -126,3 +126,12 @@ def test_a_correlation_that_rounds_to_nothing_has_no_sign(tmp_path):
     drawn = (tmp_path / "drawn.svg").read_text(encoding="utf-8")
     assert "<!-- 0.00 -->" in drawn
     assert "<!-- -0.00 -->" not in drawn
+
+
+def test_the_places_of_a_sweep_are_its_ticks(records, reported):
+    for right, share in enumerate(("0", "0.1", "0.4", "1")):
+        records.add(f"topics[share={share}]", right=right)
+    series = [{"name": "topics", "methods": "topics[share=0|0.1|0.4|1]"}]
+    drawn = reported(series=series, analyses=["sweep"], x={"of": "share", "label": "share"})["sweep-exact-match.svg"]
+    assert all(f"<!-- {share} -->".encode() in drawn for share in ("0", "0.1", "0.4", "1"))
+    assert b"<!-- 0.2 -->" not in drawn

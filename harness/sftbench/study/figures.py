@@ -26,6 +26,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (3, 1)))
 DOTS_PER_INCH = 160
+MOST_TICKS = 10
+"""Up to so many places of an axis are its ticks, if they are far enough apart to be written."""
 GREY = "#666666"
 
 
@@ -134,6 +136,8 @@ def draw_sweep(
             plot.set_xscale("log", base=2)
             plot.set_xticks(xs, [f"{x:g}" for x in xs])
             plot.minorticks_off()
+        elif len(xs) <= MOST_TICKS and (len(xs) == 1 or np.diff(xs).min() >= 0.08 * np.ptp(xs)):
+            plot.set_xticks(xs, [f"{x:g}" for x in xs])
         plot.set_xlabel(axis.label)
         plot.set_ylabel(f"{performance.label} ({performance.unit})")
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
