@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from sftbench.study import drawing
+from sftbench.study import drawing, figures
+from sftbench.study.correlation import Correlation
+from sftbench.study.definition import Axis
+from sftbench.study.regression import Line
 from sftbench.study.report import analyse, write_report
 
 pytest.importorskip("matplotlib")
@@ -47,7 +50,7 @@ def test_each_of_several_budgets_has_a_figure_that_names_it(levels, reported, an
         levels.add("random", right=30, seed=seed, budget="5%")
     found = reported(analyses=[analysis], compare_with="random")
     first, second = (found[f"{analysis}-exact-match-{budget}.svg"] for budget in ("60", "5pct"))
-    assert first != second
+    assert [b"<!-- budget 60 -->" in first, b"<!-- budget 5% -->" in second] == [True, True]
     text = found["README.md"].decode()
     assert all(f", {budget}\n\n![" in text for budget in ("60", "5%"))
 
@@ -95,3 +98,40 @@ def test_the_text_is_there_when_drawing_fails(levels, study_of, tmp_path, monkey
     with pytest.raises(OSError, match="no font"):
         write_report(study, analyse(study, levels.folder), tmp_path)
     assert "Means and differences" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("slope", "sd", "p", "told"),
+    [
+        (15.04, 0.79, 0.99999, "+15.04 ± 0.79 per 1, P(slope > 0) > 0.99"),
+        (-2.18, 12.3, 0.43, "-2 ± 12 per 1, P(slope > 0) = 0.43"),
+        (-0.00128, 0.00181, 0.001, "-0.0013 ± 0.0018 per 1, P(slope > 0) < 0.01"),
+        (2e-12, 1e-12, 0.98, "+2e-12 ± 1e-12 per 1, P(slope > 0) = 0.98"),
+    ],
+)
+def test_a_slope_is_told_to_two_digits_of_its_error(slope, sd, p, told):
+    line = Line(num=9, x_mean=0.0, y_mean=0.0, slope=slope, sd=sd, p_positive=p, noise=1.0)
+    assert figures._slope(line, Axis(of="level", label="level")) == told
+
+
+def test_no_two_lines_of_a_sweep_look_the_same():
+    looks = [figures._look(number) for number in range(49)]
+    assert len({(each["color"], each["marker"]) for each in looks}) == 49
+
+
+def test_a_correlation_that_rounds_to_nothing_has_no_sign(tmp_path):
+    about = {"num_sets": 9, "low": -0.1, "high": 0.1, "partial": 0.0, "partial_low": 0.0, "partial_high": 0.0}
+    found = [Correlation(first="length", second="nll", r=-0.004, **about)]
+    figures.draw_correlations("response", found, ["length", "nll"], tmp_path, "drawn")
+    drawn = (tmp_path / "drawn.svg").read_text(encoding="utf-8")
+    assert "<!-- 0.00 -->" in drawn
+    assert "<!-- -0.00 -->" not in drawn
+
+
+def test_the_places_of_a_sweep_are_its_ticks(records, reported):
+    for right, share in enumerate(("0", "0.1", "0.4", "1")):
+        records.add(f"topics[share={share}]", right=right)
+    series = [{"name": "topics", "methods": "topics[share=0|0.1|0.4|1]"}]
+    drawn = reported(series=series, analyses=["sweep"], x={"of": "share", "label": "share"})["sweep-exact-match.svg"]
+    assert all(f"<!-- {share} -->".encode() in drawn for share in ("0", "0.1", "0.4", "1"))
+    assert b"<!-- 0.2 -->" not in drawn

@@ -98,3 +98,12 @@ def test_without_variation_or_points_there_is_none(x, y, note):
 def test_points_that_are_not_finite_are_left_out():
     whole = fit_line([0, 1, 2, 3, 4], [0, 1, 2.5, 2.5, 4])
     assert fit_line([0, 1, 2, 9, 3, 4, math.nan], [0, 1, 2.5, math.nan, 2.5, 4, 1]) == whole
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 52.2])
+def test_where_all_values_are_one_value_the_evidence_is_for_no_slope(value):
+    line = fit_line([0, 1, 2], [value] * 3)
+    assert (line.slope, line.sd, line.ols_slope, line.noise) == (0, 0, 0, 0)
+    assert (line.note, line.p_positive) == ("evidence_for_no_slope", 0.5)
+    assert line.at(np.array([1.5])) == pytest.approx(value)
+    assert line.band(np.array([1.5])) == 0

@@ -161,6 +161,16 @@ def test_a_report_has_tables_figures_and_text_and_is_the_same_again(levels, stud
         assert part in text
 
 
+def test_budgets_come_by_their_size(records, study_of, tmp_path):
+    for budget in ("10%", "2.5%", "5%"):
+        records.add("random", right=20, budget=budget)
+    study = study_of(x={"of": "budget"}, analyses=["sweep"], series=[{"name": "r", "methods": "random"}])
+    findings = analyse(study, records.folder)
+    assert [row["budget"] for row in findings.tables["estimates"]] == ["2.5%", "5%", "10%"]
+    write_report(study, findings, tmp_path, draw=False)
+    assert "budget 2.5%, 5%, 10%;" in (tmp_path / "README.md").read_text(encoding="utf-8")
+
+
 def test_failed_cells_are_told_and_are_in_no_table(levels, study_of, tmp_path):
     levels.add("micro-response[level=50]", seed=7, right=0, status="failed")
     findings = analyse(study_of(), levels.folder)

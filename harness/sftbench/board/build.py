@@ -31,7 +31,7 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
     directions = metric_directions(cells) | ({WIN_RATE: True} if baseline else {})
     telling = {name: bigger for name, bigger in directions.items() if name == WIN_RATE or _tells_apart(cells, name)}
     metric = _sort_metric(sort_metric, directions, telling or directions)
-    budgets = sorted({cell.budget for cell in cells}, key=_budget_order)
+    budgets = sorted({cell.budget for cell in cells}, key=budget_order)
     rows: list[BoardRow] = []
     num_items = dict.fromkeys(directions, 0)
     for budget in budgets:
@@ -83,7 +83,8 @@ def _sort_metric(given: str | None, directions: dict[str, bool], telling: dict[s
     return given or next((name for name in (*PREFERRED, *telling) if name in telling), PREFERRED[0])
 
 
-def _budget_order(text: str) -> tuple[str, float, str]:
+def budget_order(text: str) -> tuple[str, float, str]:
+    """Sorts budgets by unit, then by amount."""
     try:
         budget = Budget.parse(text)
     except UsageError:

@@ -26,7 +26,7 @@ def draw_figures(study: Study, findings: Findings, out: Path) -> dict[str, str]:
         names = [f"{component}:{metric}" for metric in study.correlated]
         names += [each.metric for each in findings.performance]
         album.add(figures.draw_correlations, component, found, names, title=f"correlations, {component}",
-                  name=_file("correlation", component))  # fmt: skip
+                  name=("correlation", component))  # fmt: skip
     return album.drawn
 
 
@@ -35,9 +35,14 @@ class _Album:
         self.out = out
         self.drawn: dict[str, str] = {}
 
-    def add(self, draw: Callable[..., list[str]], *shown: Any, title: str, name: str) -> None:
-        if draw(*shown, self.out, name):
-            self.drawn[title] = name
+    def add(
+        self, draw: Callable[..., list[str]], *shown: Any, title: str, name: Sequence[str], budget: str = ""
+    ) -> None:
+        """`title` and the words of `name` are of the figure, and `budget` is of both where there are several."""
+        file = _file(*name, budget)
+        named: dict[str, str] = {"title": f"budget {budget}"} if budget else {}
+        if draw(*shown, self.out, file, **named):
+            self.drawn[title + (f", {budget}" if budget else "")] = file
 
 
 def _regressions(study: Study, findings: Findings, album: _Album) -> None:
@@ -49,8 +54,7 @@ def _regressions(study: Study, findings: Findings, album: _Album) -> None:
             trials = [each for each in findings.trials if each.budget == budget]
             album.add(
                 figures.draw_regression, findings.axis, wanted, trials, lines,
-                title=_with(f"{wanted.label} against {findings.axis.label}", named),
-                name=_file("regression", wanted.metric, named),
+                title=f"{wanted.label} against {findings.axis.label}", name=("regression", wanted.metric), budget=named,
             )  # fmt: skip
 
 
@@ -62,8 +66,7 @@ def _sweeps(study: Study, findings: Findings, album: _Album) -> None:
                 figures.draw_sweep, findings.axis, wanted,
                 [each for each in findings.estimates if budget in (None, each.budget)],
                 places([each for each in findings.trials if budget in (None, each.budget)]),
-                title=_with(f"{wanted.label} along {findings.axis.label}", named),
-                name=_file("sweep", wanted.metric, named),
+                title=f"{wanted.label} along {findings.axis.label}", name=("sweep", wanted.metric), budget=named,
             )  # fmt: skip
 
 
@@ -74,8 +77,8 @@ def _ablations(study: Study, findings: Findings, album: _Album) -> None:
             estimates = [each for each in findings.estimates if each.budget == budget]
             album.add(
                 figures.draw_ablation, study, wanted, estimates, published,
-                title=_with(f"{wanted.label}: difference to {study.compare_with}", named),
-                name=_file("ablation", wanted.metric, named),
+                title=f"{wanted.label}: difference to {study.compare_with}",
+                name=("ablation", wanted.metric), budget=named,
             )  # fmt: skip
 
 
@@ -92,10 +95,6 @@ def _budgets(findings: Findings) -> Iterator[tuple[str, str]]:
     """Each budget, and how a figure of it is told from the others."""
     budgets = list(dict.fromkeys(each.budget for each in findings.trials))
     return ((budget, budget if len(budgets) > 1 else "") for budget in budgets)
-
-
-def _with(title: str, named: str) -> str:
-    return f"{title}, {named}" if named else title
 
 
 def _file(*words: str) -> str:

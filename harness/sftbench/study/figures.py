@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 MARKS = ("o", "s", "^", "D", "v", "P", "X")
 STROKES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (3, 1)))
 DOTS_PER_INCH = 160
+MOST_TICKS = 10
+"""Up to so many places of an axis are its ticks, if they are far enough apart to be written."""
 GREY = "#666666"
 
 
@@ -39,7 +42,9 @@ def require_drawing() -> None:
 
 
 @contextmanager
-def canvas(width: float, height: float, *, rows: int = 1, columns: int = 1, **options: Any) -> Iterator[Any]:
+def canvas(
+    width: float, height: float, *, rows: int = 1, columns: int = 1, title: str = "", **options: Any
+) -> Iterator[Any]:
     """An empty figure and its plots [rows, columns], drawn without any global state."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -51,6 +56,8 @@ def canvas(width: float, height: float, *, rows: int = 1, columns: int = 1, **op
     }  # fmt: skip
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, layout="constrained")
+        if title:
+            figure.suptitle(title, fontsize=9, weight="bold")
         yield figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
@@ -63,8 +70,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[str]:
 
 
 def draw_regression(
-    axis: Axis, performance: Performance, trials: Sequence[Trial], lines: Mapping[str, Line], out: Path, name: str
-) -> list[str]:
+    axis: Axis, performance: Performance, trials: Sequence[Trial], lines: Mapping[str, Line],
+    out: Path, name: str, *, title: str = "",
+) -> list[str]:  # fmt: skip
     """A plot per series: its trials, their line with a band of one standard deviation, and what has no place on the
     axis (a random choice) as a grey line. Without a line there is no figure."""
     if not lines:
@@ -72,7 +80,7 @@ def draw_regression(
     columns = min(3, len(lines))
     rows = -(-len(lines) // columns)
     size = {"width": 0.8 + 2.75 * columns, "height": 0.9 + 2.35 * rows}
-    with canvas(**size, rows=rows, columns=columns, sharex=True, sharey=True) as (figure, plots):
+    with canvas(**size, rows=rows, columns=columns, title=title, sharex=True, sharey=True) as (figure, plots):
         for number, (series, line) in enumerate(lines.items()):
             plot = plots[number // columns, number % columns]
             mine = [each for each in trials if each.series == series and each.x is not None]
@@ -96,7 +104,7 @@ def draw_regression(
 
 def draw_sweep(
     axis: Axis, performance: Performance, estimates: Sequence[Estimated], places: Mapping[tuple[str, str], float],
-    out: Path, name: str,
+    out: Path, name: str, *, title: str = "",
 ) -> list[str]:  # fmt: skip
     """Means with 95 % intervals along the axis, a line per series; `places` gives x by label and budget.
 
@@ -108,7 +116,7 @@ def draw_sweep(
         return []
     xs = np.array(sorted(set(places.values())))
     is_wide = len(xs) > 2 and xs[0] > 0 and xs[-1] / xs[0] >= 8
-    with canvas(6.6, 4.4) as (figure, ((plot,),)):
+    with canvas(6.6, 4.4, title=title) as (figure, ((plot,),)):
         for number, series in enumerate(named):
             points = sorted(
                 (
@@ -128,6 +136,8 @@ def draw_sweep(
             plot.set_xscale("log", base=2)
             plot.set_xticks(xs, [f"{x:g}" for x in xs])
             plot.minorticks_off()
+        elif len(xs) <= MOST_TICKS and (len(xs) == 1 or np.diff(xs).min() >= 0.08 * np.ptp(xs)):
+            plot.set_xticks(xs, [f"{x:g}" for x in xs])
         plot.set_xlabel(axis.label)
         plot.set_ylabel(f"{performance.label} ({performance.unit})")
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
@@ -136,7 +146,7 @@ def draw_sweep(
 
 def draw_ablation(
     study: Study, performance: Performance, estimates: Sequence[Estimated], published: Mapping[str, float],
-    out: Path, name: str,
+    out: Path, name: str, *, title: str = "",
 ) -> list[str]:  # fmt: skip
     """Differences to the method that others are held against: measured with intervals, and the paper's beside them.
 
@@ -149,7 +159,7 @@ def draw_ablation(
         return []
     series_of_rows = [each.series for each in mine]
     rows = [each.series if series_of_rows.count(each.series) == 1 else each.label for each in mine]
-    with canvas(8.2, 1.6 + 0.32 * max(len(rows), 2), columns=2) as (figure, ((left, right),)):
+    with canvas(8.2, 1.6 + 0.32 * max(len(rows), 2), columns=2, title=title) as (figure, ((left, right),)):
         for row, found in enumerate(mine):
             difference, series = found.difference, found.series
             assert difference is not None
@@ -196,7 +206,9 @@ def draw_correlations(
             shade = "white" if abs(value) > 0.6 else "black"
             weight = "bold" if clear[row, column] else "normal"
             colour = shade if clear[row, column] or abs(value) > 0.6 else GREY
-            plot.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=colour, weight=weight)
+            # Nothing is nothing, and not -0.00.
+            told = f"{round(value, 2) + 0.0:.2f}"
+            plot.text(column, row, told, ha="center", va="center", fontsize=7, color=colour, weight=weight)
         labels = [_short(each, component) for each in names]
         plot.set_xticks(range(size - 1), labels[:-1], rotation=50, ha="right", rotation_mode="anchor")
         plot.set_yticks(range(1, size), labels[1:])
@@ -208,8 +220,10 @@ def draw_correlations(
 
 
 def _look(number: int) -> dict[str, Any]:
-    place = number % len(COLOURS)
-    return {"color": COLOURS[place], "marker": MARKS[place], "linestyle": STROKES[place]}
+    # Past the last colour the marks move on by one, so that no two of 49 lines look the same.
+    turn, place = divmod(number, len(COLOURS))
+    other = (place + turn) % len(MARKS)
+    return {"color": COLOURS[place], "marker": MARKS[other], "linestyle": STROKES[other]}
 
 
 def _with_intervals(plot: Axes, xs: Any, estimates: Sequence[Any], label: str, look: Mapping[str, Any]) -> None:
@@ -248,8 +262,18 @@ def _slope(line: Line, axis: Axis) -> str:
         return f"no line ({line.note})"
     if line.note:
         return "the evidence is for no slope"
-    reach = f"{line.slope * axis.step:+.3g} ± {line.sd * axis.step:.2g} per {axis.step:g}"
-    return f"{reach}, P(slope > 0) = {line.p_positive:.2f}"
+    return f"{_with_error(line.slope * axis.step, line.sd * axis.step)} per {axis.step:g}, {_chance(line.p_positive)}"
+
+
+def _with_error(value: float, error: float) -> str:
+    """Both to two digits of the error."""
+    digits = max(0, 1 - math.floor(math.log10(error))) if error > 0 else 3
+    return f"{value:+.{digits}f} ± {error:.{digits}f}" if digits < 8 else f"{value:+.3g} ± {error:.2g}"
+
+
+def _chance(p: float) -> str:
+    """No chance reads as none or as certain."""
+    return "P(slope > 0) " + ("< 0.01" if p < 0.01 else "> 0.99" if p > 0.99 else f"= {p:.2f}")
 
 
 def _short(name: str, component: str) -> str:

@@ -67,6 +67,9 @@ def fit_line(x: npt.ArrayLike, y: npt.ArrayLike) -> Line:
     if square == 0:
         return Line(**nothing, note=NO_VARIATION)
     least, unexplained = product / square, max(total - product**2 / square, 0.0)
+    if total <= n * (1e-12 * mean_y) ** 2:
+        # All values are one value: there is nothing that a slope could tell.
+        return Line(**nothing, slope=0.0, sd=0.0, p_positive=0.5, noise=0.0, ols_slope=0.0, ols_sd=0.0, note=NO_SLOPE)
     lam, beta = _precisions(n, square, product, total)
     slope = beta * product / (lam + beta * square)
     sd = 1 / math.sqrt(lam + beta * square)

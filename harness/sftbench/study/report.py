@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sftbench.board.build import budget_order
 from sftbench.board.reading import read_cells
 from sftbench.budget import Budget
 from sftbench.store import write_atomically
@@ -25,7 +26,8 @@ from sftbench.study.trials import Trial, axis_of, trials_of
 
 def analyse(study: Study, results: Path) -> Findings:
     """Everything the study asks for, from the records below a results folder and the published tables."""
-    cells, published = read_cells(results), published_tables()
+    cells = sorted(read_cells(results), key=lambda cell: budget_order(cell.budget))
+    published = published_tables()
     axis = axis_of(study, [Budget.parse(each) for each in dict.fromkeys(cell.budget for cell in cells)])
     study = study.model_copy(update={"performance": measured(study, cells), "x": axis})
     trials, estimates = trials_of(study, cells), estimates_of(study, cells)
