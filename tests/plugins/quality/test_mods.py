@@ -15,7 +15,7 @@ from sftbench_plugins.quality.judging import BY_LIKENESS
 from sftbench_plugins.quality.mods import Mods
 from sftbench_plugins.quality.scorer import Quality
 
-TEXTS = {"good": [1.0, 0.0], "fair": [0.8, 0.6], "bad": [0.0, 1.0], "": [0.6, 0.8]}
+TEXTS = {"good": [1.0, 0.0], "fair": [0.8, 0.6], "bad": [0.0, 1.0], "": [1.0, 0.0]}
 
 
 def embeds(texts):
