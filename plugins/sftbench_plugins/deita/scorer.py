@@ -30,7 +30,7 @@ class Deita:
     """
 
     name: ClassVar[str] = "deita"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = True
 
     mode: Literal["paper", "official"] = param(
@@ -100,7 +100,7 @@ class Deita:
         role = self._role(folder)
         is_stand_in = folder == STAND_IN
         if is_stand_in:
-            desk.log(f"{kind} is rated by the run's scoring model, a stand-in for a fine-tuned scorer")
+            desk.stand_in(f"{kind} rated by the run's scoring model, which is no fine-tuned scorer")
         template = template_of(kind, None if is_stand_in else desk.model_path(role).path)
         model = desk.language_model(role, dtype=self.dtype)
         rater = Rater(kind=kind, model=model, template=template, official=self.mode == "official", log=desk.log)

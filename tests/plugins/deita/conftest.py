@@ -38,6 +38,7 @@ class StandInDesk:
     vectors: npt.NDArray[np.float32] | None = None
     asked: list[str] = field(default_factory=list)
     logged: list[str] = field(default_factory=list)
+    stand_ins: list[str] = field(default_factory=list)
     spent: dict[str, float] = field(default_factory=dict)
 
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
@@ -54,6 +55,9 @@ class StandInDesk:
 
     def meter(self, **amounts: float) -> None:
         self.spent.update(amounts)
+
+    def stand_in(self, what: str) -> None:
+        self.stand_ins.append(what)
 
     def log(self, message: str) -> None:
         self.logged.append(message)

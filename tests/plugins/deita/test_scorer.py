@@ -110,7 +110,7 @@ def test_whoever_stands_in_is_named(model, make_desk):
     for kind in ("complexity", "quality"):
         assert report[kind]["scorer"] == "stand-in: the run's scoring model"
         assert report[kind]["template"] == wordings().told()
-        assert any(f"{kind} is rated by the run's scoring model, a stand-in" in line for line in desk.logged)
+        assert any(what.startswith(f"{kind} rated by the run's scoring model") for what in desk.stand_ins)
     assert Deita().needs().language_models == ("scoring",)
     assert not Deita().needs().foreign_models
 
@@ -134,7 +134,7 @@ def test_scorers_of_their_own_folders_rate_by_the_templates_that_lie_there(make_
         "file": "quality_template.txt", "sha256": hashlib.sha256(own.encode()).hexdigest(),
     }  # fmt: skip
     assert scores.report["complexity"]["scorer"] == str(folders["complexity"])
-    assert not any("stand-in" in line for line in desk.logged)
+    assert not desk.stand_ins
 
 
 def test_one_folder_for_both_ratings_is_one_model():
