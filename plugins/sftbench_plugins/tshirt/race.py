@@ -103,8 +103,8 @@ class Race:
     the prior says (see `sftbench_plugins.tshirt.belief`), then p_i is the probability that the exact form
     chooses row i, given all that was seen. With `tolerance` at most 1 the choice is then expected to agree with
     the exact one at least as well as two exact ones with different seeds agree with each other; with 0 it is the
-    exact one. It is conditional on what was seen, so that looking after every round and stopping when it looks
-    good takes nothing from it.
+    exact one but for chances too small to be sampled. It is conditional on what was seen, so that looking after
+    every round and stopping when it looks good takes nothing from it.
 
     What is heuristic: copies are only nearly normal; the prior is learnt from the rows and then held for
     known; S-IFD and IFD of a row are sampled as if independent; a row without informative tokens in most of
