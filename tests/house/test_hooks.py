@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
+import re
 import types
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from sftbench import Method, Needs, PartUse, Suite, hookimpl, hookspecs
+from sftbench import Desk, Method, Needs, PartUse, Suite, hookimpl, hookspecs
 from sftbench.plugins import load
 from sftbench.roles import ROLES
 
@@ -55,6 +57,18 @@ def test_a_hook_says_what_it_is_for_and_when_it_is_called(name):
 def test_a_hook_is_in_the_guide_with_its_arguments(name, root):
     arguments = ", ".join(inspect.signature(HOOKS[name]).parameters)
     assert f"`{name}({arguments})`" in (root / "docs" / "plugins.md").read_text(encoding="utf-8")
+
+
+def test_all_that_a_part_may_ask_for_is_in_the_guide(root):
+    guide = (root / "docs" / "plugins.md").read_text(encoding="utf-8")
+    wishes = {each.name for each in dataclasses.fields(Needs)}
+    gifts = {name for name in vars(Desk) if not name.startswith("_")}
+    assert {"chat", "without_chat", "embedder"} <= wishes
+    assert {"chat", "embed", "allowance", "trained_on"} <= gifts
+    outside_blocks = re.sub(r"```.*?```", "", guide, flags=re.DOTALL)
+    words = {word for code in re.findall(r"`([^`]+)`", outside_blocks) for word in re.findall(r"\w+", code)}
+    assert (wishes | gifts) - words == set()
+    assert {"Generated", "num_wanted", "chooses", "TrainedModel", "ChatRequest", "ChatAnswer", "ended"} - words == set()
 
 
 @pytest.mark.parametrize("name", HOOKS)
