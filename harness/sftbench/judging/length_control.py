@@ -7,7 +7,6 @@ with d = length_baseline - length_model. The score is the mean over x of the pre
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +14,7 @@ import numpy as np
 
 from sftbench.judging.counting import Mode
 from sftbench.judging.instructions import Gamed
-from sftbench.judging.liblinear import COSTS, NUM_FOLDS, Fit, fit_liblinear
+from sftbench.judging.liblinear import COSTS, NUM_FOLDS, Fit, fit_liblinear, folds_of
 from sftbench.judging.logistic import Rows, fit_l1, linear_predictor
 from sftbench.judging.resampling import Floats, Interval, interval, weighted_means
 from sftbench.judging.win_rate import normal_interval
@@ -29,32 +28,29 @@ GAMED_WEIGHT = 0.2 / 2
 class Answers:
     """The judged answers of one model: preferences, length differences (baseline - model), difficulties, all [n].
 
-    `prompts` are their places among the prompts of the benchmark; `difficulties` is None in the minimal form.
+    `difficulties` is None in the minimal form.
     """
 
     preferences: Floats
     length_differences: Floats
     difficulties: Floats | None
-    prompts: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Regulariser:
-    """Rows of gamed baselines [m], with their places among the prompts."""
+    """Rows of gamed baselines [m]."""
 
     preferences: Floats
     length_terms: Floats
     difficulties: Floats
-    prompts: Sequence[int]
 
     @classmethod
-    def of(cls, gamed: Gamed, places: Sequence[int]) -> Regulariser:
+    def of(cls, gamed: Gamed) -> Regulariser:
         """From the file, whose length differences are in standard deviations."""
         return cls(
             preferences=gamed.preferences,
             length_terms=np.tanh(gamed.length_differences),
             difficulties=gamed.difficulties,
-            prompts=places,
         )
 
 
@@ -75,9 +71,11 @@ def length_controlled(
     """The controlled win rate of one model.
 
     `official` fits with the authors' settings, and its standard error is theirs, sd / sqrt(n) of the predictions
-    (which leaves out that the coefficients are estimates, and is 0 in the minimal form). `paper` fits to the optimum
-    with folds by prompt, and its interval is a bootstrap over prompts with a new fit, at the chosen C, for each draw
-    [B, n]; the gamed rows are no sample and stay.
+    (which leaves out that the coefficients are estimates, and is 0 in the minimal form). `paper` fits to the optimum,
+    and its interval is a bootstrap over prompts with a new fit for each draw [B, n]. These fits have the largest C of
+    the grid, so next to no penalty: the penalty that cross-validation happens to choose draws scores towards 50,
+    and bounds of penalised fits held the truth in 91 % of simulations instead of 95 %. Gamed rows are no sample and
+    stay in every draw.
     """
     problem = _Problem.of(answers, gamed)
     fit = _official_fit(problem) if mode == "official" else _converged_fit(problem)
@@ -118,7 +116,6 @@ class _Problem:
     columns: list[Floats]
     labels: Floats
     weights: Floats
-    folds: np.ndarray[tuple[int], np.dtype[np.int64]]
     num_gamed: int
 
     @classmethod
@@ -128,17 +125,13 @@ class _Problem:
         if answers.difficulties is not None:
             columns.append(answers.difficulties)
         columns.append(np.ones(num))
-        labels, weights, places = answers.preferences, np.ones(num), np.asarray(answers.prompts)
+        labels, weights = answers.preferences, np.ones(num)
         if gamed is not None:
             before = [gamed.length_terms, gamed.difficulties, np.zeros(num_gamed)]
             columns = [np.concatenate(pair) for pair in zip(before, columns, strict=True)]
             labels = np.concatenate([gamed.preferences, labels])
             weights = np.concatenate([np.full(num_gamed, GAMED_WEIGHT), weights])
-            places = np.concatenate([np.asarray(gamed.prompts), places])
-        return cls(
-            columns=columns, labels=labels, weights=weights, folds=places.astype(np.int64) % NUM_FOLDS,
-            num_gamed=num_gamed,
-        )  # fmt: skip
+        return cls(columns=columns, labels=labels, weights=weights, num_gamed=num_gamed)
 
 
 def _official_fit(problem: _Problem) -> Fit:
@@ -146,8 +139,9 @@ def _official_fit(problem: _Problem) -> Fit:
 
 
 def _converged_fit(problem: _Problem) -> Fit:
-    """C by cross-validation over folds of prompts, then the optimum at that C."""
-    in_training = np.stack([problem.folds != fold for fold in range(NUM_FOLDS)]).astype(np.float64)
+    """C by cross-validation over the authors' folds, then the optimum at that C."""
+    folds = folds_of(len(problem.labels))
+    in_training = np.stack([folds != fold for fold in range(NUM_FOLDS)]).astype(np.float64)
     weights = np.tile(in_training * problem.weights, (len(COSTS), 1))
     beta = fit_l1(
         Rows(columns=problem.columns, labels=problem.labels, weights=weights), np.repeat(1 / COSTS, NUM_FOLDS)
@@ -176,7 +170,7 @@ def _resampled(problem: _Problem, answers: Answers, draws: Floats, fit: Fit) -> 
             labels=problem.labels,
             weights=np.concatenate([gamed_weights, counts], axis=1),
         )
-        beta = fit_l1(rows, np.full(len(counts), 1 / fit.cost), start=fit.weights)
+        beta = fit_l1(rows, np.full(len(counts), 1 / COSTS[-1]), start=fit.weights)
         predictions = _predictions(beta, answers.difficulties, counts.shape[1])
         totals = counts.sum(axis=1)
         sums = (counts * predictions).sum(axis=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from sftbench.judging.length_control import (
     length_controlled,
     length_terms,
 )
+from sftbench.judging.liblinear import NUM_FOLDS
 from sftbench.judging.resampling import Floats, Interval
 from sftbench.judging.rows import (
     EVEN,
@@ -28,7 +28,6 @@ from sftbench.judging.rows import (
     drawn_prompts,
     ending,
     percent,
-    places_in,
     places_of,
     preferences_of,
     raw_win_rate,
@@ -48,14 +47,13 @@ def length_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
     draws = drawn_prompts(wanted, tally)
     if form == "joint":
         given = _joint_difficulty(tally, file)
-    order = tally.prompts if given is None else given.prompts
-    regulariser = Regulariser.of(gamed, places_in(gamed.prompts, order)) if form == "v1" and gamed is not None else None
+    regulariser = Regulariser.of(gamed) if form == "v1" and gamed is not None else None
     rows = []
     for counted in tally.models:
         raw = raw_win_rate(counted, tally, draws)
         controlled = None
-        if counted.model != file.baseline and len(counted.verdicts) > 1:
-            answers = _answers(counted, file, None if form == "minimal" else given, order, wanted)
+        if counted.model != file.baseline and len(counted.verdicts) >= NUM_FOLDS:
+            answers = _answers(counted, file, None if form == "minimal" else given, wanted)
             mine = None if draws is None else draws[:, places_of(counted, tally.prompts)]
             controlled = length_controlled(answers, regulariser, mode=wanted.mode, draws=mine)
         rows.append(_length_row(counted, file.baseline, raw, controlled, form))
@@ -64,10 +62,9 @@ def length_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
 
 def _length_row(counted: Counted, baseline: str, raw: WinRate, controlled: LengthControlled | None, form: Form) -> Row:
     rate = controlled.rate if controlled else EVEN if counted.model == baseline else Interval(value=math.nan)
-    weights = (None, None, None)
-    if controlled is not None:
-        weights = (controlled.w_model, controlled.w_length, controlled.w_difficulty)  # type: ignore[assignment]
-    extreme = is_extreme(100 * raw.rate.value, 100 * rate.value)
+    more = ["extreme_change"] if is_extreme(100 * raw.rate.value, 100 * rate.value) else []
+    if not math.isfinite(rate.value):
+        more.append("too_few_verdicts")
     return {
         "model": counted.model,
         **bounds(rate),
@@ -77,8 +74,10 @@ def _length_row(counted: Counted, baseline: str, raw: WinRate, controlled: Lengt
         "win_rate_hi": percent(raw.rate.high),
         "win_rate_standard_error": percent(raw.rate.standard_error),
         "form": form,
-        **dict(zip(("w_model", "w_length", "w_difficulty"), weights, strict=True)),
-        **ending(counted, *(["extreme_change"] if extreme else [])),
+        "w_model": controlled.w_model if controlled else None,
+        "w_length": controlled.w_length if controlled else None,
+        "w_difficulty": controlled.w_difficulty if controlled else None,
+        **ending(counted, *more),
     }
 
 
@@ -92,9 +91,7 @@ def _size(difficulty: Difficulty | None) -> int | None:
     return None if difficulty is None else len(difficulty.prompts)
 
 
-def _answers(
-    counted: Counted, file: VerdictFile, difficulty: Difficulty | None, order: Sequence[str], wanted: Scoring
-) -> Answers:
+def _answers(counted: Counted, file: VerdictFile, difficulty: Difficulty | None, wanted: Scoring) -> Answers:
     prompts = [verdict.prompt for verdict in counted.verdicts]
     where = f"{file.path}, model '{counted.model}'"
     difficulties = None
@@ -105,7 +102,6 @@ def _answers(
         preferences=preferences_of(counted),
         length_differences=_length_differences(counted, file),
         difficulties=difficulties,
-        prompts=places_in(prompts, order),
     )
 
 

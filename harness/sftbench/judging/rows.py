@@ -26,36 +26,38 @@ def drawn_prompts(wanted: Scoring, tally: Tally) -> Floats | None:
 
 
 def preferences_of(counted: Counted) -> Floats:
+    """The preferences [n] for the model."""
     return np.array([verdict.preference for verdict in counted.verdicts], dtype=np.float64)
 
 
 def index_of(prompts: Sequence[str]) -> dict[str, int]:
+    """The place of every prompt."""
     return {prompt: place for place, prompt in enumerate(prompts)}
 
 
-def places_in(wanted: Sequence[str], prompts: Sequence[str]) -> list[int]:
-    """Places of prompts in an order; one that is not in it comes after the others (its place makes folds only)."""
-    known = index_of(prompts)
-    return [known.get(prompt, len(known)) for prompt in wanted]
-
-
 def places_of(counted: Counted, prompts: Sequence[str]) -> Ints:
-    return np.array(places_in([verdict.prompt for verdict in counted.verdicts], prompts), dtype=np.int64)
+    """The places [n] of a model's verdicts among the prompts."""
+    known = index_of(prompts)
+    return np.array([known[verdict.prompt] for verdict in counted.verdicts], dtype=np.int64)
 
 
 def raw_win_rate(counted: Counted, tally: Tally, draws: Floats | None) -> WinRate:
+    """The raw win rate; `draws` [B, P] are of all prompts."""
     return win_rate(preferences_of(counted), None if draws is None else draws[:, places_of(counted, tally.prompts)])
 
 
 def bounds(rate: Interval) -> Row:
+    """The score of a row and its interval."""
     return {"score": percent(rate.value), "ci_lo": percent(rate.low), "ci_hi": percent(rate.high)}
 
 
 def percent(value: float | None) -> float | None:
+    """100 times the value; None where there is none."""
     return None if value is None or not math.isfinite(value) else 100 * value
 
 
 def ending(counted: Counted, *more: str) -> Row:
+    """How many verdicts the row rests on, and what is to be known about them."""
     notes = [f"{name}: {number}" for name, number in counted.notes.items()] + list(more)
     return {
         "num_prompts": len(counted.verdicts),
