@@ -68,7 +68,7 @@ def test_length_control_with_joint_difficulty_finds_the_truth(verdicts):
 def test_the_interval_of_length_control_holds_the_truth_as_often_as_it_says():
     """95 % of 200 simulations, give or take three standard deviations of that share."""
     draw = np.random.default_rng(11)
-    inside, num = 0, 250
+    inside, num = 0, 150
     draws = draw_prompts(num, 150, 3)
     for _ in range(200):
         gaps = draw.normal(50, 90, num)
