@@ -76,13 +76,13 @@ def test_rows_that_all_agree_have_a_finite_fit_under_the_penalty():
     assert model == pytest.approx(np.log(49), abs=1e-8)
 
 
-@pytest.mark.parametrize("num", [5, 7, 805, 2413])
+@pytest.mark.parametrize("num", [5, 7, 15])
 def test_folds_are_those_of_scikit_learn(num):
+    """Up to sixteen rows, where its sorting of equal sizes is the same on every processor."""
     theirs = np.empty(num, dtype=int)
     for fold, (_, test) in enumerate(GroupKFold(5).split(np.zeros(num), groups=np.arange(num))):
         theirs[test] = fold
-    np.testing.assert_array_equal(np.bincount(folds_of(num)), np.bincount(theirs))
-    assert np.ptp(np.bincount(folds_of(num))) <= 1
+    np.testing.assert_array_equal(folds_of(num), theirs)
 
 
 def battles(seed, num=400, num_models=3):

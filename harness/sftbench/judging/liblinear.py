@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sftbench.judging.resampling import Floats, Ints
 
@@ -34,13 +35,18 @@ def fit_liblinear(design: Floats, labels: Floats, weights: Floats) -> Fit:
     classes = np.repeat([1, 0], len(labels))
     counts = np.concatenate([weights * labels, weights * (1 - labels)])
     fold_of = np.tile(folds_of(len(labels)), 2)
-    folds = [(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(NUM_FOLDS)]
-    scores = [
-        np.mean([_held_out(twice, classes, counts, train, test, cost, labels, weights) for train, test in folds])
-        for cost in COSTS
-    ]
-    best = float(COSTS[int(np.argmax(scores))])
-    return Fit(weights=_fitted(twice, classes, counts, best), cost=best)
+    doubled = _Doubled(design=twice, classes=classes, counts=counts)
+    soft, each_weight = np.tile(labels, 2), np.tile(weights, 2)
+    scores = np.zeros((NUM_FOLDS, len(COSTS)))
+    for fold in range(NUM_FOLDS):
+        # One stream of random numbers for all costs of a fold, as scikit-learn has it: where costs tie, it decides.
+        random = np.random.RandomState(_SEED)
+        inside = fold_of == fold
+        for place, cost in enumerate(COSTS):
+            beta = doubled.fitted(cost, random, ~inside)
+            scores[fold, place] = _likelihood(twice[inside] @ beta, soft[inside], each_weight[inside])
+    best = float(COSTS[int(np.argmax(scores.mean(axis=0)))])
+    return Fit(weights=doubled.fitted(best, np.random.RandomState(_SEED), np.ones(len(twice), dtype=bool)), cost=best)
 
 
 def folds_of(num_rows: int) -> Ints:
@@ -48,22 +54,27 @@ def folds_of(num_rows: int) -> Ints:
     return (num_rows - 1 - np.arange(num_rows)) % NUM_FOLDS
 
 
-def _held_out(
-    design: Floats, classes: Any, counts: Floats, train: Any, test: Any, cost: float, labels: Floats, weights: Floats
-) -> float:
-    beta = _fitted(design[train], classes[train], counts[train], cost)
-    chance = np.clip(1 / (1 + np.exp(-design[test] @ beta)), 1e-15, 1 - 1e-15)
-    soft = np.tile(labels, 2)[test]
-    each = np.tile(weights, 2)[test] * (soft * np.log(chance) + (1 - soft) * np.log(1 - chance))
-    return float(each.mean())
+def _likelihood(predictor: Floats, soft: Floats, weights: Floats) -> float:
+    """The mean weighted log-likelihood."""
+    chance = np.clip(1 / (1 + np.exp(-predictor)), 1e-15, 1 - 1e-15)
+    return float((weights * (soft * np.log(chance) + (1 - soft) * np.log(1 - chance))).mean())
 
 
-def _fitted(design: Floats, classes: Any, counts: Floats, cost: float) -> Floats:
-    from sklearn.linear_model import LogisticRegression
+@dataclass(frozen=True, kw_only=True)
+class _Doubled:
+    """Every row twice: design [2n, k], classes 1 and 0, and how much each counts."""
 
-    settings = {"C": cost, "solver": "liblinear", "fit_intercept": False, "random_state": _SEED, **_l1()}
-    model = LogisticRegression(**settings).fit(design, classes, sample_weight=counts)
-    return np.asarray(model.coef_[0], dtype=np.float64)
+    design: Floats
+    classes: Ints
+    counts: Floats
+
+    def fitted(self, cost: float, random: np.random.RandomState, rows: npt.NDArray[np.bool_]) -> Floats:
+        from sklearn.linear_model import LogisticRegression
+
+        settings = {"C": cost, "solver": "liblinear", "fit_intercept": False, "random_state": random, **_l1()}
+        model = LogisticRegression(**settings)
+        model.fit(self.design[rows], self.classes[rows], sample_weight=self.counts[rows])
+        return np.asarray(model.coef_[0], dtype=np.float64)
 
 
 def _l1() -> dict[str, Any]:
