@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from sftbench.judging.liblinear import COSTS, _l1
+from sftbench.judging.liblinear import COSTS, l1_penalty
 from sftbench.judging.logistic import Rows, fit_l1
 from sftbench.judging.resampling import draw_prompts
 from sftbench.judging.score import score_file
@@ -65,7 +65,7 @@ def against_liblinear(num_prompts: int, num_draws: int, num_peer: int, seed: int
     design, classes = np.tile(np.stack(columns, axis=1), (2, 1)), np.repeat([1, 0], num_prompts)
     theirs = []
     for weight in weights[:num_peer]:
-        model = LogisticRegression(C=COSTS[-1], solver="liblinear", fit_intercept=False, random_state=0, **_l1())
+        model = LogisticRegression(C=COSTS[-1], solver="liblinear", fit_intercept=False, random_state=0, **l1_penalty())
         model.fit(design, classes, sample_weight=np.concatenate([weight * labels, weight * (1 - labels)]))
         theirs.append(model.coef_[0])
     end = time.process_time()

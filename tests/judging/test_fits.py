@@ -10,7 +10,7 @@ from sklearn.model_selection import GroupKFold
 
 from sftbench.judging.bradley_terry import Pairs, fit_strengths
 from sftbench.judging.joint_difficulty import Judged, fit_jointly
-from sftbench.judging.liblinear import _l1, folds_of
+from sftbench.judging.liblinear import folds_of, l1_penalty
 from sftbench.judging.logistic import Rows, fit_l1
 
 
@@ -31,7 +31,7 @@ def test_the_l1_fit_is_the_optimum_that_liblinear_goes_to(cost):
     for mine, weight in zip(ours, weights, strict=True):
         counts = np.concatenate([weight * labels, weight * (1 - labels)])
         fitted = LogisticRegression(
-            C=cost, solver="liblinear", fit_intercept=False, tol=1e-12, max_iter=100_000, random_state=0, **_l1()
+            C=cost, solver="liblinear", fit_intercept=False, tol=1e-12, max_iter=100_000, random_state=0, **l1_penalty()
         ).fit(design, classes, sample_weight=counts)
         np.testing.assert_allclose(mine, fitted.coef_[0], atol=1e-6)
 

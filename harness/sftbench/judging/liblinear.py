@@ -71,13 +71,13 @@ class _Doubled:
     def fitted(self, cost: float, random: np.random.RandomState, rows: npt.NDArray[np.bool_]) -> Floats:
         from sklearn.linear_model import LogisticRegression
 
-        settings = {"C": cost, "solver": "liblinear", "fit_intercept": False, "random_state": random, **_l1()}
+        settings = {"C": cost, "solver": "liblinear", "fit_intercept": False, "random_state": random, **l1_penalty()}
         model = LogisticRegression(**settings)
         model.fit(self.design[rows], self.classes[rows], sample_weight=self.counts[rows])
         return np.asarray(model.coef_[0], dtype=np.float64)
 
 
-def _l1() -> dict[str, Any]:
+def l1_penalty() -> dict[str, Any]:
     """How this scikit-learn wants to be told about the L1 penalty: up to 1.7 by its name, later by a share."""
     from sklearn.linear_model import LogisticRegression
 
