@@ -1,4 +1,4 @@
-"""What the command line does, as functions with the same words: run, select, score, describe, load_board."""
+"""What the command line does, as functions with the same words: run, select, score, describe and others."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
 from sftbench.errors import SftbenchError
+from sftbench.judging.score import score_file
+from sftbench.judging.scoring import Metric, Scoring
 from sftbench.rooms import Ragged
 from sftbench.runner import Watcher, prepare
 from sftbench.settings import load_settings
@@ -55,6 +57,17 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
 
     wanted = Description(pool=pool, **more)
     return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
+
+
+def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:
+    """`bench judge score`: one line per model, best first, rates in percent, from a file of verdicts alone.
+
+    `more` is mode, form, difficulty, gamed, control, weight, resamples, expected, seed.
+    """
+    import pandas
+
+    paths = {name: Path(more[name]) for name in ("difficulty", "gamed") if more.get(name) is not None}
+    return pandas.DataFrame(score_file(Scoring(verdicts=Path(verdicts), metric=metric, **{**more, **paths})))
 
 
 def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:

@@ -13,7 +13,7 @@ LAYERS = (
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
     {"composition", "methods", "settings", "plan", "planner"},
-    {"desk", "bench", "prepare", "diversity", "perform"},
+    {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance"},

@@ -28,7 +28,10 @@ def test_the_command_line_answers_at_once(arguments, limit):
     assert statistics.median(cpu_seconds(*arguments) for _ in range(3)) < limit
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list", "-o", "json"], ["show", "tshirt"], ["run", "--help"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["list", "-o", "json"], ["show", "tshirt"], ["run", "--help"], ["judge", "score", "--help"]],
+)
 def test_nothing_heavy_is_imported_to_answer(arguments):
     code = (
         "import sys, contextlib; from sftbench.cli import main\n"

@@ -1,0 +1,127 @@
+"""Rows of the metric `alpaca-lc`: raw and length-controlled win rate of every model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sftbench.errors import UsageError
+from sftbench.judging.counting import Counted, Tally, count
+from sftbench.judging.instructions import Difficulty, Gamed, difficulty_of_gamed, read_difficulty, read_gamed
+from sftbench.judging.joint_difficulty import Judged, fit_jointly
+from sftbench.judging.length_control import (
+    Answers,
+    Form,
+    LengthControlled,
+    Regulariser,
+    is_extreme,
+    length_controlled,
+    length_terms,
+)
+from sftbench.judging.liblinear import NUM_FOLDS
+from sftbench.judging.resampling import Floats, Interval
+from sftbench.judging.rows import (
+    EVEN,
+    Row,
+    bounds,
+    drawn_prompts,
+    ending,
+    percent,
+    places_of,
+    preferences_of,
+    raw_win_rate,
+)
+from sftbench.judging.scoring import Scoring
+from sftbench.judging.verdicts import VerdictFile
+from sftbench.judging.win_rate import WinRate
+
+
+def length_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
+    """One row per model, in the order of the file."""
+    gamed = None if wanted.gamed is None else read_gamed(wanted.gamed)
+    given = _difficulty(wanted, gamed)
+    form = wanted.form_for(sum(model != file.baseline for model in file.by_model))
+    known = given.prompts if given is not None and wanted.mode == "paper" else ()
+    tally = count(file, mode=wanted.mode, known=known, num_expected=wanted.expected or _size(given))
+    draws = drawn_prompts(wanted, tally)
+    if form == "joint":
+        given = _joint_difficulty(tally, file)
+    regulariser = Regulariser.of(gamed) if form == "v1" and gamed is not None else None
+    rows = []
+    for counted in tally.models:
+        raw = raw_win_rate(counted, tally, draws)
+        controlled = None
+        if counted.model != file.baseline and len(counted.verdicts) >= NUM_FOLDS:
+            answers = _answers(counted, file, None if form == "minimal" else given, wanted)
+            mine = None if draws is None else draws[:, places_of(counted, tally.prompts)]
+            controlled = length_controlled(answers, regulariser, mode=wanted.mode, draws=mine)
+        rows.append(_length_row(counted, file.baseline, raw, controlled, form))
+    return rows
+
+
+def _length_row(counted: Counted, baseline: str, raw: WinRate, controlled: LengthControlled | None, form: Form) -> Row:
+    rate = controlled.rate if controlled else EVEN if counted.model == baseline else Interval(value=math.nan)
+    more = ["extreme_change"] if is_extreme(100 * raw.rate.value, 100 * rate.value) else []
+    if not math.isfinite(rate.value):
+        more.append("too_few_verdicts")
+    return {
+        "model": counted.model,
+        **bounds(rate),
+        "standard_error": percent(rate.standard_error),
+        "win_rate": percent(raw.rate.value),
+        "win_rate_lo": percent(raw.rate.low),
+        "win_rate_hi": percent(raw.rate.high),
+        "win_rate_standard_error": percent(raw.rate.standard_error),
+        "form": form,
+        "w_model": controlled.w_model if controlled else None,
+        "w_length": controlled.w_length if controlled else None,
+        "w_difficulty": controlled.w_difficulty if controlled else None,
+        **ending(counted, *more),
+    }
+
+
+def _difficulty(wanted: Scoring, gamed: Gamed | None) -> Difficulty | None:
+    if wanted.difficulty is not None:
+        return read_difficulty(wanted.difficulty)
+    return None if gamed is None else difficulty_of_gamed(gamed)
+
+
+def _size(difficulty: Difficulty | None) -> int | None:
+    return None if difficulty is None else len(difficulty.prompts)
+
+
+def _answers(counted: Counted, file: VerdictFile, difficulty: Difficulty | None, wanted: Scoring) -> Answers:
+    prompts = [verdict.prompt for verdict in counted.verdicts]
+    where = f"{file.path}, model '{counted.model}'"
+    difficulties = None
+    if difficulty is not None:
+        by_row = wanted.mode == "official"
+        difficulties = difficulty.first(len(prompts), where=where) if by_row else difficulty.of(prompts, where=where)
+    return Answers(
+        preferences=preferences_of(counted),
+        length_differences=_length_differences(counted, file),
+        difficulties=difficulties,
+    )
+
+
+def _joint_difficulty(tally: Tally, file: VerdictFile) -> Difficulty:
+    models = [each for each in tally.models if each.model != file.baseline]
+    judged = Judged(
+        models=np.repeat(np.arange(len(models)), [len(each.verdicts) for each in models]),
+        prompts=np.concatenate([places_of(each, tally.prompts) for each in models]),
+        preferences=np.concatenate([preferences_of(each) for each in models]),
+        length_terms=np.concatenate([length_terms(_length_differences(each, file)) for each in models]),
+    )
+    found = fit_jointly(judged, len(models), len(tally.prompts))
+    return Difficulty(prompts=tally.prompts, values=found.difficulties)
+
+
+def _length_differences(counted: Counted, file: VerdictFile) -> Floats:
+    """Baseline minus model, in characters [n]."""
+    found = []
+    for verdict in counted.verdicts:
+        if verdict.length_model is None or verdict.length_baseline is None:
+            raise UsageError(f"{file.path}, line {verdict.line}: length control needs length_model and length_baseline")
+        found.append(float(verdict.length_baseline - verdict.length_model))
+    return np.array(found)
