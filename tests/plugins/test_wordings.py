@@ -37,7 +37,7 @@ def test_a_text_with_other_slots_is_refused_by_its_place(text):
 @pytest.mark.parametrize(
     ("part", "folder", "file", "part_version", "version", "beginning"),
     [
-        (Deita, "deita", "templates.json", "1", "1", "3e53fac4997e0d08"),
+        (Deita, "deita", "templates.json", "2", "1", "3e53fac4997e0d08"),
         (SelectIt, "selectit", "rating_prompts.json", "1", "1", "5458e80c7aa90082"),
         (Ds2, "ds2", "rating_prompt.json", "1", "1", "a95748c2cbf23c38"),
     ],
