@@ -40,7 +40,7 @@ class Racing:
     deterministic: ClassVar[bool] = False
 
     mode: Literal["paper"] = param("paper", "the authors' code draws all copies: mode=official has no race")
-    tolerance: float = param(0.75, "the race ends when it is expected to err by this part of what another seed changes")
+    tolerance: float = param(0.5, "the race ends when it is expected to err by this part of what another seed changes")
     gamma: float = param(2.0, "how many times the budget survive the first stage")
     keep: float = param(0.5, "share of the pool's tokens that counts as informative (the paper's k)")
     alpha: float = param(5.0, "noise scale; the noise is alpha / sqrt(L d) times uniform(-1, 1)")
