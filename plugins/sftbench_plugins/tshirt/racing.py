@@ -40,7 +40,7 @@ class Racing:
     deterministic: ClassVar[bool] = False
 
     mode: Literal["paper"] = param("paper", "the authors' code draws all copies: mode=official has no race")
-    tolerance: float = param(0.75, "the race ends when it is expected to err by this part of what another seed changes")
+    tolerance: float = param(0.5, "the race ends when it is expected to err by this part of what another seed changes")
     gamma: float = param(2.0, "how many times the budget survive the first stage")
     keep: float = param(0.5, "share of the pool's tokens that counts as informative (the paper's k)")
     alpha: float = param(5.0, "noise scale; the noise is alpha / sqrt(L d) times uniform(-1, 1)")
@@ -60,8 +60,8 @@ class Racing:
 
     @property
     def passes_over_pool(self) -> float:
-        """About a seventh of the copies, with the prompt and without (as measured at a budget of 5 %)."""
-        return 2.0 * self.num_draws / 7
+        """About a tenth of the copies, with the prompt and without (as measured at a budget of 5 %)."""
+        return 2.0 * self.num_draws / 10
 
     def select(self, pool: Pool, scores: Scores | None, allowance: Allowance, desk: Desk) -> Selection:
         """Ids by rising expected std of S-IFD; `scores` of the selection are the expected means. No scores are read."""
