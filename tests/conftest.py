@@ -16,6 +16,9 @@ import pytest
 if TYPE_CHECKING:
     from sftbench.conformance.material import Material
 
+# As the processes of a run have it, and before anything loads MKL: equal numbers then do not depend on memory.
+os.environ.setdefault("MKL_CBWR", "AUTO")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

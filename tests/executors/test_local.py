@@ -19,6 +19,17 @@ from sftbench import shelf
 from sftbench.errors import SftbenchError
 from sftbench.plan import Step
 
+MOVED = """
+import torch
+weights = torch.linspace(-1, 1, 16 * 257).sin().view(257, 16)
+
+def moved(at):
+    room = torch.empty(weights.numel() + 16)[at : at + weights.numel()].view_as(weights)
+    return room.copy_(weights)
+
+print(len({(weights[:1] @ moved(at).T).numpy().tobytes() for at in range(16)}))
+"""
+
 
 def is_alive(pid):
     """Whether a process is there; one that is dead and not yet waited for is not."""
@@ -49,6 +60,16 @@ def test_what_a_step_made_is_in_the_store_with_its_record(workshop):
     scores = shelf.load_scores(workshop.store.folder(step.room, step.key))
     np.testing.assert_array_equal(scores.values, [1.5, 2.5, 3.5, 4.5, 5.5])
     assert ("first", {"event": "log", "message": "first: scored"}) in workshop.events
+
+
+def test_a_process_computes_the_same_wherever_its_numbers_lie_in_memory(workshop, monkeypatch):
+    monkeypatch.delenv("MKL_CBWR", raising=False)
+    step = workshop.toy("first", reports="environment")
+    workshop.run(step)
+    environment = shelf.load_scores(workshop.store.folder(step.room, step.key)).report
+    assert environment["MKL_CBWR"] == "AUTO"
+    told = subprocess.run([sys.executable, "-c", MOVED], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["1"]
 
 
 def test_parents_are_done_before_children_also_with_two_processes(workshop):

@@ -29,7 +29,7 @@ class ToyScorer:
     kills: int = param(0, "so many first calls kill their own process")
     fails: bool = param(False, "every call raises")
     disk_full: bool = param(False, "every call writes to a full disk")
-    reports: str = param("", "`nan` or `object`: a report that is no JSON")
+    reports: str = param("", "`nan` or `object`: a report that is no JSON; `environment`: what its process has")
 
     def needs(self) -> Needs:
         return Needs()
@@ -56,7 +56,8 @@ class ToyScorer:
                 stream.write("x")
         self._write(started)
         desk.log("scored")
-        report = {"nan": {"x": float("nan")}, "object": {"x": object()}}.get(self.reports, {})
+        reports = {"nan": {"x": float("nan")}, "object": {"x": object()}, "environment": dict(os.environ)}
+        report = reports.get(self.reports, {})
         return Scores(values=np.array([len(row.response) + self.add for row in pool]), report=report)
 
     def _num_calls(self) -> int:

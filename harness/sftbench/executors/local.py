@@ -140,6 +140,8 @@ class LocalExecutor:
     def _limits(self, number: int) -> dict[str, str]:
         threads = str(self.slots.num_threads)
         limits = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        # By itself MKL rounds small products by where in memory they lie, so that a run done again would differ.
+        limits["MKL_CBWR"] = os.environ.get("MKL_CBWR", "AUTO")
         # Without any, a process must not find one that the keys of its steps do not know of.
         limits["CUDA_VISIBLE_DEVICES"] = ""
         if self.slots.devices:

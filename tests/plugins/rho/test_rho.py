@@ -105,6 +105,7 @@ def test_the_tokens_told_are_those_used_in_any_step(small: Any, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("given", [{}, {"variant": "sft"}])
+@pytest.mark.usefixtures("in_double_precision")
 def test_micro_batches_of_any_size_lead_to_the_same_model(small: Any, tmp_path: Path, given: dict[str, Any]) -> None:
     pool = small.pool(*small.words(12))
     for size in (1, 10_000):
@@ -113,7 +114,7 @@ def test_micro_batches_of_any_size_lead_to_the_same_model(small: Any, tmp_path: 
             micro_batch_tokens=size, **given,
         )  # fmt: skip
         assert made.report["num_steps"] == 9
-    small.assert_same_model(tmp_path / "1", tmp_path / "10000", within=5e-5)
+    small.assert_same_model(tmp_path / "1", tmp_path / "10000", within=1e-6)
 
 
 def test_a_killed_training_goes_on_to_the_same_model(
