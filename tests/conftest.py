@@ -54,6 +54,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
         self.counts_tokens = True
+        self.logprobs: dict[str, Any] | None = None
         self.lock = threading.Lock()
         server = self
 
@@ -92,7 +93,7 @@ class Server:
         if isinstance(first, int):
             return first, {"error": {"message": second, "type": "x", "code": first}}
         message = {"role": "assistant", "content": first}
-        choice = {"index": 0, "finish_reason": second, "message": message, "text": first}
+        choice = {"index": 0, "finish_reason": second, "message": message, "text": first, "logprobs": self.logprobs}
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10} if self.counts_tokens else None
         made = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
         return 200, {**made, "choices": [choice], "usage": usage}

@@ -36,7 +36,7 @@ PAYLOADS = {
         "num_planted_tokens": 3, "status": "full", "ids_hash": "h",
     },
     "evaluation": {"ids": ["a", "b"], "items": {"mark": [1.0, None]}, "bigger_is_better": {"mark": True}},
-    "verdicts": {"ids": ["a", "b"], "preference": [1.0, None]},
+    "verdicts": {"ids": ["a", "b"], "preference": [1.0, None], "columns": {"length_model": [3, 9]}},
     "description": {"measures": []},
 }  # fmt: skip
 

@@ -53,6 +53,8 @@ class ChatRequest:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_schema: Mapping[str, Json] | None = None
+    top_logprobs: int | None = None
+    """So many of the likeliest tokens are wanted with their log-probabilities, at each place that was written."""
 
     def __post_init__(self) -> None:
         if (self.prompt is None) == (not self.messages):
@@ -64,6 +66,8 @@ class ChatAnswer(Generic[T]):
     """What `parse` made of an answer, or why there is nothing; `text` is the last that was written.
 
     `ended` is False where `max_new_tokens` cut that text off: `parse` may have taken a part for the whole.
+    `top_logprobs` has log-probabilities by token text, for each token written; empty where none were asked for,
+    or the endpoint gave none.
     """
 
     value: T | None
@@ -71,6 +75,7 @@ class ChatAnswer(Generic[T]):
     reason: Literal["parse_error", "model_error"] | None
     attempts: int
     ended: bool = True
+    top_logprobs: tuple[Mapping[str, float], ...] = ()
 
 
 class Chat(Protocol):

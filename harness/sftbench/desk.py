@@ -44,7 +44,7 @@ class WorkingDesk:
     stand_ins: list[str] = field(default_factory=list)
     """What parts did without the model that they would have asked."""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
-    _chat: ChatClient | None = None
+    _chats: dict[str, ChatClient] = field(default_factory=dict)
 
     @property
     def seed(self) -> int:
@@ -73,17 +73,25 @@ class WorkingDesk:
         if "chat" not in self.step.where:
             self._do_without("language model was named with --chat", stand_in)
             return None
-        if self._chat is None:
+        return self._client("chat")
+
+    def chat_with(self, name: str) -> Chat:
+        if f"asks:{name}" not in self.step.where:
+            raise self._undeclared(f"the language model '{name}'", "needs().asks")
+        return self._client(f"asks:{name}")
+
+    def _client(self, role: str) -> ChatClient:
+        if role not in self._chats:
             from sftbench.engines.chat import ChatClient
 
-            self._chat = ChatClient(
-                endpoint=Endpoint.parse(self.step.where["chat"]),
+            self._chats[role] = ChatClient(
+                endpoint=Endpoint.parse(self.step.where[role]),
                 cache=self.store.root / "chat",
                 unparsed=self.scratch.parent / shelf.UNPARSED,
                 meter=self.meter_,
                 log=self.log,
             )
-        return self._chat
+        return self._chats[role]
 
     def stand_in(self, what: str) -> None:
         self._do_without("model was named for it", what)
@@ -96,7 +104,7 @@ class WorkingDesk:
     def asked(self) -> dict[str, Json]:
         """What was asked of a language model, or stood in for one, for the record."""
         told: dict[str, Json] = {"stand_ins": list(self.stand_ins)} if self.stand_ins else {}
-        return told | ({"chat": self._chat.counts()} if self._chat is not None else {})
+        return told | {role: client.counts() for role, client in self._chats.items()}
 
     def model_path(self, name: str) -> TrainedModel:
         if name == "trained" and self.step.stage == "measure":

@@ -327,6 +327,9 @@ def _judge(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     finite = verdicts.preference[np.isfinite(verdicts.preference)]
     if len(verdicts.preference) != len(verdicts.ids) or ((finite < 0) | (finite > 1)).any():
         raise ContractError(f"judge {part.name} must give one preference between 0 and 1 per item")
+    for column, values in verdicts.columns.items():
+        if len(values) != (count := len(verdicts.ids)):
+            raise ContractError(f"judge {part.name} gave {len(values)} values of {column} for {count} items")
     return shelf.verdicts_json(verdicts)
 
 

@@ -159,6 +159,8 @@ class Planner:
             # A name alone says nothing: each server may call another model by it.
             identity["chat"] = self.facts.chat or "stand-in"
             where |= {"chat": self.facts.chat} if self.facts.chat else {}
+        for role, endpoint in needs.asks.items():
+            identity[f"asks:{role}"] = where[f"asks:{role}"] = endpoint
         for name in needs.language_models:
             model = self.facts.scoring if name == "scoring" else self.facts.base
             identity[f"model:{name}"] = model.fingerprint

@@ -185,6 +185,7 @@ def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dic
         "judge": judge.name,
         "ids": record.payload["ids"],
         "preference": record.payload["preference"],
+        "columns": record.payload.get("columns", {}),
     }
 
 

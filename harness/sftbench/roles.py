@@ -100,6 +100,8 @@ class Needs:
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
     chat: bool = False
     """A language model that writes (`Desk.chat`)."""
+    asks: Mapping[str, str] = field(default_factory=dict)
+    """Language models that write, as `vllm:MODEL` or `URL#MODEL`, by the name under which the desk gives them."""
     without_chat: Needs | None = None
     """What is wanted besides where the user names none: for the stand-in."""
 
@@ -118,6 +120,7 @@ class Needs:
             other_selection=self.other_selection or other.other_selection,
             embedder=self.embedder or other.embedder,
             chat=self.chat or other.chat,
+            asks={**self.asks, **other.asks},
             without_chat=reduce(operator.or_, inner) if inner else None,
         )
 
@@ -173,6 +176,10 @@ class Desk(Protocol):
         None means that the part goes on with `stand_in`, a few words for what it does instead, such as
         "tags from key phrases"; the record and the board say so.
         """
+        ...
+
+    def chat_with(self, name: str) -> Chat:
+        """A language model declared in `needs().asks`."""
         ...
 
     def stand_in(self, what: str) -> None:

@@ -251,18 +251,27 @@ class TrainedModel:
 
 @dataclass(frozen=True, kw_only=True)
 class Responses:
-    """What a model answered to held-out rows, one text per row id."""
+    """What a model answered to held-out rows, one text per row id.
+
+    `earlier` has, by id, the answers before that to the turns of a row that has several open ones.
+    """
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    earlier: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verdicts:
-    """A judge's view per held-out item: `preference` float64 in 0..1 for the model (0.5 = tie, NaN = failed)."""
+    """A judge's view per held-out item: `preference` float64 in 0..1 for the model (0.5 = tie, NaN = failed).
+
+    `columns` are further findings, a value per item: keys of verdict files (docs/judging.md) with their meaning there,
+    such as `length_model`, `baseline_first` or `flags`.
+    """
 
     ids: tuple[str, ...]
     preference: npt.NDArray[np.float64]
+    columns: Mapping[str, Sequence[Json]] = field(default_factory=dict)
     report: Mapping[str, Json] = field(default_factory=dict)
 
 

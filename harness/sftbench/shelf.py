@@ -183,9 +183,10 @@ def load_model(folder: Path, base: Path) -> TrainedModel:
 
 def save_responses(responses: Responses, folder: Path) -> None:
     """One JSON line per held-out row."""
+    earlier = ({"earlier": responses.earlier[each]} if each in responses.earlier else {} for each in responses.ids)
     lines = (
-        json.dumps({"id": row_id, "response": text}, ensure_ascii=False)
-        for row_id, text in zip(responses.ids, responses.texts, strict=True)
+        json.dumps({"id": row_id, "response": text, **more}, ensure_ascii=False)
+        for row_id, text, more in zip(responses.ids, responses.texts, earlier, strict=True)
     )
     (folder / "responses.jsonl").write_text("".join(line + "\n" for line in lines), encoding="utf-8")
 
@@ -194,7 +195,11 @@ def load_responses(folder: Path) -> Responses:
     """What `save_responses` wrote."""
     text = (folder / "responses.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in text.split("\n") if line]
-    return Responses(ids=tuple(row["id"] for row in rows), texts=tuple(row["response"] for row in rows))
+    return Responses(
+        ids=tuple(row["id"] for row in rows),
+        texts=tuple(row["response"] for row in rows),
+        earlier={row["id"]: tuple(row["earlier"]) for row in rows if row.get("earlier")},
+    )
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
@@ -213,6 +218,7 @@ def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
     return {
         "ids": list(verdicts.ids),
         "preference": numbers_or_null(verdicts.preference),
+        "columns": {name: list(values) for name, values in verdicts.columns.items()},
         "report": dict(verdicts.report),
     }
 

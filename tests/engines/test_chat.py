@@ -249,3 +249,24 @@ def test_a_request_is_a_conversation_or_a_prompt():
     for more in ({}, {"prompt": "a", "messages": (Message(role="user", content="a"),)}):
         with pytest.raises(ValueError, match="either messages or a prompt"):
             ChatRequest(**more)
+
+
+def test_log_probabilities_come_with_the_answer_also_from_the_cache_and_only_where_wanted(serve, client):
+    places = [{"token": "A", "logprob": -0.1, "bytes": None,
+               "top_logprobs": [{"token": "A", "logprob": -0.1, "bytes": None},
+                                {"token": "B", "logprob": -2.4, "bytes": None}]}]  # fmt: skip
+    server = serve(lambda body: "A")
+    server.logprobs = {"content": places}
+    for _ in range(2):
+        (answer,) = client(server).ask([request("a", top_logprobs=2)], str)
+        assert answer.top_logprobs == ({"A": -0.1, "B": -2.4},)
+    assert [(body["logprobs"], body["top_logprobs"]) for body in server.bodies] == [(True, 2)]
+    assert client(server).ask([request("a")], str)[0].top_logprobs == ()
+
+
+def test_log_probabilities_of_raw_completions_have_a_form_of_their_own(serve, client):
+    server = serve(lambda body: "A")
+    server.logprobs = {"top_logprobs": [{"A": -0.1, " B": -2.4}]}
+    (answer,) = client(server).ask([ChatRequest(prompt="x", top_logprobs=2)], str)
+    assert answer.top_logprobs == ({"A": -0.1, " B": -2.4},)
+    assert server.bodies[0]["logprobs"] == 2

@@ -74,12 +74,16 @@ class ItemMetrics(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class CellVerdicts(Strict):
-    """A judge's preference per held-out item, 0 to 1 for the model over the method `baseline`; None marks a failure."""
+    """A judge's preference per held-out item, 0 to 1 for the model over the method `baseline`; None marks a failure.
+
+    `columns` are the further findings of a judge, a value per item.
+    """
 
     baseline: str
     judge: str
     ids: tuple[str, ...]
     preference: tuple[float | None, ...]
+    columns: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 
 

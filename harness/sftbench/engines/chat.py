@@ -79,19 +79,19 @@ class ChatClient:
         return answers
 
     def _answered(self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int) -> ChatAnswer[T]:
-        reply: Reply | None = None
+        told: dict[str, Any] = {}
         for attempt in range(num_attempts):
             reply = self._reply(_otherwise(request, attempt))
             if reply is None:
                 return ChatAnswer(value=None, text=None, reason="model_error", attempts=attempt + 1)
+            told = {"text": reply.text, "ended": reply.ended, "top_logprobs": reply.top_logprobs}
             try:
                 value = parse(reply.text)
             except ValueError as problem:
                 self._keep(request, reply.text, str(problem))
             else:
-                return ChatAnswer(value=value, text=reply.text, reason=None, attempts=attempt + 1, ended=reply.ended)
-        text, ended = (reply.text, reply.ended) if reply is not None else (None, True)
-        return ChatAnswer(value=None, text=text, reason="parse_error", attempts=num_attempts, ended=ended)
+                return ChatAnswer(value=value, reason=None, attempts=attempt + 1, **told)
+        return ChatAnswer(value=None, reason="parse_error", attempts=num_attempts, **{"text": None, **told})
 
     def _reply(self, request: ChatRequest) -> Reply | None:
         """The answer from the cache or the endpoint; None when the endpoint refuses this one request.
@@ -152,7 +152,8 @@ def _kept(place: Path) -> Reply | None:
     """An answer as the cache has it; None where it has none, or what another version wrote."""
     try:
         told = json.loads(place.read_text(encoding="utf-8"))
-        return Reply(**{each.name: told[each.name] for each in dataclasses.fields(Reply)})
+        names = [each.name for each in dataclasses.fields(Reply) if each.name != "top_logprobs"]
+        return Reply(**{name: told[name] for name in names}, top_logprobs=tuple(told.get("top_logprobs", ())))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

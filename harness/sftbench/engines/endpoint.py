@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,6 +30,7 @@ class Reply:
     ended: bool
     prompt_tokens: int | None
     completion_tokens: int | None
+    top_logprobs: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -90,6 +91,7 @@ class Sender:
             ended=choice.finish_reason != "length",
             prompt_tokens=usage.prompt_tokens if usage is not None else None,
             completion_tokens=usage.completion_tokens if usage is not None else None,
+            top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
         )
 
     @cached_property
@@ -134,6 +136,15 @@ class Sender:
             ) from None
 
 
+def _top_logprobs(told: Any) -> tuple[dict[str, float], ...]:
+    """By token text at each place written, from the form of chats or from that of raw completions."""
+    if told is None:
+        return ()
+    if getattr(told, "content", None):
+        return tuple({each.token: float(each.logprob) for each in place.top_logprobs} for place in told.content)
+    return tuple({text: float(value) for text, value in place.items()} for place in told.top_logprobs or ())
+
+
 def optional_fields(request: ChatRequest) -> dict[str, Any]:
     """The fields of a request that an endpoint may not know, as they are sent."""
     fields: dict[str, Any] = {} if request.seed is None else {"seed": request.seed}
@@ -142,6 +153,9 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.stop:
         fields["stop"] = list(request.stop)
+    if request.top_logprobs:
+        of_chat = {"logprobs": True, "top_logprobs": request.top_logprobs}
+        fields |= of_chat if request.prompt is None else {"logprobs": request.top_logprobs}
     return fields
 
 
