@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class ServeOptions:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.gpu_memory is not None and not 0 < self.gpu_memory <= 1:
             raise ValueError(f"gpu_memory is {self.gpu_memory}; it is a share, above 0 and at most 1")
-        if self.quantization is not None and not self.quantization.replace("_", "").replace("-", "").isalnum():
+        if self.quantization is not None and not re.fullmatch(r"[A-Za-z0-9][\w-]*", self.quantization):
             raise ValueError(f"quantization is {self.quantization!r}; expected a name, such as fp8")
 
     def given(self) -> dict[str, Json]:

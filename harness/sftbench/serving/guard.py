@@ -1,8 +1,9 @@
 """Run a server, and end it with all that it started when whoever wanted it is gone, however that came about.
 
-A program of its own, without any import of sftbench: `guard.py COMMAND...`. It watches its stdin, which nobody writes
-to. When that ends (closed on purpose, or because the owner was killed), the server's process group is asked to end,
-then made to. The first line on stdout is the number of that group; the exit code is the server's, or 128 + signal.
+A program of its own, without any import of sftbench: `guard.py SECONDS COMMAND...`. It watches its stdin, which nobody
+writes to. When that ends (closed on purpose, or because the owner was killed), the server's process group is asked to
+end, then, after SECONDS, made to. The first line on stdout is the number of that group; the exit code is the server's,
+or 128 + signal.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ import sys
 import time
 from types import FrameType
 
-PATIENCE_SECONDS = 10.0
-"""How long a server may take to end by itself."""
+FORCE_SECONDS = 10.0
+"""What cannot be killed within so long hangs in the kernel, and nobody can end it."""
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
-def main(command: list[str]) -> int:
+def main(patience_seconds: float, command: list[str]) -> int:
     # Whatever the server starts and leaves behind becomes a child of this process, to be ended as well.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -38,7 +39,7 @@ def main(command: list[str]) -> int:
     finally:
         # A second signal must not keep it from ending what it guards.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        code = _ended(server.pid, code)
+        code = _ended(server.pid, code, patience_seconds)
         server.returncode = code
     return code if code >= 0 else 128 - code
 
@@ -76,10 +77,10 @@ def _reaped(wanted: int) -> int | None:
     return None
 
 
-def _ended(group: int, code: int | None) -> int:
+def _ended(group: int, code: int | None, patience_seconds: float) -> int:
     """End the group in good manners, then by force, then whatever left the group; the server's exit code."""
     _signal(group, signal.SIGTERM)
-    until = time.monotonic() + PATIENCE_SECONDS
+    until = time.monotonic() + patience_seconds
     while time.monotonic() < until:
         found = _reaped(group)
         code = found if found is not None else code
@@ -87,7 +88,7 @@ def _ended(group: int, code: int | None) -> int:
             break
         time.sleep(0.05)
     _signal(group, signal.SIGKILL)
-    while (left := _children()) and time.monotonic() < until + PATIENCE_SECONDS:
+    while (left := _children()) and time.monotonic() < until + FORCE_SECONDS:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -119,4 +120,4 @@ def _children() -> list[int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -37,6 +37,8 @@ class Server:
     launch: Launch
     log: Path
     start_seconds: float = 1800.0
+    patience_seconds: float = 10.0
+    """How long it may take to end by itself."""
     is_wanted: Callable[[], bool] = lambda: True
     endpoint: Endpoint | None = None
     since: float = 0.0
@@ -71,6 +73,13 @@ class Server:
     def is_running(self) -> bool:
         return self._guard is not None and self._guard.poll() is None
 
+    def has_ended(self, *, within: float) -> bool:
+        """Whether it ends within some seconds; a lost connection is often heard of before the end of a process."""
+        until = time.monotonic() + within
+        while self.is_running() and time.monotonic() < until:
+            time.sleep(0.05)
+        return not self.is_running()
+
     def is_well(self, *, seconds: float = 10.0) -> bool:
         """Whether it runs and says so."""
         return self.is_running() and self.endpoint is not None and _says_well(_port_of(self.endpoint), seconds)
@@ -93,7 +102,7 @@ class Server:
         with contextlib.suppress(OSError):
             process.stdin.close()
         try:
-            process.wait(timeout=3 * guard.PATIENCE_SECONDS)
+            process.wait(timeout=self.patience_seconds + 2 * guard.FORCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -109,7 +118,7 @@ class Server:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._guard = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-I", "-S", guard.__file__, *self.launch.command(port)],
+                [sys.executable, "-I", "-S", guard.__file__, str(self.patience_seconds), *self.launch.command(port)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -21,6 +21,7 @@ RESTARTS = 3
 FORGIVEN_SECONDS = 600.0
 """After so long without a crash the earlier ones no longer count."""
 START_SECONDS = 1800.0
+PATIENCE_SECONDS = 10.0
 Tell = Callable[[str], None]
 
 
@@ -48,6 +49,7 @@ class Servers:
     logs: Path
     launched: Callable[[str, str], Launch] = launched
     start_seconds: float = START_SECONDS
+    patience_seconds: float = PATIENCE_SECONDS
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
@@ -113,7 +115,8 @@ class Servers:
 
     def _note_crash(self, entry: _Entry, server: Server, tell: Tell, *, silent: bool) -> None:
         """Put an end to what does not serve; refuse when that has happened too often."""
-        why = "gives no answer" if silent or server.is_running() else f"died: {' | '.join(server.told()) or 'no word'}"
+        died = not silent and server.has_ended(within=1.0)
+        why = f"died: {' | '.join(server.told()) or 'no word'}" if died else "gives no answer"
         if time.monotonic() - server.since > FORGIVEN_SECONDS:
             entry.restarts = 0
         server.stop()
@@ -134,6 +137,7 @@ class Servers:
             launch=self.launched(described, name),
             log=log,
             start_seconds=self.start_seconds,
+            patience_seconds=self.patience_seconds,
             is_wanted=lambda: entry.wanted and not self._closed,
         )
         try:
