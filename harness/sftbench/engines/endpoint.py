@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -124,12 +125,14 @@ class Sender:
         with self._lock:
             if url not in self._clients:
                 # What this machine serves is reached without any proxy that the environment names.
+                connections = openai.DefaultHttpxClient(trust_env=not is_loopback(url))
+                weakref.finalize(self, connections.close)
                 self._clients[url] = openai.OpenAI(
                     base_url=url,
                     api_key=os.environ.get("OPENAI_API_KEY") or "none",
                     timeout=self.timeout_seconds,
                     max_retries=0,
-                    http_client=openai.DefaultHttpxClient(trust_env=not is_loopback(url)),
+                    http_client=connections,
                 )
             return self._clients[url]
 
