@@ -45,6 +45,11 @@ class Endpoint:
     def server(self) -> str | None:
         return None
 
+    @property
+    def num_at_once(self) -> int:
+        """Others may ask the same server."""
+        return 16
+
     def reach(self) -> Endpoint:
         """See `Service`."""
         return self
@@ -70,6 +75,11 @@ class Service(Protocol):
     @property
     def server(self) -> str | None:
         """What serves it, by name and version, once that is known."""
+        ...
+
+    @property
+    def num_at_once(self) -> int:
+        """So many requests at a time, unless the one who asks says otherwise."""
         ...
 
     def reach(self) -> Endpoint:

@@ -37,7 +37,8 @@ class ChatClient:
     unparsed: Path
     meter: Meter
     log: Callable[[str], None]
-    num_at_once: int = 16
+    num_at_once: int | None = None
+    """None: what is fit for the endpoint."""
     timeout_seconds: float = 600.0
     waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_requests: int = 0
@@ -71,7 +72,7 @@ class ChatClient:
     ) -> list[ChatAnswer[T]]:
         """See `sftbench.chat.Chat`."""
         answers: list[ChatAnswer[T]] = []
-        with ThreadPoolExecutor(self.num_at_once) as workers:
+        with ThreadPoolExecutor(self.num_at_once or self.endpoint.num_at_once) as workers:
             waiting = [workers.submit(self._answered, each, parse, num_attempts) for each in requests]
             try:
                 for each in waiting:

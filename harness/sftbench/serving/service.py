@@ -18,6 +18,8 @@ from sftbench.fingerprint import user_cache
 from sftbench.serving.description import ServedModel, is_served
 from sftbench.serving.servers import Servers, Tell
 
+NUM_AT_ONCE = 96
+"""Enough for large batches; more than a hundred connections are not kept open between requests."""
 ADDRESS = "SFTBENCH_CONCIERGE"
 """The environment variable by which the processes of a run find who keeps its servers."""
 
@@ -40,6 +42,7 @@ class ServedService:
     keeper: _Keeper
     tell: Tell
     server: str | None = None
+    num_at_once: int = NUM_AT_ONCE
 
     def reach(self) -> Endpoint:
         return self._told(lost=None, silent=False)
