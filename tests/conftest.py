@@ -35,7 +35,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     kept = contextlib.ExitStack()
     logs = kept.enter_context(tempfile.TemporaryDirectory(prefix="sftbench-vllm-"))
-    os.environ[CONCIERGE] = kept.enter_context(receiving(Servers(logs=Path(logs), start_seconds=200.0)))
+    os.environ[CONCIERGE] = kept.enter_context(receiving(Servers(logs=Path(logs), start_seconds=300.0)))
     config.add_cleanup(kept.close)
 
 

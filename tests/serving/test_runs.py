@@ -53,6 +53,19 @@ def test_a_model_that_is_not_there_fails_before_anything_is_done(house, material
     assert house.num_starts == 0
 
 
+def test_without_vllm_a_run_fails_before_any_step_asks(tmp_path, monkeypatch):
+    from sftbench.errors import EnvironmentProblem
+    from sftbench.serving.household import served
+
+    monkeypatch.setenv("SFTBENCH_VLLM", str(tmp_path / "nowhere"))
+    wanting, other = labelled("a", asks="vllm:/x"), labelled("b")
+    with pytest.raises(EnvironmentProblem, match="bench judge install"), served({wanting.ref: wanting}, {}, tmp_path):
+        pass
+    for steps, ended in (({other.ref: other}, {}), ({wanting.ref: wanting}, {wanting.ref: "done"})):
+        with served(steps, ended, tmp_path) as house:
+            assert house.environment == {}
+
+
 def test_a_command_says_why_its_server_did_not_start(house, material, small_pool, tmp_path):
     house.behave("dies-at-start")
     command = bench_score(small_pool, material.model, tmp_path / "s", chat=f"vllm:{material.model}")

@@ -18,7 +18,7 @@ from sftbench.serving.environment import installed_versions
 
 from .conftest import TOYS, bench_score, gone_within, runs
 
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300), pytest.mark.xdist_group("vllm")]
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400), pytest.mark.xdist_group("vllm")]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_command_reaches_it_and_killed_while_it_asks_leaves_no_process(
     use = "asker[seconds=200]"
     command = bench_score(small_pool, model, tmp_path / "s", use=use, chat=f"vllm:{model}")
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 200
+    until = time.monotonic() + 300
     while len(list((tmp_path / "s" / "chat").rglob("*.json"))) < 4:
         assert running.poll() is None, running.stderr.read()
         assert time.monotonic() < until

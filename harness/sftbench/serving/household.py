@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sftbench.serving.concierge import receiving
+from sftbench.serving.environment import find_environment
 from sftbench.serving.servers import Servers
 from sftbench.serving.service import ADDRESS
 
@@ -70,10 +71,15 @@ class Household:
 
 @contextmanager
 def served(steps: Mapping[str, ServedStep], ended: Mapping[str, str], logs: Path) -> Iterator[Household]:
-    """What steps need that ask served models; nothing for others. At the end of the block no server is left."""
+    """What steps need that ask served models; nothing for others. At the end of the block no server is left.
+
+    Raises `EnvironmentProblem` where models are to be served and there is no vLLM.
+    """
     if not any(step.serves for ref, step in steps.items() if ref not in ended):
         yield Household(servers=None, environment={})
         return
+    # Told now rather than after hours of choosing and training.
+    find_environment()
     servers = Servers(logs=logs)
     with receiving(servers) as address:
         household = Household(servers=servers, environment={ADDRESS: address})
