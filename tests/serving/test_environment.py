@@ -126,3 +126,18 @@ def test_the_doctor_says_which_there_is(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "nowhere"))
     assert main(["doctor", "-o", "json"]) == 0
     assert "bench judge install" in capsys.readouterr().out
+
+
+def test_the_command_makes_it_where_it_is_told_and_says_how_to_use_it(tmp_path, pip, monkeypatch, capsys):
+    monkeypatch.setattr("sftbench.serving.install._do", pip)
+    assert main(["judge", "install", "--cpu", "--into", str(tmp_path / "env")]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"set {VARIABLE}={tmp_path / 'env'}" in captured.err
+
+
+def test_a_package_that_cannot_be_installed_is_told_without_a_traceback(tmp_path, capfd):
+    from sftbench.serving.install import _do
+
+    with pytest.raises(EnvironmentProblem, match=r"-c import nothing.* failed"):
+        _do([sys.executable, "-c", "import nothing"])
