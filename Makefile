@@ -27,5 +27,10 @@ $(VENV)/installed: pyproject.toml $(CONSTRAINTS)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS) -e . --group dev
 	touch $@
 
+# The environment of vLLM for a CPU, which the tests marked vllm use; it is made once.
+.vllm/installed: $(VENV)/installed
+	$(BIN)/bench judge install --cpu --into .vllm
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .vllm build dist .pytest_cache .mypy_cache .ruff_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +15,63 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from sftbench.chat import Endpoint
     from sftbench.conformance.material import Material
 
 # As the processes of a run have it, and before anything loads MKL: equal numbers then do not depend on memory.
 os.environ.setdefault("MKL_CBWR", "AUTO")
 
 ROOT = Path(__file__).resolve().parent.parent
+CONCIERGE = "TEST_VLLM_CONCIERGE"
+"""By this variable the processes of a test session find the one that keeps the vLLM that they share."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep one server of vLLM for all processes of the session; it is started by the first test that wants it."""
+    if hasattr(config, "workerinput"):
+        return
+    from sftbench.serving.concierge import receiving
+    from sftbench.serving.servers import Servers
+
+    kept = contextlib.ExitStack()
+    logs = kept.enter_context(tempfile.TemporaryDirectory(prefix="sftbench-vllm-"))
+    os.environ[CONCIERGE] = kept.enter_context(receiving(Servers(logs=Path(logs), start_seconds=300.0)))
+    config.add_cleanup(kept.close)
+
+
+@pytest.fixture(scope="session")
+def vllm_environment() -> Path:
+    """The environment of vLLM: `SFTBENCH_VLLM`, or `.vllm` of this checkout (`make .vllm/installed`).
+
+    Without it tests are skipped with the reason; they fail with `CI=true`, and where the variable names none.
+    """
+    from sftbench.errors import EnvironmentProblem
+    from sftbench.serving.environment import VARIABLE, find_environment
+
+    named = VARIABLE in os.environ
+    os.environ.setdefault(VARIABLE, str(ROOT / ".vllm"))
+    try:
+        return find_environment().python
+    except EnvironmentProblem as problem:
+        if not named:
+            del os.environ[VARIABLE]
+        if named or os.environ.get("CI") == "true":
+            pytest.fail(str(problem))
+        pytest.skip(str(problem))
+
+
+@pytest.fixture(scope="session")
+def vllm_server(vllm_environment: Path, reference_data: Path) -> Endpoint:
+    """A real vLLM that serves `tiny-gpt2` of the shared models, one for the whole session. Mark its tests `vllm`."""
+    from sftbench.serving.service import Concierge, ServedService
+    from sftbench.survey import asked_facts
+
+    asked = asked_facts(f"vllm:{reference_data / 'models' / 'tiny-gpt2'}")
+    service = ServedService(
+        described=asked.where, model=asked.name, identity=asked.identity,
+        keeper=Concierge(os.environ[CONCIERGE]), tell=print,
+    )  # fmt: skip
+    return service.reach()
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,63 @@ class Endpoint:
     def __str__(self) -> str:
         return f"{self.url}#{self.model}"
 
+    @property
+    def identity(self) -> str:
+        """Behind a URL nobody can see more than the URL."""
+        return str(self)
+
+    @property
+    def server(self) -> str | None:
+        return None
+
+    @property
+    def num_at_once(self) -> int:
+        """Others may ask the same server."""
+        return 16
+
+    def reach(self) -> Endpoint:
+        """See `Service`."""
+        return self
+
+    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
+        """See `Service`: what others serve cannot be started again from here."""
+        return None
+
+
+class Service(Protocol):
+    """A language model that can be reached, now at one URL and after a crash at another."""
+
+    @property
+    def model(self) -> str:
+        """Its name at the endpoint."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What its answers are kept under."""
+        ...
+
+    @property
+    def server(self) -> str | None:
+        """What serves it, by name and version, once that is known."""
+        ...
+
+    @property
+    def num_at_once(self) -> int:
+        """So many requests at a time, unless the one who asks says otherwise."""
+        ...
+
+    def reach(self) -> Endpoint:
+        """Where it answers; it is started if need be. Raises `EnvironmentProblem` when it cannot be."""
+        ...
+
+    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
+        """Where it answers after an endpoint was lost, or was silent for too long; None when nobody here can mend that.
+
+        Raises `EnvironmentProblem` when it was mended too often.
+        """
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class ChatRequest:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sftbench import shelf
 from sftbench.arrays import load_arrays
-from sftbench.chat import Chat, Endpoint
+from sftbench.chat import Chat
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
 from sftbench.plan import Step, pass_role
@@ -48,7 +48,7 @@ class WorkingDesk:
 
     @property
     def seed(self) -> int:
-        seed = self.step.identity.get("seed", 0 if self.step.stage == "measure" else None)
+        seed = self.step.identity.get("seed", 0 if self.step.measures else None)
         if not isinstance(seed, int):
             raise self._undeclared("the seed", "`deterministic = False`")
         return seed
@@ -83,9 +83,10 @@ class WorkingDesk:
     def _client(self, role: str) -> ChatClient:
         if role not in self._chats:
             from sftbench.engines.chat import ChatClient
+            from sftbench.serving.service import service_of
 
             self._chats[role] = ChatClient(
-                endpoint=Endpoint.parse(self.step.where[role]),
+                endpoint=service_of(self.step.where[role], str(self.step.identity[role]), self.log),
                 cache=self.store.root / "chat",
                 unparsed=self.scratch.parent / shelf.UNPARSED,
                 meter=self.meter_,
@@ -107,7 +108,7 @@ class WorkingDesk:
         return told | {role: client.counts() for role, client in self._chats.items()}
 
     def model_path(self, name: str) -> TrainedModel:
-        if name == "trained" and self.step.stage == "measure":
+        if name == "trained" and self.step.measures:
             if "model" not in self.step.parents:
                 return TrainedModel(path=Path(self.step.where["base"]))
             return self._trained(self.step.parents["model"])

@@ -24,6 +24,11 @@ STAGES = {
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
     "types": "measure", "description": "measure",
 }  # fmt: skip
+STAGE_ORDER = ("prepare", "choose", "ask", "train", "measure", "judge")
+"""`ask` and `judge` are what of choosing and of measuring asks a model that the run itself serves."""
+STAGES_ALONE = frozenset({"ask", "judge"})
+"""Such a stage begins when nothing else is running, and nothing else begins before it ends: a served model takes most
+of a GPU's memory, and must be its only tenant."""
 ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
 DIVERSITY_VERSION = "2"
@@ -57,7 +62,23 @@ class Step:
     def stage(self) -> str:
         """When it is done; what is counted on rows that a method made or chose waits for them."""
         derived = any(ref.startswith(("generated/", "chosen/")) for ref in self.parents.values())
-        return "choose" if derived and STAGES[self.room] == "prepare" else STAGES[self.room]
+        stage = "choose" if derived and STAGES[self.room] == "prepare" else STAGES[self.room]
+        return {"choose": "ask", "measure": "judge"}.get(stage, stage) if self.serves else stage
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nothing of another stage may run beside it."""
+        return self.stage in STAGES_ALONE
+
+    @property
+    def measures(self) -> bool:
+        """Whether it comes after training."""
+        return STAGES[self.room] == "measure"
+
+    @property
+    def serves(self) -> frozenset[str]:
+        """The models that the run must serve for it, as `vllm:FOLDER[...]`."""
+        return frozenset(place for place in self.where.values() if place.startswith("vllm:"))
 
     def number(self, name: str) -> float:
         """A number of the identity."""
@@ -113,6 +134,19 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedFacts:
+    """A language model that is asked: what its answers are known by, and where it is reached or lies.
+
+    For `URL#MODEL` both are that text. `name` and `folder` are those of a model that the run serves, else "".
+    """
+
+    identity: str
+    where: str
+    name: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What was found out about the inputs before planning; the plan itself reads nothing."""
 
@@ -125,7 +159,7 @@ class Facts:
     scoring: ModelFacts
     embedder: ModelFacts
     chat: str | None
-    """`URL#MODEL` of the language model that parts may ask."""
+    """`URL#MODEL` or `vllm:MODEL` of the language model that parts may ask, as the user gave it."""
     device: str
     """`cpu` or `cuda`: their results differ in the last digits and must not meet under one key."""
     processor: str
@@ -136,6 +170,12 @@ class Facts:
     """Folders that parts name, and what identifies the models in them."""
     folders: Mapping[str, ModelFacts] = field(default_factory=dict)
     """Folders that parts name, and what identifies all that is in them."""
+    asked: Mapping[str, AskedFacts] = field(default_factory=dict)
+    """Language models to ask, by what the user or a part calls them."""
+
+    def of_asked(self, text: str) -> AskedFacts:
+        """A language model to ask; behind a URL there is nothing to find out."""
+        return self.asked.get(text, AskedFacts(identity=text, where=text))
 
 
 @dataclass(frozen=True, kw_only=True)

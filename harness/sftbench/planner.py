@@ -157,10 +157,12 @@ class Planner:
             where["embedder"] = self.facts.embedder.path
         if needs.chat:
             # A name alone says nothing: each server may call another model by it.
-            identity["chat"] = self.facts.chat or "stand-in"
-            where |= {"chat": self.facts.chat} if self.facts.chat else {}
-        for role, endpoint in needs.asks.items():
-            identity[f"asks:{role}"] = where[f"asks:{role}"] = endpoint
+            asked = self.facts.of_asked(self.facts.chat) if self.facts.chat else None
+            identity["chat"] = asked.identity if asked else "stand-in"
+            where |= {"chat": asked.where} if asked else {}
+        for role, text in needs.asks.items():
+            asked = self.facts.of_asked(text)
+            identity[f"asks:{role}"], where[f"asks:{role}"] = asked.identity, asked.where
         for name in needs.language_models:
             model = self.facts.scoring if name == "scoring" else self.facts.base
             identity[f"model:{name}"] = model.fingerprint

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from sftbench.positions import positions_as_text
 from sftbench.record import Record
 from sftbench.rooms import Pool
 from sftbench.runner import Run
+from sftbench.serving.description import ServedModel
 from sftbench.shelf import load_pool, load_selection
 from sftbench.store import write_atomically
 
@@ -49,7 +51,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     about = {
         "schema": SCHEMA,
         "name": run.name,
-        "given": {name: value for name, value in run.given.items() if name not in OF_THIS_MACHINE},
+        "given": _placeless(run, {name: value for name, value in run.given.items() if name not in OF_THIS_MACHINE}),
         "settings": _settings(run),
         "num_cells": len(run.plan.cells),
     }
@@ -68,7 +70,22 @@ def _settings(run: Run) -> dict[str, Any]:
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
     embedder = run.facts.embedder
     found = {"embedder": embedder.name, "embedder_fingerprint": embedder.fingerprint}
-    return {**full, "max_length": run.terms.max_length, **found}
+    return {**_placeless(run, full), "max_length": run.terms.max_length, **found}
+
+
+def _placeless(run: Run, value: Any) -> Any:
+    """Settings with each served model by its name, in place of the folder that it lies in here."""
+    if isinstance(value, dict):
+        return {name: _placeless(run, each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_placeless(run, each) for each in value]
+    if not isinstance(value, str):
+        return value
+    for text, asked in run.facts.asked.items():
+        if asked.name:
+            # As the user wrote it, in whatever else it stands: `pairwise[model=vllm:FOLDER]`.
+            value = value.replace(text, str(replace(ServedModel.parse(text), model=asked.name)))
+    return value
 
 
 def cell_path(cell: Cell) -> Path:
@@ -280,6 +297,7 @@ def _without_places(run: Run, message: str) -> str:
     models = [facts.base, facts.scoring, facts.embedder, *named]
     sources = [each["source"] for each in (facts.pool_source, facts.heldout_source or {}) if "source" in each]
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
+    places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
     for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):
         message = message.replace(place, places[place])

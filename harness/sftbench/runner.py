@@ -26,6 +26,7 @@ from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
+from sftbench.serving.household import served
 from sftbench.settings import Redo, RunSettings
 from sftbench.store import Store
 from sftbench.survey import survey, window
@@ -208,16 +209,25 @@ def carry_out(
         watcher.ended(step, outcome, why, record)
 
     slots = local_slots(run.settings.workers)
-    executor = LocalExecutor(
-        store=run.store.root,
-        slots=slots,
-        logs=run.store.root / "logs",
-        provenance=provenance(run, slots),
-        on_event=watcher.event,
-        on_end=ended,
-        redo=redo,
-    )
-    return executor.run(steps, {ref: known[ref] for ref in steps if ref in known})
+    logs = run.store.root / "logs"
+    with served(steps, known, logs) as house:
+
+        def ended_and_told(step: Step, outcome: Outcome, why: str) -> None:
+            ended(step, outcome, why)
+            house.ended(step, outcome)
+
+        executor = LocalExecutor(
+            store=run.store.root,
+            slots=slots,
+            logs=logs,
+            provenance=provenance(run, slots),
+            on_event=watcher.event,
+            on_end=ended_and_told,
+            redo=redo,
+            on_begin=house.begins,
+            environment=house.environment,
+        )
+        return executor.run(steps, {ref: known[ref] for ref in steps if ref in known})
 
 
 def exit_code_of(run: Run, outcomes: Mapping[Ref, Outcome], *, num_failed: int) -> int:

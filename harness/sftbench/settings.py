@@ -59,7 +59,7 @@ def _components(value: object) -> object:
     return [] if entries == ["none"] else entries
 
 
-OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA")
+OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA", "SFTBENCH_VLLM", "SFTBENCH_CONCIERGE")
 """Read from the environment elsewhere."""
 
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
@@ -101,8 +101,8 @@ class RunSettings(BaseModel):
     )
     chat: str | None = Field(
         default=None,
-        description="language model for tags, ratings and generated rows, as URL#MODEL of an OpenAI-compatible "
-        "endpoint; default: each part's embedded stand-in",
+        description="language model for tags, ratings and generated rows: vllm:MODEL to have it served by vLLM, or "
+        "URL#MODEL of an OpenAI-compatible endpoint; default: each part's embedded stand-in",
     )
     describe: Components = Field(
         default=[],

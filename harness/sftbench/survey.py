@@ -20,10 +20,11 @@ from sftbench.fingerprint import (
     hash_file,
     key_of,
 )
-from sftbench.plan import Facts, ModelFacts
+from sftbench.plan import AskedFacts, Facts, ModelFacts
 from sftbench.plugins import Plugins
 from sftbench.roles import Needs
 from sftbench.rooms import Json
+from sftbench.serving.description import ServedModel, is_served
 from sftbench.settings import RunSettings
 
 PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
@@ -83,12 +84,13 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
         embedder=embedder_facts(settings.embedder, wanted=bool(settings.describe) or any(map(_embeds, needs))),
-        chat=str(Endpoint.parse(settings.chat)) if settings.chat else None,
+        chat=settings.chat,
         device=device_kind(),
         processor=processor(settings.workers),
         tokenizers={folder: tokenizer_facts(folder) for each in needs for folder in each.tokenizers.values()},
         foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
         folders={folder: folder_facts(folder) for each in needs for folder in each.folders.values()},
+        asked={text: asked_facts(text) for text in _asked(settings.chat, needs)},
     )
 
 
@@ -101,6 +103,26 @@ def model_facts(model: str, name: str | None = None) -> ModelFacts:
     on_hub = path.parent.name == "snapshots"
     found = name or (model if on_hub else path.resolve().name)
     return ModelFacts(name=found, path=str(path.resolve()), fingerprint=fingerprint_model(path))
+
+
+def _asked(chat: str | None, needs: Iterable[Needs]) -> dict[str, None]:
+    """The language models that a run asks, each once."""
+    return dict.fromkeys([*([chat] if chat else []), *(text for each in needs for text in each.asks.values())])
+
+
+def asked_facts(text: str) -> AskedFacts:
+    """Read `vllm:MODEL[...]`, find the model and hash it; or read `URL#MODEL`, of which no more can be known.
+
+    Raises `UsageError` for anything else, and `EnvironmentProblem` for a model that is not there.
+    """
+    if not is_served(text):
+        endpoint = str(Endpoint.parse(text))
+        return AskedFacts(identity=endpoint, where=endpoint)
+    served = ServedModel.parse(text)
+    found = model_facts(served.model)
+    settled = served.settled(path=Path(found.path), on_gpu=device_kind() != "cpu")
+    identity = settled.identity(name=found.name, fingerprint=found.fingerprint)
+    return AskedFacts(identity=identity, where=str(settled), name=found.name, folder=found.path)
 
 
 def tokenizer_facts(folder: str) -> ModelFacts:

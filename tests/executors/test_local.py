@@ -261,3 +261,37 @@ def test_no_process_outlives_the_run_and_the_next_run_goes_on(workshop, diary, s
     # The locks went with the processes: another run may make the same step.
     with workshop.store.making(steps[1].room, steps[1].key):
         pass
+
+
+def asks(step):
+    """The step as one that asks a model which the run serves."""
+    return dataclasses.replace(step, where={"chat": "vllm:/model"})
+
+
+def test_steps_that_ask_a_served_model_have_the_machine_to_themselves(workshop, diary):
+    plain = [workshop.toy(f"plain {index}", diary=diary.path, seconds=0.3) for index in range(2)]
+    asking = [asks(workshop.toy(f"asks {index}", diary=diary.path, seconds=0.3)) for index in range(2)]
+    after = workshop.toy("after", after=[asking[0]], diary=diary.path, seconds=0.3)
+    executor = workshop.executor(workers=2)
+    begun = []
+    executor.on_begin = lambda step: begun.append(step.label)
+    steps = [*asking, *plain, after]
+    outcomes = executor.run({step.ref: step for step in (workshop.pool, *steps)}, {workshop.pool.ref: "done"})
+    assert set(outcomes.values()) == {"done"}
+    assert [sorted(begun[:2]), sorted(begun[2:4]), begun[4]] == [["plain 0", "plain 1"], ["asks 0", "asks 1"], "after"]
+    ends = {label: time_of for time_of, (label, _, _) in enumerate(workshop.ends)}
+    assert max(ends[step.label] for step in plain) < min(ends[step.label] for step in asking)
+    assert ends["after"] == 4
+
+
+def test_steps_that_ask_a_served_model_run_beside_each_other(workshop, diary):
+    steps = [asks(workshop.toy(f"asks {index}", diary=diary.path, meets=2)) for index in range(2)]
+    assert set(workshop.run(*steps, workers=2).values()) == {"done"}
+
+
+def test_processes_hear_what_the_run_tells_them(workshop):
+    step = workshop.toy("told", reports="environment")
+    executor = workshop.executor()
+    executor.environment = {"TOLD": "yes"}
+    executor.run({each.ref: each for each in (workshop.pool, step)}, {workshop.pool.ref: "done"})
+    assert workshop.record(step).payload["report"]["TOLD"] == "yes"

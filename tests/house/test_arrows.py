@@ -11,7 +11,10 @@ import sftbench
 LAYERS = (
     {"rooms", "errors", "arrays", "positions"},
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
-    {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
+    {
+        "record", "store", "shelf", "budget", "plugins", "pools", "engines", "serving", "plant", "planted", "board",
+        "scaffold",
+    },
     {"composition", "methods", "settings", "plan", "planner"},
     {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
@@ -20,7 +23,7 @@ LAYERS = (
     {"compare"},
     {"study"},
     {"commands", "cli"},
-)
+)  # fmt: skip
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = {

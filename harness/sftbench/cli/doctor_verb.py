@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    rows = [*_python(), *_packages(), *_devices(), *_store(options.store), *_plugins()]
+    rows = [*_python(), *_packages(), *_devices(), *_store(options.store), *_vllm(), *_plugins()]
     print_rows(rows, options.output)
     return 4 if any(row["state"] == "missing" for row in rows) else 0
 
@@ -83,6 +83,18 @@ def _store(given: Path | None) -> list[dict[str, Any]]:
     low = free < LOW_DISK_BYTES
     advice = "models of a run may not fit; free space or choose another folder with SFTBENCH_STORE" if low else ""
     return [_row("store", "note" if low else "fine", f"{root}, {free / 1e9:.0f} GB free", advice)]
+
+
+def _vllm() -> list[dict[str, Any]]:
+    """Only who has a model served needs it."""
+    from sftbench.errors import EnvironmentProblem
+    from sftbench.serving.environment import WAY_OUT, find_environment
+
+    try:
+        found = find_environment()
+    except EnvironmentProblem as problem:
+        return [_row("vLLM", "note", str(problem).partition(";")[0], f"to have models served as vllm:MODEL, {WAY_OUT}")]
+    return [_row("vLLM", "fine", f"{found}, by {found.python}")]
 
 
 def _plugins() -> list[dict[str, Any]]:

@@ -1,8 +1,9 @@
-"""Judgement by language models: scores from a file of verdicts."""
+"""Judgement by language models: scores from a file of verdicts, and the environment in which judges are served."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,33 @@ from sftbench.cli.options import FORMATS, add_format, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="score")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="score|install")
     _add_score(actions.add_parser("score", help="compute published scores, with intervals, from verdicts alone"))
+    _add_install(actions.add_parser("install", help="make the environment of vLLM, which serves judges as vllm:MODEL"))
+
+
+def _add_install(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(act=_install)
+    parser.add_argument("--cpu", action="store_true", help="vLLM for machines without a GPU")
+    parser.add_argument(
+        "--into", type=Path, metavar="FOLDER",
+        help="where to make it; SFTBENCH_VLLM must name it then (default: a folder in the user's cache)",
+    )  # fmt: skip
+
+
+def _install(options: argparse.Namespace) -> int:
+    from sftbench.serving.environment import VARIABLE, default_folder
+    from sftbench.serving.install import install
+
+    into = options.into or default_folder()
+    install(into.expanduser().absolute(), cpu=options.cpu)
+    if into != default_folder():
+        print(f"set {VARIABLE}={into.expanduser().absolute()} to use it", file=sys.stderr)
+    return 0
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(act=_score)
     # The names are checked where they are known, so that help needs no numerical library.
     parser.add_argument("verdicts", type=Path, help="JSONL file of verdicts; docs/judging.md tells its keys")
     parser.add_argument("--metric", required=True, metavar="win-rate|alpaca-lc|arena-style", help="score to compute")
@@ -43,10 +66,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
+    return int(options.act(options))
+
+
+def _score(options: argparse.Namespace) -> int:
     from sftbench.judging.score import score_file
     from sftbench.judging.scoring import Scoring
 
-    flags = {name: value for name, value in vars(options).items() if name not in ("action", "output")}
+    flags = {name: value for name, value in vars(options).items() if name not in ("action", "act", "output")}
     rows = score_file(Scoring(**flags))
     if options.output in ("table", "md"):
         rows = [_for_people(row) for row in rows]

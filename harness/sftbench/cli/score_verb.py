@@ -27,7 +27,9 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lm", help="model that scores rows: a folder or a Hugging Face id")
     parser.add_argument("--base", help="model that would be trained (default: the scoring model)")
     parser.add_argument("--embedder", default="auto", help="encoder of texts: auto, minilm, a folder or an id")
-    parser.add_argument("--chat", metavar="URL#MODEL", help="language model that parts may ask (default: stand-ins)")
+    parser.add_argument(
+        "--chat", metavar="URL#MODEL", help="language model that parts may ask, or vllm:MODEL (default: stand-ins)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--store", type=Path, help="folder of step outputs")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sftbench.chat import ChatAnswer, ChatRequest, Endpoint
+from sftbench.chat import ChatAnswer, ChatRequest, Service
 from sftbench.engines.endpoint import Reply, Sender, optional_fields
 from sftbench.engines.forward import Meter
 from sftbench.fingerprint import key_of
@@ -27,14 +27,18 @@ DISPENSABLE = ("response_format", "seed")
 
 @dataclass(kw_only=True)
 class ChatClient:
-    """A model behind an endpoint. `cache` is a folder shared by all runs; `unparsed` a file of texts of no use."""
+    """A model behind an endpoint, or one that is served when it is first asked.
 
-    endpoint: Endpoint
+    `cache` is a folder shared by all runs; `unparsed` a file of texts of no use.
+    """
+
+    endpoint: Service
     cache: Path
     unparsed: Path
     meter: Meter
     log: Callable[[str], None]
-    num_at_once: int = 16
+    num_at_once: int | None = None
+    """None: what is fit for the endpoint."""
     timeout_seconds: float = 600.0
     waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_requests: int = 0
@@ -45,12 +49,14 @@ class ChatClient:
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
-        self._sender = Sender(endpoint=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
+        self._sender = Sender(service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""
+        by = {"served_by": self.endpoint.server} if self.endpoint.server else {}
         return {
             "model": self.model,
+            **by,
             "num_requests": self.num_requests,
             "num_unparsable_texts": self.num_unparsable,
             "num_failed": self.num_failed,
@@ -66,7 +72,7 @@ class ChatClient:
     ) -> list[ChatAnswer[T]]:
         """See `sftbench.chat.Chat`."""
         answers: list[ChatAnswer[T]] = []
-        with ThreadPoolExecutor(self.num_at_once) as workers:
+        with ThreadPoolExecutor(self.num_at_once or self.endpoint.num_at_once) as workers:
             waiting = [workers.submit(self._answered, each, parse, num_attempts) for each in requests]
             try:
                 for each in waiting:
@@ -119,17 +125,17 @@ class ChatClient:
                 if not refused:
                     self.log(f"{self.model} refused a request: {str(problem)[:200]}")
                     return None
-                self.log(f"{self.endpoint.url} does not know {', '.join(sorted(refused))}; going on without")
+                self.log(f"{self.model} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
             else:
-                kept = {"endpoint": str(self.endpoint), **dataclasses.asdict(reply)}
+                kept = {"endpoint": self.endpoint.identity, **dataclasses.asdict(reply)}
                 write_atomically(place, json.dumps(kept, ensure_ascii=False))
                 return reply
         return None
 
     def _place(self, request: ChatRequest, left_out: frozenset[str]) -> Path:
         """Where the cache has the answer of this endpoint to a request, as it is sent: without the fields left out."""
-        asked: dict[str, Json] = {"endpoint": str(self.endpoint), "request": dataclasses.asdict(request)}
+        asked: dict[str, Json] = {"endpoint": self.endpoint.identity, "request": dataclasses.asdict(request)}
         key = key_of({**asked, "left_out": sorted(left_out)})
         return self.cache / key[:2] / f"{key}.json"
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from sftbench.chat import ChatRequest, Endpoint
+from sftbench.chat import ChatRequest, Endpoint, Service
 from sftbench.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
@@ -40,10 +42,13 @@ class Sender:
     The key of `OPENAI_API_KEY` is sent if there is one, and written nowhere.
     """
 
-    endpoint: Endpoint
+    service: Service
     timeout_seconds: float
     waits: tuple[float, ...]
     """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
+    _endpoint: Endpoint | None = None
+    _clients: dict[str, OpenAI] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def sent(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         """The answer to a request without the optional fields `left_out`.
@@ -58,18 +63,38 @@ class Sender:
         import openai
 
         for wait in self.waits:
+            endpoint = self._reached()
             try:
-                return self._answered(request, left_out)
+                return self._answered(endpoint, request, left_out)
             except openai.APITimeoutError:
                 # It has had all the time that an answer may take, and each further try would take as much.
-                raise
-            except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as problem:
+                if not self._moved(endpoint, silent=True):
+                    raise
+            except openai.APIConnectionError:
+                if not self._moved(endpoint, silent=False):
+                    time.sleep(wait)
+            except (openai.RateLimitError, openai.InternalServerError) as problem:
                 time.sleep(_asked_to_wait(problem) or wait)
-        return self._answered(request, left_out)
+        return self._answered(self._reached(), request, left_out)
 
-    def _answered(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def _reached(self) -> Endpoint:
+        """Where the model answers now; the first request waits for its start, and all others with it."""
+        with self._lock:
+            if self._endpoint is None:
+                self._endpoint = self.service.reach()
+            return self._endpoint
+
+    def _moved(self, lost: Endpoint, *, silent: bool) -> bool:
+        """Whether the model answers elsewhere now."""
+        with self._lock:
+            if self._endpoint == lost:
+                self._endpoint = self.service.reach_again(lost, silent=silent) or lost
+            return self._endpoint != lost
+
+    def _answered(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+        client = self._client(endpoint.url)
         shared: dict[str, Any] = {
-            "model": self.endpoint.model,
+            "model": endpoint.model,
             "max_tokens": request.max_new_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
@@ -77,12 +102,12 @@ class Sender:
         }
         answer: Any
         if request.prompt is not None:
-            answer = self._client.completions.create(prompt=request.prompt, **shared)
+            answer = client.completions.create(prompt=request.prompt, **shared)
             choice = answer.choices[0]
             text = choice.text
         else:
             turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
-            answer = self._client.chat.completions.create(messages=turns, **shared)
+            answer = client.chat.completions.create(messages=turns, **shared)
             choice = answer.choices[0]
             text = choice.message.content
         usage = answer.usage
@@ -94,23 +119,29 @@ class Sender:
             top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
         )
 
-    @cached_property
-    def _client(self) -> OpenAI:
-        from openai import OpenAI
+    def _client(self, url: str) -> OpenAI:
+        import openai
 
-        return OpenAI(
-            base_url=self.endpoint.url,
-            api_key=os.environ.get("OPENAI_API_KEY") or "none",
-            timeout=self.timeout_seconds,
-            max_retries=0,
-        )
+        with self._lock:
+            if url not in self._clients:
+                # What this machine serves is reached without any proxy that the environment names.
+                connections = openai.DefaultHttpxClient(trust_env=not is_loopback(url))
+                weakref.finalize(self, connections.close)
+                self._clients[url] = openai.OpenAI(
+                    base_url=url,
+                    api_key=os.environ.get("OPENAI_API_KEY") or "none",
+                    timeout=self.timeout_seconds,
+                    max_retries=0,
+                    http_client=connections,
+                )
+            return self._clients[url]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """An endpoint that cannot be used at all, as a message with the way out."""
         import openai
 
-        url, model = self.endpoint.url, self.endpoint.model
+        url, model = (self._endpoint.url if self._endpoint else self.service.identity), self.service.model
         again = "what was answered until now is kept; run again to go on"
         try:
             yield
@@ -134,6 +165,12 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
             ) from None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is one of this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _top_logprobs(told: Any) -> tuple[dict[str, float], ...]:

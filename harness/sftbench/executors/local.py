@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sftbench.errors import SftbenchError
-from sftbench.plan import Ref, Step
+from sftbench.plan import STAGE_ORDER, STAGES_ALONE, Ref, Step
 from sftbench.reporting import Event
 
-STAGE_ORDER = ("prepare", "choose", "train", "measure")
 ATTEMPTS = 2
 """A step whose process dies is tried once more: the cause is often memory that another step held."""
 
@@ -56,6 +55,12 @@ class LocalExecutor:
     on_event: Callable[[Step, Event], None]
     on_end: Callable[[Step, Outcome, str], None]
     redo: frozenset[Ref] = frozenset()
+    on_begin: Callable[[Step], None] = lambda step: None
+    """Hears of each step before a process gets it."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables for the processes, besides those of this one."""
+    _alone: str | None = None
+    """The stage that must be alone and has begun."""
     _inbox: queue.SimpleQueue[tuple[_Worker, Event | None]] = field(default_factory=queue.SimpleQueue)
     _workers: dict[int, _Worker] = field(default_factory=dict)
     _attempts: dict[Ref, int] = field(default_factory=dict)
@@ -86,6 +91,7 @@ class LocalExecutor:
             and all(outcomes.get(parent) == "done" for parent in step.parents.values())
         ]
         ready.sort(key=lambda step: STAGE_ORDER.index(step.stage))
+        ready = self._admitted(ready)
         for number in range(self.slots.num_workers):
             worker = self._workers.get(number)
             if ready and (worker is None or worker.step is None):
@@ -95,7 +101,24 @@ class LocalExecutor:
                 self._give(number, step)
         return any(worker.step is not None for worker in self._workers.values())
 
+    def _admitted(self, ready: list[Step]) -> list[Step]:
+        """Those ready steps that may begin now: a stage that must be alone waits for all others, and they for it."""
+        running = {worker.step.stage for worker in self._workers.values() if worker.step is not None}
+        if self._alone not in running | {step.stage for step in ready}:
+            self._alone = None
+        if self._alone is None and ready and ready[0].stage in STAGES_ALONE:
+            if running:
+                return []
+            self._alone = ready[0].stage
+            # Idle processes hold memory too, on a GPU most of all.
+            for worker in [each for each in self._workers.values() if each.stage != self._alone]:
+                self._dismiss(worker)
+        if self._alone is not None:
+            return [step for step in ready if step.stage == self._alone]
+        return [step for step in ready if step.stage not in STAGES_ALONE]
+
     def _give(self, number: int, step: Step) -> None:
+        self.on_begin(step)
         worker = self._workers.get(number)
         if worker is not None and (worker.stage != step.stage or worker.process.poll() is not None):
             self._dismiss(worker)
@@ -119,7 +142,7 @@ class LocalExecutor:
 
     def _hire(self, number: int, stage: str) -> _Worker:
         self.logs.mkdir(parents=True, exist_ok=True)
-        environment = {**os.environ, **self._limits(number)}
+        environment = {**os.environ, **self._limits(number), **self.environment}
         with (self.logs / f"worker-{number}.log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "sftbench.executors.worker"],

