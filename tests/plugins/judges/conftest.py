@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,6 @@ def prefers(*words):
     def reply(body):
         first, second = (rank(between(user_turn(body), f"answer-{letter}")) for letter in "AB")
         label = "A=B" if first == second else "A>B" if first < second else "B>A"
-        return '{"verdict": "%s"}' % label
+        return json.dumps({"verdict": label})
 
     return reply
