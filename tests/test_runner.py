@@ -324,3 +324,20 @@ def test_the_first_failure_of_a_stage_is_told_as_the_error_it_was(tmp_path):
     assert (str(error), error.exit_code) == ("UsageError happened", 2)
     assert first_failure(made.run, outcomes, "train") is None
     assert first_failure(made.run, {}, "prepare") is None
+
+
+def test_a_judge_is_named_by_its_model_in_short_and_a_template_is_part_of_its_verdicts(prepared):
+    model = "http://127.0.0.1:1/v1#org/m,[x]"
+    run = prepared("random", "longest", judge=model)
+    assert (run.terms.judge.name, run.terms.judge.model) == ("pairwise", model)
+    (step,) = [step for step in run.plan.steps.values() if step.room == "verdicts"]
+    assert step.identity["asks:judge"] == model
+    assert len(step.identity["folder:template"]) == 64
+    assert run.plan.steps.keys() == prepared("random", "longest", judge=f'pairwise[model="{model}"]').plan.steps.keys()
+
+
+@pytest.mark.parametrize("asking", [{"judge": "pairwise"}, {"evals": ["grade"]}])
+def test_who_asks_a_language_model_needs_one_before_anything_is_spent(prepared, asking):
+    with pytest.raises(UsageError, match="asks a language model and none is named"):
+        prepared("random", **asking)
+    assert prepared("random", **asking, chat="http://127.0.0.1:1/v1#m").plan.cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 import weakref
@@ -33,6 +34,16 @@ class Reply:
     prompt_tokens: int | None
     completion_tokens: int | None
     top_logprobs: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def num_tokens(self) -> int | None:
+        """Read and written together; None where either is not counted."""
+        read, written = self.prompt_tokens, self.completion_tokens
+        return None if read is None or written is None else read + written
+
+
+class BrokenAnswerError(Exception):
+    """An answer that says that all went well, and is half a JSON, or one of another kind than was asked for."""
 
 
 @dataclass(kw_only=True)
@@ -75,6 +86,8 @@ class Sender:
                     time.sleep(wait)
             except (openai.RateLimitError, openai.InternalServerError) as problem:
                 time.sleep(_asked_to_wait(problem) or wait)
+            except BrokenAnswerError:
+                time.sleep(wait)
         return self._answered(self._reached(), request, left_out)
 
     def _reached(self) -> Endpoint:
@@ -92,6 +105,12 @@ class Sender:
             return self._endpoint != lost
 
     def _answered(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+        try:
+            return self._read(endpoint, request, left_out)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+            raise BrokenAnswerError(f"{type(problem).__name__}: {problem}") from None
+
+    def _read(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         client = self._client(endpoint.url)
         shared: dict[str, Any] = {
             "model": endpoint.model,
@@ -161,6 +180,8 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} allows no more requests now; what was answered is kept, run again later"
             ) from None
+        except BrokenAnswerError as problem:
+            raise EnvironmentProblem(f"{url} sends what is no whole answer ({str(problem)[:200]}); {again}") from None
         except openai.APIStatusError as problem:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
@@ -194,6 +215,18 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
         of_chat = {"logprobs": True, "top_logprobs": request.top_logprobs}
         fields |= of_chat if request.prompt is None else {"logprobs": request.top_logprobs}
     return fields
+
+
+_TOO_LONG = re.compile(
+    r"context[ _](length|window|size)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long",
+    re.IGNORECASE,
+)
+"""How vLLM, llama.cpp, SGLang and the hosted services say it."""
+
+
+def is_too_long(message: str) -> bool:
+    """Whether an endpoint refused a request because it does not fit into the model's context."""
+    return _TOO_LONG.search(message) is not None
 
 
 def _asked_to_wait(problem: OpenAIError) -> float | None:
