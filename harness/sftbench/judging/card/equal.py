@@ -1,4 +1,4 @@
-"""Is an answer as good as itself? Each answer against a copy that differs by one space, which no cache can tell equal."""
+"""Is an answer as good as itself? Against a copy with one space more, so that it is not taken for identical."""
 
 from __future__ import annotations
 

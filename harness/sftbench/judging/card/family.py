@@ -1,4 +1,4 @@
-"""Does the judge prefer answers of its own family? Against the gold labels of the same pairs, where these name who wrote."""
+"""Does the judge prefer answers of its own family, more than the gold labels of the same pairs do?"""
 
 from __future__ import annotations
 

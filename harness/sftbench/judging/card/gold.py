@@ -51,11 +51,29 @@ def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
     by_chance = sum(float((said == label).mean() * (gold == label).mean()) for label in (-1, 0, 1)) if len(said) else 0
     num = int(named.sum())
     note = "" if num else "the judge never named a winner" if len(said) else "no verdict could be read"
-    about = {"group": group, "asked": ABOUT[name]}
     return [
-        percent(name, S2, share((said == gold)[named].sum(), num), num, chance=50.0, note=note, **about),
-        percent(name, S1, share((said == gold).sum(), len(said)), len(said), chance=100 * by_chance, **about),
-        percent(name, FOR_GOLD, mean(preferred, widest=0.5), num_preferred, chance=50.0, **about),
+        percent(
+            name,
+            S2,
+            share((said == gold)[named].sum(), num),
+            num,
+            chance=50.0,
+            note=note,
+            group=group,
+            asked=ABOUT[name],
+        ),
+        percent(
+            name,
+            S1,
+            share((said == gold).sum(), len(said)),
+            len(said),
+            chance=100 * by_chance,
+            group=group,
+            asked=ABOUT[name],
+        ),
+        percent(
+            name, FOR_GOLD, mean(preferred, widest=0.5), num_preferred, chance=50.0, group=group, asked=ABOUT[name]
+        ),
     ]
 
 

@@ -32,6 +32,4 @@ def mean(values: Floats, *, widest: float) -> Interval:
         return Interval(value=float("nan"))
     centre = float(known.mean())
     error = float(np.sqrt((((known - centre) ** 2).sum() + 2 * widest**2) / (len(known) + 1) / len(known)))
-    return Interval(
-        value=centre, low=centre - NORMAL_95 * error, high=centre + NORMAL_95 * error, standard_error=error
-    )
+    return Interval(value=centre, low=centre - NORMAL_95 * error, high=centre + NORMAL_95 * error, standard_error=error)

@@ -72,13 +72,11 @@ def read_material(folder: Path | None, labels: Path | None, *, own: Sequence[Pai
     Raises `UsageError` for files that cannot be read, with the line.
     """
     place = folder / "judge" if folder is not None and (folder / "judge").is_dir() else folder
-    found = {name: _file(place, name) for name in (LLMBAR, PROMPTS, OUTPUTS)}
-    llmbar = [] if found[LLMBAR] is None else [_labelled(row, where) for row, where in read_lines(found[LLMBAR])]
-    natural: list[Pair] = []
-    if found[PROMPTS] is not None and found[OUTPUTS] is not None:
-        natural = _natural(found[PROMPTS], found[OUTPUTS], seed)
+    golden, prompts, outputs = (_file(place, name) for name in (LLMBAR, PROMPTS, OUTPUTS))
+    llmbar = [_labelled(row, where) for row, where in read_lines(golden)] if golden else []
+    found = {LLMBAR: golden, PROMPTS: prompts, OUTPUTS: outputs}
     return Material(
-        natural=natural,
+        natural=_natural(prompts, outputs, seed) if prompts and outputs else [],
         gold=[pair for pair in llmbar if not pair.group.startswith("Adversarial")],
         adversarial=[pair for pair in llmbar if pair.group.startswith("Adversarial")],
         labelled=[] if labels is None else read_labels(labels),
@@ -177,9 +175,7 @@ def _natural(prompts: Path, outputs: Path, seed: int) -> list[Pair]:
 
 
 def _pair(index: int, prompt: str, one: tuple[str, str], other: tuple[str, str]) -> Pair:
-    return Pair(
-        id=str(index), prompt=prompt, model=one[1], baseline=other[1], by_model=one[0], by_baseline=other[0]
-    )
+    return Pair(id=str(index), prompt=prompt, model=one[1], baseline=other[1], by_model=one[0], by_baseline=other[0])
 
 
 def with_gold(pairs: Iterable[Pair]) -> list[Pair]:

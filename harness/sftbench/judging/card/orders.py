@@ -48,7 +48,7 @@ def order_findings(readings: Readings, *, asked: str = ABOUT) -> list[Finding]:
 
 
 def noise_part(readings: Readings) -> float | None:
-    """How much of the variance of preferences between items is the judge disagreeing with itself between orders, 0 to 1.
+    """How much of the variance of preferences between items is the judge disagreeing with itself, 0 to 1.
 
     The two readings of an item for the model are f1 and 1 - f2; half of the variance of their difference over 2 is the
     variance of their mean that is noise. A bias for one place is the same on all items and is taken out. None where

@@ -1,0 +1,52 @@
+"""The judge's card beside the results of a run, as far as a board tells of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from sftbench.board.correction import Agreement
+from sftbench.errors import UsageError
+
+FILE = "judge-card.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What the card says in words, whether the judge passes, and how often it prefers the better answer (None: not
+    known), on pairs `on`."""
+
+    words: tuple[str, ...]
+    passes: bool | None
+    agreement: Agreement | None
+    on: str = ""
+
+
+def read_card_facts(results: Path) -> CardFacts | None:
+    """The card below a results folder; None without one, and where several runs have different ones.
+
+    Raises `UsageError` for a file that is no card of this version.
+    """
+    texts = {path.read_text(encoding="utf-8"): path for path in sorted(results.rglob(FILE))}
+    if len(texts) != 1:
+        return None
+    ((text, path),) = texts.items()
+    try:
+        told = json.loads(text)
+        if told["schema"] != SCHEMA:
+            raise ValueError(f"schema {told['schema']!r}; this version reads {SCHEMA}")
+        preferred = told["gold_preference"]
+        agreement = None if preferred is None else Agreement(**{name: preferred[name] for name in _NAMES})
+        return CardFacts(
+            words=tuple(map(str, told["words"])),
+            passes=told["passes"],
+            agreement=agreement,
+            on=str(preferred["on"]) if preferred is not None else "",
+        )
+    except (ValueError, KeyError, TypeError) as problem:
+        raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
+
+
+_NAMES = ("value", "low", "high", "num")
