@@ -14,6 +14,7 @@ from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
+_LEFT_OUT = ("overlap", "asked", "undescribed", "win_rate_corrected")
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
 
@@ -81,7 +82,8 @@ class BoardRow(Strict):
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
     behind endpoints that were asked, whose FLOPs are in no sum.
     `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
-    why the diversity of what finished seeds chose could not be measured.
+    why the diversity of what finished seeds chose could not be measured. `win_rate_corrected` is the win rate as a judge
+    would have it that is always right (`sftbench.board.correction`), where the judge's card allows that.
     """
 
     budget: str
@@ -109,6 +111,7 @@ class BoardRow(Strict):
     asked: tuple[str, ...] = ()
     overlap: Overlap | None = None
     undescribed: tuple[FailedSeed, ...] = ()
+    win_rate_corrected: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +142,12 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, or whose diversity was measured do not name these, as in boards
-        from before there was any.
+        Rows without an overlap, that asked nobody, whose diversity was measured, or that have no corrected win rate do
+        not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [
-            {name: value for name, value in row.items() if name not in ("overlap", "asked", "undescribed") or value}
-            for row in told["rows"]
+            {name: value for name, value in row.items() if name not in _LEFT_OUT or value} for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

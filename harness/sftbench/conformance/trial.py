@@ -86,7 +86,6 @@ class Trial:
         )  # fmt: skip
         return Planner(facts, terms)
 
-
     def _folders(self) -> dict[str, ModelFacts]:
         """What the parts read besides, as they are without any parameters."""
         found: dict[str, ModelFacts] = {}

@@ -12,8 +12,12 @@ from sftbench.judging.resampling import Floats
 from sftbench.judging.verdicts import Label, winner
 from sftbench.rooms import Json, Verdicts
 
-FAILURES = ("unparsable", "no_label_mass", "non_finite")
+UNREADABLE = ("unparsable", "no_label_mass", "non_finite")
 """Flags of a verdict that could not be read."""
+UNASKED = (
+    "empty_instruction", "question_too_long", "missing_answer", "no_reference", "model_error", "over_budget",
+)  # fmt: skip
+"""Flags of a pair that the judge was not asked about, or that the endpoint refused."""
 _LABELS = frozenset(get_args(Label))
 
 
@@ -70,7 +74,8 @@ def readings_of(verdicts: Verdicts) -> Readings:
 
 
 def _order(columns: Mapping[str, Sequence[Json]], name: str, count: int) -> Floats:
-    return np.array([_first_wins(each) for each in columns.get(name) or [None] * count], dtype=np.float64)
+    told = columns.get(f"{name}_chance") or columns.get(name) or [None] * count
+    return np.array([_first_wins(each) for each in told], dtype=np.float64)
 
 
 def _first_wins(told: Json) -> float:
