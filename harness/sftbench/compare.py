@@ -10,6 +10,7 @@ from typing import Any
 from sftbench.board.build import build_board
 from sftbench.board.render import write_board
 from sftbench.board.table import Board
+from sftbench.checking import card_for, write_card
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref
 from sftbench.results import write_results
@@ -52,15 +53,17 @@ def compare(run: Run, watcher: Watcher) -> Comparison:
     check_budgets(run)
     before = {ref: outcome for ref, outcome in prepared.items() if is_preparing(run.plan.steps[ref])}
     try:
-        return _written(run, carry_out(run, watcher, ended_before=before))
+        return _written(run, carry_out(run, watcher, ended_before=before), watcher)
     except KeyboardInterrupt:
-        _written(run, known_outcomes(run.plan, run.store, "missing")[0])
+        _written(run, known_outcomes(run.plan, run.store, "missing")[0], watcher)
         raise
 
 
-def _written(run: Run, outcomes: Mapping[Ref, Outcome]) -> Comparison:
+def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher) -> Comparison:
     with full_disk_explained(run.settings.results, "results"):
         folder, cells = write_results(run, outcomes)
+        data = getattr(run.settings, "task_data", None)
+        write_card(folder, lambda: card_for(run, cells, watcher, data=data))
     board = build_board(folder) if cells else None
     if board is not None:
         with full_disk_explained(run.board_folder, "board"):

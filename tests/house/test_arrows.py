@@ -16,7 +16,7 @@ LAYERS = (
     {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
     {"survey", "runner"},
-    {"results", "predict", "choosing", "describing", "conformance", "judgement"},
+    {"results", "predict", "choosing", "describing", "conformance", "judgement", "checking"},
     {"compare"},
     {"study"},
     {"commands", "cli"},

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from sftbench.board.cells import Cell
-from sftbench.board.correct import correct_rows, correction_notes
+from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.entries import gather, item_values, metric_directions
 from sftbench.board.judge_card import read_card_facts
 from sftbench.board.ranking import Measurements, rank

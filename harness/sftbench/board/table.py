@@ -82,8 +82,8 @@ class BoardRow(Strict):
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
     behind endpoints that were asked, whose FLOPs are in no sum.
     `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
-    why the diversity of what finished seeds chose could not be measured. `win_rate_corrected` is the win rate as a judge
-    would have it that is always right (`sftbench.board.correction`), where the judge's card allows that.
+    why the diversity of what finished seeds chose could not be measured. `win_rate_corrected` is the win rate by a
+    judge that is always right (`sftbench.board.correction`), where the judge's card allows that.
     """
 
     budget: str

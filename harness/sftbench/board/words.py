@@ -138,8 +138,8 @@ def legend(board: Board) -> list[str]:
         )
     if any(row.win_rate_corrected for row in board.rows):
         entries.append(
-            "Win rate, corrected for the judge: as a judge would have it that always prefers the better answer. A judge "
-            "that errs draws every win rate towards 50; the raw one shows what it said. The interval (Fieller's) has the "
+            "Win rate, corrected for the judge: as by a judge that always prefers the better answer. A judge that "
+            "errs draws every win rate towards 50; the raw one shows what it said. The interval (Fieller's) has the "
             "uncertainty of how often it errs. It holds where the judge errs as often here as on the pairs that it was "
             "checked with, and as often in favour of either model. Order and tiers are those of the raw win rate."
         )

@@ -1,4 +1,4 @@
-"""Judgement by language models: scores from a file of verdicts."""
+"""Judgement by language models: scores from a file of verdicts, and how far a judge can be trusted."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from sftbench.cli import judge_check
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="score")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="score|check")
     _add_score(actions.add_parser("score", help="compute published scores, with intervals, from verdicts alone"))
+    judge_check.add_arguments(actions.add_parser("check", help="find out how far a judge can be trusted: its card"))
 
 
 def _add_score(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +45,12 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.action == "check":
+        return judge_check.run(options)
+    return _run_score(options)
+
+
+def _run_score(options: argparse.Namespace) -> int:
     from sftbench.judging.score import score_file
     from sftbench.judging.scoring import Scoring
 

@@ -86,6 +86,7 @@ class Trial:
         )  # fmt: skip
         return Planner(facts, terms)
 
+
     def _folders(self) -> dict[str, ModelFacts]:
         """What the parts read besides, as they are without any parameters."""
         found: dict[str, ModelFacts] = {}
