@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sftbench.errors import UsageError
+from sftbench.board.texts import one_line
+from sftbench.errors import SftbenchError, UsageError
 from sftbench.fingerprint import key_of
 from sftbench.judgement import Judged as Judgement
 from sftbench.judgement import judge_answers
@@ -163,13 +164,12 @@ def _weight(card: JudgeCard) -> int:
     return max((finding.num for finding in card.findings if finding.probe == "all"), default=0)
 
 
-def card_for(
-    run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher, *, data: Path | None = None
-) -> JudgeCard | None:
+def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | None) -> JudgeCard | None:
     """The card of a run's judge; None for one that asks no language model, or that has not judged anything.
 
     Order flips, position bias, parse failures and the preference for length come from the run's own verdicts. The rest
-    comes from the card that `bench judge check` has made, or, where `data` has LLMBar, from a short check.
+    comes from the card that `bench judge check` has made, or, where `--task-data` has LLMBar, from a short check (not
+    without a watcher, when a run was interrupted). A check that fails is named in `missing`: it must not cost a run.
     """
     judged = [cell["verdicts"] for cell in cells if cell.get("verdicts")]
     steps = [run.plan.steps[cell.verdicts] for cell in run.plan.cells if cell.verdicts]
@@ -177,21 +177,32 @@ def card_for(
         return None
     identity = dict(steps[0].identity)
     own = run_findings([_verdicts_of(each) for each in judged])
-    known = kept_card(identity, run.store)
-    if known is None and data is not None and read_material(data, None).gold:
-        known = check_judge(
-            Check(judge=str(run.settings.judge), probes=SHORT, data=data, store=run.store.root, chat=run.settings.chat,
-                  repeat=False),
-            plugins=run.plugins, watcher=watcher,
-        )  # fmt: skip
+    known, missing = kept_card(identity, run.store), ["a check by 'bench judge check'"]
+    data = getattr(run.settings, "task_data", None)
+    if known is None and data is not None and watcher is not None:
+        try:
+            known = _short_check(run, Path(data), watcher)
+        except SftbenchError as problem:
+            missing = [f"a short check, which failed: {one_line(str(problem))}"]
     return card_of(
         [*own, *(known.findings if known is not None else ())],
         judge=identity,
         sample=known.sample if known is not None else "run",
         seed=known.seed if known is not None else 0,
-        missing=known.missing if known is not None else (),
+        missing=known.missing if known is not None else missing,
         speed=known.speed if known is not None else None,
     )
+
+
+def _short_check(run: Run, data: Path, watcher: Watcher) -> JudgeCard | None:
+    """Where there is something with gold labels to ask."""
+    wanted = Check(
+        judge=str(run.settings.judge), probes=SHORT, data=data, store=run.store.root, chat=run.settings.chat,
+        repeat=False,
+    )  # fmt: skip
+    if not wanted.material().gold:
+        return None
+    return check_judge(wanted, plugins=run.plugins, watcher=watcher)
 
 
 def run_findings(verdicts: Sequence[Verdicts]) -> list[Finding]:
@@ -228,9 +239,8 @@ def _verdicts_of(cell: Mapping[str, Any]) -> Verdicts:
     return Verdicts(ids=tuple(cell["ids"]), preference=preference, columns=cell.get("columns", {}))
 
 
-def write_card(folder: Path, make: Callable[[], JudgeCard | None]) -> None:
+def write_card(folder: Path, card: JudgeCard | None) -> None:
     """`judge-card.json` in the results of a run; none is left there from an earlier run under this name."""
-    card = make()
     if card is not None:
         write_atomically(folder / FILE, card.to_json())
     else:

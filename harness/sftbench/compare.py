@@ -55,15 +55,15 @@ def compare(run: Run, watcher: Watcher) -> Comparison:
     try:
         return _written(run, carry_out(run, watcher, ended_before=before), watcher)
     except KeyboardInterrupt:
-        _written(run, known_outcomes(run.plan, run.store, "missing")[0], watcher)
+        _written(run, known_outcomes(run.plan, run.store, "missing")[0], None)
         raise
 
 
-def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher) -> Comparison:
+def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None) -> Comparison:
+    """Without a watcher nothing more is asked of a judge for its card."""
     with full_disk_explained(run.settings.results, "results"):
         folder, cells = write_results(run, outcomes)
-        data = getattr(run.settings, "task_data", None)
-        write_card(folder, lambda: card_for(run, cells, watcher, data=data))
+        write_card(folder, card_for(run, cells, watcher))
     board = build_board(folder) if cells else None
     if board is not None:
         with full_disk_explained(run.board_folder, "board"):

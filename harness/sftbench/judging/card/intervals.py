@@ -12,7 +12,7 @@ def share(num_hits: float, num: int) -> Interval:
     """`num_hits` of `num` with Wilson's 95 % score interval (Wilson 1927), which holds for few and for none."""
     if not num:
         return Interval(value=float("nan"))
-    rate, square = num_hits / num, NORMAL_95**2
+    rate, square = float(num_hits) / num, NORMAL_95**2
     centre = (rate + square / (2 * num)) / (1 + square / num)
     half = NORMAL_95 / (1 + square / num) * np.sqrt(rate * (1 - rate) / num + square / (4 * num**2))
     error = float(np.sqrt(rate * (1 - rate) / num))
