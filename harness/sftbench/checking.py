@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sftbench.board.texts import one_line
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.fingerprint import key_of
 from sftbench.judgement import Judged as Judgement
@@ -183,7 +182,7 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
         try:
             known = _short_check(run, Path(data), watcher)
         except SftbenchError as problem:
-            missing = [f"a short check, which failed: {one_line(str(problem))}"]
+            missing = [f"a short check, which failed ({type(problem).__name__})"]
     return card_of(
         [*own, *(known.findings if known is not None else ())],
         judge=identity,

@@ -38,9 +38,8 @@ def correction_notes(board: Board, card: CardFacts | None) -> Iterator[str]:
     if card.agreement is None:
         yield "Win rates are as judged: nothing is known of how often this judge is right."
         return
-    yield (
-        f"Corrected win rates rest on how often it preferred the better of {card.agreement.num} pairs ({one_line(card.on)})."
-    )
+    on = f"{card.agreement.num} pairs ({one_line(card.on)})"
+    yield f"Corrected win rates rest on how often it preferred the better answer of {on}."
     rated = [(row, row.win_rate) for row in board.rows if row.win_rate is not None and not row.is_baseline]
     for why, text in _WHY.items():
         rows = [label(row) for row, rate in rated if corrected(rate, card.agreement).why == why]

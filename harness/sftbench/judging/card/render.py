@@ -72,6 +72,7 @@ def card_markdown(card: JudgeCard) -> str:
           for row in short_rows(card)),
         "",
         *(f"- {probe}: {text}" for probe, text in asked),
+        *([f"- not there: {', '.join(card.missing)}"] if card.missing else []),
         "",
     ]  # fmt: skip
     return "\n".join(lines)
