@@ -25,7 +25,6 @@ from sftbench.judging.card.orders import order_findings
 from sftbench.judging.card.own import own_pairs
 from sftbench.judging.card.padding import longer_finding
 from sftbench.judging.card.readings import readings_of
-from sftbench.judging.naming import judge_use
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Json, Responses, Row, Verdicts
@@ -36,6 +35,7 @@ ROOM = "card"
 NUM_PROBES = 100
 SHORT = 50
 """Pairs of each probe in a card that a run makes itself."""
+_OF_A_JUDGE = ("asks:", "model:", "tokenizer:", "folder:")
 AGAIN = "asked-again"
 """Folder in the store with a cache of its own, so that the same is really asked twice."""
 OF_THE_RUN = "the run's own pairs, in both orders"
@@ -68,21 +68,20 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     Raises `UsageError` for an unknown judge and unusable files, and the error of the judging where that fails.
     """
     material = wanted.material()
-    part = plugins.part("judge", judge_use(wanted.judge))
     store = Store(wanted.store or default_store())
     pairs = chosen_pairs(material, Sampler(most=wanted.probes, seed=wanted.seed))
     told, record = _judged(wanted, pairs, store, plugins=plugins, watcher=watcher)
+    judge = judge_identity(record.identity)
     again, why_not = None, "no language model is asked: the same by construction"
-    if asks_a_model(part):
+    if asks_a_model(judge):
         why_not = "not asked again"
         if wanted.repeat and orders.NAME in pairs:
             place = Store(store.root / AGAIN)
             same = {orders.NAME: pairs[orders.NAME]}
             again, _ = _judged(wanted, same, place, plugins=plugins, watcher=watcher)
-    identity = dict(record.identity)
     card = card_of(
-        findings_of(told, model=_model_of(identity), again=again, why_not_again=why_not),
-        judge=identity,
+        findings_of(told, model=_model_of(judge), again=again, why_not_again=why_not),
+        judge=judge,
         sample="all" if wanted.probes is None else str(wanted.probes),
         seed=wanted.seed,
         missing=material.missing if wanted.data is not None else (),
@@ -108,15 +107,27 @@ def _judged(
     return told, records[0]
 
 
-def asks_a_model(part: Any) -> bool:
+def judge_identity(step: Mapping[str, Json]) -> dict[str, Json]:
+    """What identifies a judge, of the identity of a step in which it judges: part, parameters, and whom it asks."""
+    return {
+        name: value
+        for name, value in step.items()
+        if name in ("part", "parameters", "chat", "embedder") or name.startswith(_OF_A_JUDGE)
+    }
+
+
+def asks_a_model(judge: Mapping[str, Json]) -> bool:
     """Whether a judge asks a language model, which may err; one that computes is what it is."""
-    needs = part.needs()
-    return bool(needs.chat or needs.asks)
+    return any(_names_a_model(name) for name in judge)
 
 
-def _model_of(identity: Mapping[str, Json]) -> str:
+def _names_a_model(name: str) -> bool:
+    return name == "chat" or name.startswith("asks:")
+
+
+def _model_of(judge: Mapping[str, Json]) -> str:
     """The name of the language model that judges, without where it is served; empty where there is none."""
-    named = [str(value) for name, value in identity.items() if name == "chat" or name.startswith("asks:")]
+    named = [str(value) for name, value in judge.items() if _names_a_model(name)]
     return named[0].rpartition("#")[2].rpartition("/")[2] if named else ""
 
 
@@ -132,7 +143,7 @@ def _speed(record: Record, told: Asked) -> dict[str, float]:
 
 
 def card_key(judge: Mapping[str, Any]) -> str:
-    """The key of a judge's card: all that identifies the judge's step, without what was judged."""
+    """The key of a judge's card, whatever it was asked."""
     return key_of({"room": ROOM, "judge": judge})
 
 
@@ -171,12 +182,11 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
     without a watcher, when a run was interrupted). A check that fails is named in `missing`: it must not cost a run.
     """
     judged = [cell["verdicts"] for cell in cells if cell.get("verdicts")]
-    steps = [run.plan.steps[cell.verdicts] for cell in run.plan.cells if cell.verdicts]
-    if not judged or not steps or not asks_a_model(run.terms.judge):
+    judge = _judge_of(run)
+    if not judged or not asks_a_model(judge):
         return None
-    identity = dict(steps[0].identity)
     own = run_findings([_verdicts_of(each) for each in judged])
-    known, missing = kept_card(identity, run.store), ["a check by 'bench judge check'"]
+    known, missing = kept_card(judge, run.store), ["a check by 'bench judge check'"]
     data = getattr(run.settings, "task_data", None)
     if known is None and data is not None and watcher is not None:
         try:
@@ -185,7 +195,7 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
             missing = [f"a short check, which failed ({type(problem).__name__})"]
     return card_of(
         [*own, *(known.findings if known is not None else ())],
-        judge=identity,
+        judge=judge,
         sample=known.sample if known is not None else "run",
         seed=known.seed if known is not None else 0,
         missing=known.missing if known is not None else missing,
@@ -193,10 +203,17 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
     )
 
 
+def _judge_of(run: Run) -> dict[str, Json]:
+    """What identifies the judge of the win rate; nothing where there is none."""
+    refs = [ref for cell in run.plan.cells for ref in cell.refs if ref.startswith("verdicts/")]
+    return judge_identity(run.plan.steps[refs[0]].identity) if refs else {}
+
+
 def _short_check(run: Run, data: Path, watcher: Watcher) -> JudgeCard | None:
     """Where there is something with gold labels to ask."""
+    named: Any = run.settings.judge
     wanted = Check(
-        judge=str(run.settings.judge), probes=SHORT, data=data, store=run.store.root, chat=run.settings.chat,
+        judge=named if isinstance(named, str) else str(named[0]), probes=SHORT, data=data, store=run.store.root, chat=run.settings.chat,
         repeat=False,
     )  # fmt: skip
     if not wanted.material().gold:
