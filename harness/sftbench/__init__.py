@@ -1,7 +1,7 @@
 """sftbench: which way of choosing fine-tuning data is really better, and what does the choosing cost?
 
 This is the public list. Plugins import from here and from nowhere deeper; notebooks use `run`, `select`, `score`,
-`describe`, `score_verdicts` and `load_board`, which do what the command line does.
+`describe`, `judge_pairs`, `score_verdicts` and `load_board`, which do what the command line does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sftbench.chat import Chat, ChatAnswer, ChatRequest
+from sftbench.chat import Chat, ChatAnswer, ChatRequest, Endpoint
 from sftbench.errors import (
     BudgetError,
     ContractError,
@@ -58,7 +58,7 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
-    from sftbench.commands import describe, load_board, run, score, score_verdicts, select
+    from sftbench.commands import describe, judge_pairs, load_board, run, score, score_verdicts, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.generate import Continuation, answer_rows, continue_texts
@@ -68,11 +68,13 @@ if TYPE_CHECKING:
     from sftbench.engines.training.rounds import Rounds
     from sftbench.engines.training.rows import trained_on, training_rows
     from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
+    from sftbench.judging.answers import answer_columns
+    from sftbench.judging.verdicts import Label, preference_of_chances, preference_of_games, winner
 
 _LAZY = {
     name: f"sftbench.{module}"
     for module, names in {
-        "commands": ("describe", "load_board", "run", "score", "score_verdicts", "select"),
+        "commands": ("describe", "judge_pairs", "load_board", "run", "score", "score_verdicts", "select"),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
@@ -82,6 +84,8 @@ _LAZY = {
         "engines.training.rounds": ("Rounds",),
         "engines.training.settings": ("Distillation", "TrainingSettings", "Weighing"),
         "engines.training.fine_tune": ("fine_tune",),
+        "judging.answers": ("answer_columns",),
+        "judging.verdicts": ("Label", "preference_of_chances", "preference_of_games", "winner"),
     }.items()
     for name in names
 }
@@ -111,6 +115,7 @@ __all__ = [
     "Desk",
     "Distillation",
     "Encoded",
+    "Endpoint",
     "Entropy",
     "EnvironmentProblem",
     "Evaluation",
@@ -120,6 +125,7 @@ __all__ = [
     "Generator",
     "Json",
     "Judge",
+    "Label",
     "LanguageModel",
     "LogProbs",
     "Message",
@@ -152,19 +158,24 @@ __all__ = [
     "UsageError",
     "Verdicts",
     "Weighing",
+    "answer_columns",
     "answer_rows",
     "continue_texts",
     "describe",
     "encode_rows",
     "fine_tune",
     "hookimpl",
+    "judge_pairs",
     "largest_share",
     "load_board",
     "param",
+    "preference_of_chances",
+    "preference_of_games",
     "run",
     "score",
     "score_verdicts",
     "select",
     "trained_on",
     "training_rows",
+    "winner",
 ]

@@ -25,6 +25,7 @@ from sftbench.judging.card.orders import order_findings
 from sftbench.judging.card.own import own_pairs
 from sftbench.judging.card.padding import longer_finding
 from sftbench.judging.card.readings import readings_of
+from sftbench.judging.naming import judge_use
 from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Json, Responses, Row, Verdicts
@@ -76,9 +77,8 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     if asks_a_model(judge):
         why_not = "not asked again"
         if wanted.repeat and orders.NAME in pairs:
-            place = Store(store.root / AGAIN)
-            same = {orders.NAME: pairs[orders.NAME]}
-            again, _ = _judged(wanted, same, place, plugins=plugins, watcher=watcher)
+            anew, place = _otherwise_seeded(wanted, plugins), Store(store.root / AGAIN)
+            again, _ = _judged(anew, {orders.NAME: pairs[orders.NAME]}, place, plugins=plugins, watcher=watcher)
     card = card_of(
         findings_of(told, model=_model_of(judge), again=again, why_not_again=why_not),
         judge=judge,
@@ -89,6 +89,16 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     )
     keep_card(card, store)
     return card
+
+
+def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
+    """The same judge with another seed, where it has one: a server may draw the same lots for the same seed."""
+    use = judge_use(wanted.judge)
+    part = plugins.part("judge", use)
+    seed = getattr(part, "seed", None)
+    if not isinstance(seed, int):
+        return wanted
+    return replace(wanted, judge=str(replace(use, parameters={**use.parameters, "seed": seed + 1})))
 
 
 def _judged(
@@ -213,9 +223,13 @@ def _short_check(run: Run, data: Path, watcher: Watcher) -> JudgeCard | None:
     """Where there is something with gold labels to ask."""
     named: Any = run.settings.judge
     wanted = Check(
-        judge=named if isinstance(named, str) else str(named[0]), probes=SHORT, data=data, store=run.store.root, chat=run.settings.chat,
+        judge=named if isinstance(named, str) else str(named[0]),
+        probes=SHORT,
+        data=data,
+        store=run.store.root,
+        chat=run.settings.chat,
         repeat=False,
-    )  # fmt: skip
+    )
     if not wanted.material().gold:
         return None
     return check_judge(wanted, plugins=run.plugins, watcher=watcher)

@@ -11,6 +11,7 @@ from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
 from sftbench.errors import SftbenchError
+from sftbench.judgement import PairsWanted, judge_files
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Metric, Scoring
 from sftbench.rooms import Ragged
@@ -68,6 +69,24 @@ def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pand
 
     paths = {name: Path(more[name]) for name in ("difficulty", "gamed") if more.get(name) is not None}
     return pandas.DataFrame(score_file(Scoring(verdicts=Path(verdicts), metric=metric, **{**more, **paths})))
+
+
+def judge_pairs(
+    model: str | Path, baseline: str | Path, *, judge: str, watcher: Watcher | None = None, **more: Any
+) -> pandas.DataFrame:
+    """`bench judge pairs`: the verdicts on two files of answers, a line each, with the keys of verdict files.
+
+    `attrs["summary"]` of the table is what the command prints. `more` is prompts, out, chat, embedder, resamples,
+    seed, store.
+    """
+    import pandas
+
+    paths = {name: Path(more[name]) for name in ("prompts", "out", "store") if more.get(name) is not None}
+    wanted = PairsWanted(model=Path(model), baseline=Path(baseline), judge=judge, **{**more, **paths})
+    judged = judge_files(wanted, plugins=plugins.load(), watcher=watcher or _silent())
+    table = pandas.DataFrame(judged.lines)
+    table.attrs["summary"] = judged.summary
+    return table
 
 
 def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from sftbench import shelf
 from sftbench.choosing import carried_out, planner_of
 from sftbench.fingerprint import key_of
+from sftbench.judging.aligning import Aligned, align
+from sftbench.judging.answer_files import AnswerFile, read_answers, read_prompts
 from sftbench.judging.naming import judge_use, refuse_unasked
+from sftbench.judging.score import score_file
+from sftbench.judging.scoring import Scoring
 from sftbench.plan import Ref, Step
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
@@ -19,7 +28,7 @@ from sftbench.record import Record
 from sftbench.rooms import Json, Responses, Row, Verdicts
 from sftbench.runner import Watcher, default_store
 from sftbench.settings import check_settings
-from sftbench.store import Store
+from sftbench.store import Store, full_disk_explained, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,86 @@ def judge_answers(
     carried_out(planner, ref, settings, plugins, watcher, place.root)
     record = place.ended(ref)
     return Judged(verdicts=shelf.verdicts_of(record.payload), record=record)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsWanted:
+    """Two files of answers and who is to judge them: the fields are the flags of `bench judge pairs`."""
+
+    model: Path
+    baseline: Path
+    judge: str
+    prompts: Path | None = None
+    out: Path | None = None
+    chat: str | None = None
+    embedder: str = "auto"
+    resamples: int | None = None
+    seed: int = 0
+    store: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsJudged:
+    """`lines` as a verdict file has them, and a `summary`: the win rate in percent with its interval, and the rest."""
+
+    lines: list[dict[str, Any]]
+    summary: dict[str, Any]
+
+
+def judge_files(wanted: PairsWanted, *, plugins: Plugins, watcher: Watcher) -> PairsJudged:
+    """Judge two files of answers, and write the verdicts to `wanted.out`, if that is named.
+
+    Raises `UsageError` naming the line for files that cannot be read or brought together.
+    """
+    files = read_answers(wanted.model), read_answers(wanted.baseline)
+    aligned = align(*files, read_prompts(wanted.prompts) if wanted.prompts else None)
+    names = _names(*files)
+    judged = judge_answers(
+        wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,
+        store=wanted.store, chat=wanted.chat, embedder=wanted.embedder,
+    )  # fmt: skip
+    lines = verdict_lines(judged.verdicts, model=names[0], baseline=names[1])
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = wanted.out or Path(scratch) / "verdicts.jsonl"
+        with full_disk_explained(path.parent, "out"):
+            write_atomically(path, text)
+        (score,) = score_file(Scoring(verdicts=path, metric="win-rate", resamples=wanted.resamples, seed=wanted.seed))
+    return PairsJudged(lines=lines, summary=_summary(wanted, score, names[1], aligned, judged.verdicts))
+
+
+def _names(model: AnswerFile, baseline: AnswerFile) -> tuple[str, str]:
+    """Two different names, or a verdict file would compare a model with itself."""
+    if model.model != baseline.model:
+        return model.model, baseline.model
+    return f"{model.model} ({model.path.name})", f"{baseline.model} ({baseline.path.name}, baseline)"
+
+
+def _summary(
+    wanted: PairsWanted, score: Mapping[str, Any], baseline: str, aligned: Aligned, verdicts: Verdicts
+) -> dict[str, Any]:
+    report = verdicts.report
+    about = ("consistency", "position_bias", "num_unread_games", "num_calls", "num_tokens")
+    flags = report.get("flags")
+    truncated = flags.get("judge_truncated", 0) if isinstance(flags, Mapping) else 0
+    return {
+        "model": score["model"], "baseline": baseline, "judge": wanted.judge, "win_rate": score["score"],
+        **{name: score[name] for name in ("ci_lo", "ci_hi", "wins", "losses", "ties", "num_prompts")},
+        "num_missing_model": aligned.num_missing[0], "num_missing_baseline": aligned.num_missing[1],
+        **{name: report.get(name) for name in about}, "num_truncated": truncated,
+        "status": score["status"], "notes": score["notes"],
+    }  # fmt: skip
+
+
+def verdict_lines(verdicts: Verdicts, *, model: str, baseline: str) -> list[dict[str, Any]]:
+    """Verdicts as a verdict file has them (docs/judging.md), an item a line; what has no value is left out."""
+    lines = []
+    for at, (row_id, preference) in enumerate(zip(verdicts.ids, verdicts.preference, strict=True)):
+        found = {name: values[at] for name, values in verdicts.columns.items()}
+        line = {"id": row_id, "model": model, "baseline": baseline}
+        value = float(preference) if np.isfinite(preference) else None
+        lines.append({**line, "preference": value, **{name: each for name, each in found.items() if each is not None}})
+    return lines
 
 
 def _given_rows(rows: Sequence[Row], planner: Planner, store: Store) -> Ref:

@@ -20,7 +20,7 @@ VERBS = {
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
     "board": "print or rebuild the leaderboard of a run",
-    "judge": "compute win rates, with control of length or style, from a file of verdicts",
+    "judge": "judge two files of answers, or compute win rates, with control of length or style, from verdicts",
     "plugins": "start a plugin of one's own, or check one against the rules",
     "doctor": "look at this machine and installation, and say what is missing",
     "cache": "show or empty the store of step outputs",

@@ -1,4 +1,4 @@
-"""Judgement by language models: scores from a file of verdicts, and how far a judge can be trusted."""
+"""Judgement: of two files of answers by a judge, scores from a file of verdicts, and how far a judge can be trusted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sftbench.cli.options import FORMATS, add_format, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="score|check")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="score|pairs|check")
     _add_score(actions.add_parser("score", help="compute published scores, with intervals, from verdicts alone"))
+    _add_pairs(actions.add_parser("pairs", help="have a judge compare two files of answers, without any run"))
     judge_check.add_arguments(actions.add_parser("check", help="find out how far a judge can be trusted: its card"))
 
 
@@ -40,17 +41,50 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     add_format(parser, FORMATS)
 
 
+def _add_pairs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", type=Path, metavar="A", help="answers of the model; docs/judging.md tells the shapes")
+    parser.add_argument("baseline", type=Path, metavar="B", help="answers of the baseline to the same prompts")
+    parser.add_argument(
+        "--judge", required=True, metavar="JUDGE",
+        help="checker, reference, pairwise[model=...], or a language model: vllm:MODEL, URL#MODEL",
+    )  # fmt: skip
+    parser.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, and reference answers if it has any")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where the verdicts go, for 'bench judge score'")
+    parser.add_argument("--chat", metavar="URL#MODEL", help="language model of a judge that names none")
+    parser.add_argument("--embedder", default="auto", help="encoder of texts: auto, minilm, a folder or an id")
+    parser.add_argument("--resamples", type=int, metavar="N", help="bootstrap draws (default: 1000)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
+    parser.add_argument("--store", type=Path, help="folder of step outputs")
+    add_format(parser, FORMATS)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(each.strip() for each in text.split(",") if each.strip())
 
 
 def run(options: argparse.Namespace) -> int:
-    if options.action == "check":
-        return judge_check.run(options)
-    return _run_score(options)
+    return {"check": judge_check.run, "pairs": _pairs, "score": _score}[options.action](options)
 
 
-def _run_score(options: argparse.Namespace) -> int:
+def _pairs(options: argparse.Namespace) -> int:
+    from sftbench import plugins
+    from sftbench.cli.watching import Watching
+    from sftbench.judgement import PairsWanted, judge_files
+
+    flags = {name: value for name, value in vars(options).items() if name not in ("action", "output")}
+    with Watching() as watcher:
+        judged = judge_files(PairsWanted(**flags), plugins=plugins.load(), watcher=watcher)
+    if options.output in ("table", "md"):
+        rows: list[dict[str, Any]] = [
+            {"of the judgement": name, "value": value} for name, value in _for_people(judged.summary).items()
+        ]
+    else:
+        rows = [judged.summary]
+    print_rows(rows, options.output, title=f"{options.model} against {options.baseline}")
+    return 0
+
+
+def _score(options: argparse.Namespace) -> int:
     from sftbench.judging.score import score_file
     from sftbench.judging.scoring import Scoring
 
