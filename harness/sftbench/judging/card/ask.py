@@ -65,7 +65,7 @@ def findings_of(told: Asked, *, model: str, again: Asked | None = None, why_not_
     return [
         *(finding for probe in PROBES for finding in probe.found(judged)),
         *repeats.repeat_findings(
-            judged.get(orders.NAME), repeated.readings if repeated is not None else None, note=why_not_again
+            judged.get(orders.NAME), repeated.readings if repeated is not None else None, why_not=why_not_again
         ),
         *family.family_findings(judged, model),
         *failure_findings([readings_of(told.verdicts)]),

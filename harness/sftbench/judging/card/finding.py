@@ -35,8 +35,10 @@ class Finding:
 
 def percent(probe: str, measure: str, found: Interval, num: int, *, unit: Unit = "%", group: str = "",
             chance: float | None = None, asked: str = "", note: str = "") -> Finding:  # fmt: skip
-    """A finding from an interval in 0 to 1; without any pair it has no value."""
+    """A finding from an interval in 0 to 1, which a share cannot leave; without any pair it has no value."""
     value, low, high = (_known(100 * each) for each in (found.value, found.low, found.high))
+    if unit == "%" and low is not None and high is not None:
+        low, high = max(0.0, low), min(100.0, high)
     return Finding(
         probe=probe, measure=measure, value=value, low=low, high=high, num=num, unit=unit, group=group,
         chance=chance, asked=asked, note=note or ("" if num else "nothing to tell it from"),

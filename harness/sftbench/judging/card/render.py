@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sftbench.judging.card.card import JudgeCard
+from sftbench.judging.card.failures import FAILED
+from sftbench.judging.card.family import MEASURE
 from sftbench.judging.card.finding import Finding
+from sftbench.judging.card.gold import S2
 
 
 def card_rows(card: JudgeCard) -> list[dict[str, Any]]:
@@ -35,7 +38,7 @@ def card_rows(card: JudgeCard) -> list[dict[str, Any]]:
 
 
 def short_rows(card: JudgeCard) -> list[dict[str, Any]]:
-    """The rows that fit on a screen: numbers as text, without what was asked."""
+    """The rows that fit on a screen: numbers as text, without what was asked; of groups the agreement alone."""
     return [
         {
             "measure": row["measure"] + (f", {row['group']}" if row["group"] else ""),
@@ -46,6 +49,7 @@ def short_rows(card: JudgeCard) -> list[dict[str, Any]]:
             "note": row["note"],
         }
         for row in card_rows(card)
+        if not row["group"] or row["measure"] in (S2, FAILED, MEASURE)
     ]
 
 

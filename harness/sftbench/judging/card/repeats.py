@@ -11,13 +11,13 @@ from sftbench.judging.card.readings import Readings
 
 NAME = "repeat"
 MEASURE, REVERSED = "contradiction on repeat", "contradiction on repeat: the opposite"
-ASKED = "the same pairs in both orders, asked anew"
+ASKED = "the same pairs in both orders, asked anew past every cache, with another seed"
 
 
-def repeat_findings(once: Judged | None, again: Readings | None, *, note: str = "") -> list[Finding]:
+def repeat_findings(once: Judged | None, again: Readings | None, *, why_not: str = "") -> list[Finding]:
     """The share of pairs with another verdict the second time, and with the opposite one."""
     if once is None or again is None:
-        return [untold(NAME, MEASURE, note or "not asked again", asked=ASKED)]
+        return [untold(NAME, MEASURE, why_not or "not asked again", asked=ASKED)]
     first = dict(zip(once.readings.ids, once.readings.winners, strict=True))
     pairs = [(first.get(name, np.nan), winner) for name, winner in zip(again.ids, again.winners, strict=True)]
     told = [(one, other) for one, other in pairs if np.isfinite(one) and np.isfinite(other)]
@@ -25,6 +25,6 @@ def repeat_findings(once: Judged | None, again: Readings | None, *, note: str = 
     differ = sum(one != other for one, other in told)
     oppose = sum(one * other < 0 for one, other in told)
     return [
-        percent(NAME, MEASURE, share(differ, num), num, asked=ASKED, note=note if num else ""),
+        percent(NAME, MEASURE, share(differ, num), num, asked=ASKED),
         percent(NAME, REVERSED, share(oppose, num), num, asked=ASKED),
     ]

@@ -77,9 +77,9 @@ def _against_chance(found: Finding) -> str:
     if found.high < 50:
         return f"worse than chance (50 %): it prefers the worse answer, and {NOTHING_SAID}."
     if found.low <= 50:
-        if found.value >= MIN_AGREEMENT:
-            return "too few to tell that from chance (50 %)."
-        return f"no better than chance (50 %) as far as can be told: {NOTHING_SAID}."
+        if found.high >= MIN_AGREEMENT:
+            return f"too few to tell that from chance (50 %), or from the {MIN_AGREEMENT:g} % that is asked of a judge."
+        return f"no better than chance (50 %): {NOTHING_SAID}."
     if found.value >= MIN_AGREEMENT:
         more = "" if found.low >= MIN_AGREEMENT else "; the interval reaches below that"
         return f"which is what is asked of a judge ({MIN_AGREEMENT:g} %){more}."
