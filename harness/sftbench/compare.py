@@ -10,10 +10,10 @@ from typing import Any
 from sftbench.board.build import build_board
 from sftbench.board.render import write_board
 from sftbench.board.table import Board
-from sftbench.checking import card_for, write_card
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref
 from sftbench.results import write_results
+from sftbench.run_card import card_for, write_card
 from sftbench.runner import (
     Run,
     Watcher,

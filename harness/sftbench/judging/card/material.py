@@ -81,7 +81,7 @@ def read_material(folder: Path | None, labels: Path | None, *, own: Sequence[Pai
         adversarial=[pair for pair in llmbar if pair.group.startswith("Adversarial")],
         labelled=[] if labels is None else read_labels(labels),
         own=own,
-        missing=[name for name, path in found.items() if path is None],
+        missing=tuple(name for name, path in found.items() if path is None),
     )
 
 
