@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sftbench.board.correction import Agreement
 from sftbench.errors import UsageError
@@ -38,7 +39,7 @@ def read_card_facts(results: Path) -> CardFacts | None:
         if told["schema"] != SCHEMA:
             raise ValueError(f"schema {told['schema']!r}; this version reads {SCHEMA}")
         preferred = told["gold_preference"]
-        agreement = None if preferred is None else Agreement(**{name: preferred[name] for name in _NAMES})
+        agreement = None if preferred is None else _agreement(preferred)
         return CardFacts(
             words=tuple(map(str, told["words"])),
             passes=told["passes"],
@@ -49,4 +50,6 @@ def read_card_facts(results: Path) -> CardFacts | None:
         raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
 
 
-_NAMES = ("value", "low", "high", "num")
+def _agreement(told: dict[str, Any]) -> Agreement:
+    value, low, high = (float(told[name]) for name in ("value", "low", "high"))
+    return Agreement(value=value, low=low, high=high, num=int(told["num"]))
