@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,23 @@ def test_a_judge_without_faults_qualifies(simulated):
     assert card.agreement.value == 100
 
 
+def test_a_judge_whose_verdicts_cannot_be_read_gets_a_card_that_says_so(simulated):
+    pairs = own_pairs(30, seed=2)
+    card = card_by(simulated(pairs, silent=1.0), Material(own=pairs))
+    assert card.passes is False
+    assert card.agreement is None
+    assert "No verdict of this judge could be read" in card.words[0]
+    assert the(card, FAILED).value == 100
+
+
+def test_labels_of_a_file_decide_where_they_are_given(simulated):
+    pairs = own_pairs(60, seed=3)
+    turned = [replace(pair, gold=1 - pair.gold) for pair in pairs]
+    card = card_by(simulated(pairs), Material(own=pairs, labelled=turned))
+    assert (card.agreement.on, card.agreement.value) == (gold.LABELS, 0)
+    assert "worse than chance" in card.words[0]
+
+
 def test_what_two_probes_have_in_common_is_asked_once(simulated):
     pairs = own_pairs(60, seed=3)
     judge = simulated(pairs)
@@ -136,9 +155,9 @@ def test_readings_come_from_labels_or_chances():
     first, second = found.in_both_orders
     assert first[:3].tolist() == [1, 0, -1]
     assert second[:3].tolist() == [1, 0, -1]
-    chances = {"model_first_chance": [0.9], "baseline_first_chance": [0.2], "model_first": ["A>B"]}
+    chances = {"model_first_chance": [0.9], "baseline_first_chance": [None], "baseline_first": ["B>A"]}
     found = readings_of(Verdicts(ids=("a",), preference=np.array([0.85]), columns=chances))
-    assert (found.model_first[0], found.baseline_first[0]) == (0.9, 0.2)
+    assert (found.model_first[0], found.baseline_first[0]) == (0.9, 0.0)
 
 
 def test_what_was_never_asked_is_no_parse_failure():

@@ -74,7 +74,9 @@ def readings_of(verdicts: Verdicts) -> Readings:
 
 
 def _order(columns: Mapping[str, Sequence[Json]], name: str, count: int) -> Floats:
-    told = columns.get(f"{name}_chance") or columns.get(name) or [None] * count
+    """Chances say more than the labels made of them."""
+    chances, labels = (columns.get(each) or [None] * count for each in (f"{name}_chance", name))
+    told = [label if chance is None else chance for chance, label in zip(chances, labels, strict=True)]
     return np.array([_first_wins(each) for each in told], dtype=np.float64)
 
 
