@@ -17,12 +17,13 @@ SCHEMA = 1
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
     """What the card says in words, whether the judge passes, and how often it prefers the better answer (None: not
-    known), on pairs `on`."""
+    known), on pairs `on`. `rewards_length` when filler moves its win rates by more than is asked of a judge."""
 
     words: tuple[str, ...]
     passes: bool | None
     agreement: Agreement | None
     on: str = ""
+    rewards_length: bool = False
 
 
 def read_card_facts(results: Path) -> CardFacts | None:
@@ -45,6 +46,7 @@ def read_card_facts(results: Path) -> CardFacts | None:
             passes=told["passes"],
             agreement=agreement,
             on=str(preferred["on"]) if preferred is not None else "",
+            rewards_length=any(gate["name"] == "length bias" and gate["state"] == "missed" for gate in told["gates"]),
         )
     except (ValueError, KeyError, TypeError) as problem:
         raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
