@@ -17,7 +17,15 @@ WORDS = ["This judge agrees with gold labels in 80 % [71, 87] of 100 cases.", "I
 
 def card(value=80.0, low=72.0, high=88.0, **changes):
     preferred = {"value": value, "low": low, "high": high, "num": 100, "on": "llmbar natural"}
-    return {"schema": 1, "words": WORDS, "passes": True, "gold_preference": preferred, "findings": [], **changes}
+    return {
+        "schema": 1,
+        "words": WORDS,
+        "passes": True,
+        "gold_preference": preferred,
+        "findings": [],
+        "gates": [],
+        **changes,
+    }
 
 
 @pytest.fixture
@@ -80,6 +88,13 @@ def test_a_card_without_agreement_leaves_win_rates_as_judged(judged):
     board = put(judged, card(gold_preference=None))
     assert all(row.win_rate_corrected is None for row in board.rows)
     assert "Win rates are as judged: nothing is known of how often this judge is right." in board.notes
+
+
+def test_a_judge_that_rewards_length_is_not_put_right_by_the_correction(judged):
+    told = "The correction does not take out that this judge rewards length"
+    for state, warned in (("missed", True), ("met", False), ("untold", False)):
+        board = put(judged, card(gates=[{"name": "length bias", "state": state}]))
+        assert any(each.startswith(told) for each in board.notes) is warned
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def correction_notes(board: Board, card: CardFacts | None) -> Iterator[str]:
     on = f"{card.agreement.num} pairs ({one_line(card.on)})"
     yield f"Corrected win rates rest on how often it preferred the better answer of {on}."
     if card.rewards_length:
-        yield "The correction does not take out that this judge rewards length: it errs more in favour of longer answers."
+        yield "The correction does not take out that this judge rewards length: it errs in favour of longer answers."
     rated = [(row, row.win_rate) for row in board.rows if row.win_rate is not None and not row.is_baseline]
     for why, text in _WHY.items():
         rows = [label(row) for row, rate in rated if corrected(rate, card.agreement).why == why]
