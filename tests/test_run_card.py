@@ -115,6 +115,9 @@ def test_a_run_finds_the_card_of_its_judge_whatever_it_judges(planned):
     assert card.gold_preference.value == 80
     assert (card.flip_rate.on, card.flip_rate.value) == ("run", 40)
     assert card.passes is False
+    # That it could be read 300 times elsewhere is no help here.
+    unread = card_for(planned, [{"verdicts": verdicts(10, unread=5)}], None)
+    assert any("for 50 % [24, 76] of 10 pairs" in sentence for sentence in unread.words)
     other = {**ASKING, "parameters": {"seed": 1}}
     assert card_key(other) != card_key(ASKING)
     assert kept_card(other, planned.store) is None

@@ -15,6 +15,7 @@ from sftbench.errors import SftbenchError
 from sftbench.judging.card.card import FILE, JudgeCard, card_of
 from sftbench.judging.card.failures import failure_findings
 from sftbench.judging.card.finding import Finding
+from sftbench.judging.card.gates import RUN
 from sftbench.judging.card.judged import Judged
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, kept_card
 from sftbench.judging.card.orders import order_findings
@@ -101,7 +102,7 @@ def run_findings(verdicts: Sequence[Verdicts]) -> list[Finding]:
         longer_finding(judged, asked=OF_THE_RUN),
         *failure_findings([merged], asked=OF_THE_RUN),
     ]
-    return [replace(each, probe="run") for each in found]
+    return [replace(each, probe=RUN) for each in found]
 
 
 def _lengths(verdicts: Verdicts, side: str) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

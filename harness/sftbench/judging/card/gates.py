@@ -18,6 +18,8 @@ MAX_FLIPS = 30.0
 MAX_POSITION = 10.0
 MAX_LENGTH = 10.0
 """Points by which the first place, or filler that says nothing, may move a win rate (own decisions)."""
+RUN = "run"
+"""The probe of findings from a run's own verdicts."""
 State = Literal["met", "missed", "untold"]
 
 
@@ -48,9 +50,10 @@ def gates(findings: Sequence[Finding]) -> tuple[Gate, ...]:
 
 
 def told(findings: Sequence[Finding], measure: str) -> Finding | None:
-    """The finding of this measure over most pairs; of a whole probe, and not of one group in it."""
+    """The finding of this measure on the pairs of a run, on which its win rates rest, else over most pairs; of a whole
+    probe, and not of one group in it."""
     known = [each for each in findings if each.measure == measure and each.value is not None and not each.group]
-    return max(known, key=lambda each: each.num, default=None)
+    return max(known, key=lambda each: (each.probe == RUN, each.num), default=None)
 
 
 def agreement_of(findings: Sequence[Finding]) -> Finding | None:
