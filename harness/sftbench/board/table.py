@@ -14,7 +14,8 @@ from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
-_LEFT_OUT = ("overlap", "asked", "undescribed", "win_rate_corrected")
+OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected")
+"""Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
 
@@ -73,10 +74,23 @@ class FailedSeed(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatchedComparison(Strict):
+    """A method against a control that is matched to it: the paired difference on the sort metric, method minus control.
+
+    `outcome` is `equal` where the two cannot be told apart, the family being all such comparisons of the budget.
+    """
+
+    control: str
+    difference: Estimate
+    outcome: Literal["better", "worse", "equal"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
-    `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
+    `rank` counts the rows of the budget with a better mean, plus 1; controls that are matched to a method have neither
+    rank nor tier, and that method compares itself with them in `against_matched`. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
@@ -111,6 +125,7 @@ class BoardRow(Strict):
     asked: tuple[str, ...] = ()
     overlap: Overlap | None = None
     undescribed: tuple[FailedSeed, ...] = ()
+    against_matched: tuple[MatchedComparison, ...] = ()
     win_rate_corrected: Estimate | None = None
 
 
@@ -142,12 +157,12 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, whose diversity was measured, or that have no corrected win rate do
-        not name these, as in boards from before there was any.
+        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, or that
+        have no corrected win rate do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [
-            {name: value for name, value in row.items() if name not in _LEFT_OUT or value} for row in told["rows"]
+            {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

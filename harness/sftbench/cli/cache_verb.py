@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--remove",
         metavar="ROOM",
-        help="remove the outputs of one room (such as model), 'card', 'asked-again', 'unfinished', 'logs', 'hashes' or 'all'",
+        help="remove the outputs of one room (such as model), 'card', 'unfinished', 'logs', 'hashes' or 'all'",
     )
     add_format(parser, FORMATS)
 
