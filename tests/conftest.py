@@ -46,7 +46,8 @@ class Server:
     """Speaks the protocol of a chat endpoint, and misbehaves on demand.
 
     What is sent back is what `reply(body)` says: a text, a text and why it ends (`("and then", "length")`), or a
-    status code and an error message. Every answer has read 7 tokens and written 3.
+    status code and an error message, or bytes to be sent as they are. Every answer has read 7 tokens and written 3;
+    `logprobs` go with each, and may be a function of the body.
     """
 
     def __init__(self, reply: Callable[[dict[str, Any]], Any]) -> None:
@@ -54,7 +55,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
         self.counts_tokens = True
-        self.logprobs: dict[str, Any] | None = None
+        self.logprobs: Any = None
         self.lock = threading.Lock()
         server = self
 
@@ -62,7 +63,7 @@ class Server:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status, content = server.answered({**body, "path": self.path})
-                payload = json.dumps(content).encode()
+                payload = content if isinstance(content, bytes) else json.dumps(content).encode()
                 with contextlib.suppress(ConnectionError):
                     self.send_response(status)
                     self.send_header("Content-Type", "application/json")
@@ -74,13 +75,13 @@ class Server:
                 pass
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http.server_port}/v1"
 
-    def answered(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    def answered(self, body: dict[str, Any]) -> tuple[int, dict[str, Any] | bytes]:
         """Status and content of the answer to a request, which is kept."""
         with self.lock:
             self.bodies.append(body)
@@ -89,11 +90,14 @@ class Server:
         found = self.reply(body)
         with self.lock:
             self.at_once -= 1
+        if isinstance(found, bytes):
+            return 200, found
         first, second = (found, "stop") if isinstance(found, str) else found
         if isinstance(first, int):
             return first, {"error": {"message": second, "type": "x", "code": first}}
         message = {"role": "assistant", "content": first}
-        choice = {"index": 0, "finish_reason": second, "message": message, "text": first, "logprobs": self.logprobs}
+        choice = {"index": 0, "finish_reason": second, "message": message, "text": first, "logprobs": None}
+        choice["logprobs"] = self.logprobs(body) if callable(self.logprobs) else self.logprobs
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10} if self.counts_tokens else None
         made = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
         return 200, {**made, "choices": [choice], "usage": usage}

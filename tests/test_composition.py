@@ -121,3 +121,9 @@ def test_a_chain_keeps_both_methods_and_their_parts(found):
 def test_what_makes_no_method_is_refused(found, written, message):
     with pytest.raises(UsageError, match=message):
         resolve(found, parse_method(written), SFT)
+
+
+def test_signs_in_quotes_mean_nothing():
+    use = parse_method('tags[model="vllm:/models/a|b ],c"] trainer=sft | random')
+    assert use.before.name.parameters == {"model": "vllm:/models/a|b ],c"}
+    assert parse_method(str(use)) == use

@@ -14,6 +14,7 @@ import numpy as np
 
 from sftbench import shelf
 from sftbench.choosing import carried_out, planner_of
+from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
 from sftbench.judging.aligning import Aligned, align
 from sftbench.judging.answer_files import AnswerFile, read_answers, read_prompts
@@ -45,10 +46,15 @@ def judge_answers(
 ) -> Judged:  # fmt: skip
     """What a judge (`checker`, `pairwise[model=...]`, `vllm:MODEL`, `URL#MODEL`) says of two answers to each row.
 
-    Verdicts are in the order of `rows`, whose last turn is the reference answer, empty where there is none. What was
-    judged before, with the same judge, rows and answers, comes out of the store (default: that of runs).
+    Verdicts are in the order of `rows`, whose last turn is the reference answer, empty where there is none; a row
+    that lacks an answer is not judged and has the flag `missing_answer`. What was judged before, with the same judge,
+    rows and answers, comes out of the store (default: that of runs).
     Raises `UsageError` for an unknown judge or parameter, and the error of the step where judging fails.
     """
+    both = set(model.ids) & set(baseline.ids)
+    answered = [row for row in rows if row.id in both]
+    if not answered:
+        raise UsageError("no row has an answer of both, so there is nothing to judge")
     part = plugins.part("judge", judge_use(judge))
     refuse_unasked([part], chat=chat)
     # A judgement asked for by hand tries again what failed before.
@@ -57,14 +63,14 @@ def judge_answers(
     place = Store(store or default_store())
     ref = planner.verdict_step(
         part,
-        pool=_given_rows(rows, planner, place),
+        pool=_given_rows(answered, planner, place),
         responses=_given_responses(model, planner, place),
         baseline=_given_responses(baseline, planner, place),
-        label=f"verdicts of {part.name} on {len(rows)} pairs of answers",
+        label=f"verdicts of {part.name} on {len(answered)} pairs of answers",
     )
     carried_out(planner, ref, settings, plugins, watcher, place.root)
     record = place.ended(ref)
-    return Judged(verdicts=shelf.verdicts_of(record.payload), record=record)
+    return Judged(verdicts=_for_all(rows, shelf.verdicts_of(record.payload)), record=record)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,21 @@ def verdict_lines(verdicts: Verdicts, *, model: str, baseline: str) -> list[dict
         value = float(preference) if np.isfinite(preference) else None
         lines.append({**line, "preference": value, **{name: each for name, each in found.items() if each is not None}})
     return lines
+
+
+def _for_all(rows: Sequence[Row], verdicts: Verdicts) -> Verdicts:
+    """With a line for each row, whether it was judged or lacks an answer."""
+    place = {row_id: at for at, row_id in enumerate(verdicts.ids)}
+    if len(place) == len(rows):
+        return verdicts
+    at = [place.get(row.id) for row in rows]
+    flags = verdicts.columns.get("flags", [[] for _ in verdicts.ids])
+    columns = {
+        **{name: [None if each is None else values[each] for each in at] for name, values in verdicts.columns.items()},
+        "flags": [["missing_answer"] if each is None else flags[each] for each in at],
+    }
+    preference = np.array([np.nan if each is None else verdicts.preference[each] for each in at], dtype=np.float64)
+    return Verdicts(ids=tuple(row.id for row in rows), preference=preference, columns=columns, report=verdicts.report)
 
 
 def _given_rows(rows: Sequence[Row], planner: Planner, store: Store) -> Ref:

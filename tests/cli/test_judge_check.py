@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import sftbench
+
 from sftbench.judging.card.own import own_pairs
 
 NUM = 5
@@ -79,6 +81,9 @@ def test_a_judge_without_a_language_model_is_not_asked_twice(bench):
     findings = json.loads(done.stdout)["findings"]
     repeat = next(each for each in findings if each["measure"] == "contradiction on repeat")
     assert repeat["note"] == "no language model is asked: the same by construction"
+    table = sftbench.judge_check("checker", probes=3, store=bench.environment["SFTBENCH_STORE"])
+    assert table.attrs["card"].to_json() == done.stdout
+    assert table["measure"].tolist()[: len(findings)] == [each["measure"] for each in findings]
 
 
 @pytest.mark.parametrize(

@@ -270,3 +270,50 @@ def test_log_probabilities_of_raw_completions_have_a_form_of_their_own(serve, cl
     (answer,) = client(server).ask([ChatRequest(prompt="x", top_logprobs=2)], str)
     assert answer.top_logprobs == ({"A": -0.1, " B": -2.4},)
     assert server.bodies[0]["logprobs"] == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b'{"id": "x", "choices": [{"ind', b"", b"<html>busy</html>", b'{"choices": []}', b'{"choices": null}', b"[1]"],
+)
+def test_half_an_answer_is_asked_for_again_and_then_told(serve, client, content):
+    whole = serve(lambda body: "yes")
+    sent = []
+
+    def reply(body):
+        sent.append(body)
+        return content if len(sent) < 3 else "yes"
+
+    broken = serve(reply)
+    (answer,) = client(broken, waits=(0.0, 0.0)).ask([request("a")], str)
+    assert (answer.value, len(sent)) == ("yes", 3)
+    always = serve(lambda body: content)
+    with pytest.raises(EnvironmentProblem, match="sends what is no whole answer"):
+        client(always, waits=(0.0,)).ask([request("a")], str)
+    assert len(always.bodies) == 2
+    assert client(whole).ask([request("a")], str)[0].value == "yes"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("This model's maximum context length is 2048 tokens. However, you requested 3000 tokens.", "too_long"),
+        ("The decoder prompt (length 5000) is longer than the maximum model length of 2048.", "too_long"),
+        ("max_tokens is too large: 4096; max_model_len is 2048", "too_long"),
+        ("{'code': 'context_length_exceeded'}", "too_long"),
+        ("the request exceeds the available context size. try increasing the context size", "too_long"),
+        ("a system role is not supported", "model_error"),
+    ],
+)
+def test_a_request_that_does_not_fit_is_told_from_one_that_is_refused(serve, client, message, reason):
+    asked = client(serve(lambda body: (400, message)))
+    (answer,) = asked.ask([request("a")], str)
+    assert (answer.reason, answer.value, asked.num_failed) == (reason, None, 1)
+
+
+def test_an_answer_tells_the_tokens_of_all_attempts_kept_or_not(serve, client):
+    server = serve(lambda body: "4" if body["temperature"] else "four")
+    for _ in range(2):
+        assert client(server).ask([request("2+2")], int)[0].num_tokens == 20
+    server.counts_tokens = False
+    assert client(server).ask([request("1+3")], int)[0].num_tokens is None

@@ -33,6 +33,8 @@ def refused(path):
         (verdict(1, length_model=2.5), "length_model"),
         (verdict(1, model_first="A>>>B"), "model_first"),
         (verdict(1, flags=["strange"]), "flags.0"),
+        (verdict(1, model_first_chance=1.5), "model_first_chance"),
+        (verdict(1, tokens_model=-1), "tokens_model"),
         (verdict(1, style_model={"headers": 1, "lists": 2}), "style_model.bolds: Field required"),
         (verdict(1, style_model={"headers": 1, "lists": 2, "bolds": 0, "rules": 1}), "style_model.rules"),
         ({"id": 1, "model": "m", "preference": 0.5}, "baseline: Field required"),
@@ -153,3 +155,36 @@ def test_labels_that_disagree_are_a_tie(games, preference, verdicts):
     assert read_verdicts(path).by_model["m"][0].preference == preference
     path = verdicts(verdict(preference=None, baseline_first=games[0]))
     assert math.isnan(read_verdicts(path).by_model["m"][0].preference)
+
+
+def test_a_preference_follows_from_the_chances_of_both_games(verdicts):
+    chances = {"model_first_chance": 0.9, "baseline_first_chance": 0.3}
+    rows = [
+        verdict(0, preference=None, **chances),
+        verdict(1, preference=0.1, **chances),
+        verdict(2, preference=None, model_first_chance=0.9),
+    ]
+    found = [each.preference for each in read_verdicts(verdicts(*rows)).by_model["m"]]
+    assert found[:2] == [pytest.approx((0.9 + 1 - 0.3) / 2), 0.1]
+    assert math.isnan(found[2])
+
+
+def test_an_empty_answer_is_noted_as_the_models_only_where_it_is(verdicts):
+    flags = {"flags": ["empty_response"]}
+    rows = [
+        verdict(0, length_model=0, length_baseline=5, **flags),
+        verdict(1, length_model=5, length_baseline=0, **flags),
+        verdict(2, **flags),
+    ]
+    (counted,) = count(read_verdicts(verdicts(*rows)), mode="paper").models
+    assert counted.notes["empty_response"] == 2
+
+
+def test_style_is_controlled_by_tokens_where_the_file_has_them(verdicts):
+    from sftbench.judging.battles import battles_of
+
+    lengths = {"length_model": 30, "length_baseline": 10}
+    rows = [verdict(0, **lengths), verdict(1, **lengths, tokens_model=4, tokens_baseline=12)]
+    tally = count(read_verdicts(verdicts(*rows)), mode="paper")
+    found = battles_of(tally.models, {"0": 0, "1": 1}, weight=3, controls=["length"], where="f")
+    assert found.style[:, 0].tolist() == [0.5, -0.5]

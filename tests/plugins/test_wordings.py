@@ -11,6 +11,8 @@ import pytest
 from sftbench import UsageError
 from sftbench_plugins.deita.scorer import Deita
 from sftbench_plugins.ds2.scorer import Ds2
+from sftbench_plugins.judges.grade import Grade
+from sftbench_plugins.judges.pairwise import Pairwise
 from sftbench_plugins.selectit.scorer import SelectIt
 from sftbench_plugins.wordings import Wording, around
 
@@ -40,6 +42,8 @@ def test_a_text_with_other_slots_is_refused_by_its_place(text):
         (Deita, "deita", "templates.json", "2", "1", "3e53fac4997e0d08"),
         (SelectIt, "selectit", "rating_prompts.json", "1", "1", "5458e80c7aa90082"),
         (Ds2, "ds2", "rating_prompt.json", "1", "1", "a95748c2cbf23c38"),
+        (Pairwise, "judges", "templates/pairwise.json", "1", "1", "96bb2270b9e9ff8e"),
+        (Grade, "judges", "templates/grade.json", "1", "1", "f024b4dbd2ee935b"),
     ],
 )
 def test_whoever_changes_a_text_changes_its_version_and_that_of_its_part(

@@ -181,7 +181,7 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
 
 
 _TOO_LONG = re.compile(
-    r"context[ _](length|window)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long",
+    r"context[ _](length|window|size)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long",
     re.IGNORECASE,
 )
 """How vLLM, llama.cpp, SGLang and the hosted services say it."""

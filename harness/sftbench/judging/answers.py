@@ -13,10 +13,11 @@ from sftbench.rooms import Json
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)$")
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _HEADER = re.compile(r"#{1,6}\s")
 _LIST = re.compile(r"\s*(?:[-*+]|\d+\.)\s")
-_BOLD = re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__")
+_BOLDS = (re.compile(r"\*\*[^*\n]+\*\*"), re.compile(r"__[^_\n]+__"))
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _AT_ONCE = 512
 
 
@@ -41,21 +42,21 @@ def markdown_counts(text: str) -> dict[str, Json]:
     return {
         "headers": sum(_HEADER.match(line) is not None for line in lines),
         "lists": sum(_LIST.match(line) is not None for line in lines),
-        "bolds": sum(len(_BOLD.findall(line)) for line in lines),
+        "bolds": sum(len(form.findall(line)) for line in lines for form in _BOLDS),
     }
 
 
 def _without_code(text: str) -> list[str]:
     kept: list[str] = []
     open_fence = ""
-    for line in text.split("\n"):
+    for line in _LINE.findall(text):
         found = _FENCE.match(line)
         if not open_fence:
             # A fence of backticks has none behind it, or it is code within a line.
             if found and not (found[1][0] == "`" and "`" in found[2]):
                 open_fence = found[1]
             else:
-                kept.append(line + "\n")
+                kept.append(line)
         elif found and found[1].startswith(open_fence) and not found[2].strip():
             open_fence = ""
     return kept

@@ -74,7 +74,7 @@ class Grade:
         if hearing is not None and turns:
             with desk.progress(len(turns), "grade") as progress:
                 for turn, heard in zip(turns, hearing.hear(turns, progress), strict=True):
-                    flags.update(heard.flags)
+                    flags.update(list(heard.flags))
                     if heard.answers and heard.answers[0] is not None:
                         grades[turn.row, turn.number - 1] = heard.answers[0].value
             told |= hearing.counts()

@@ -24,6 +24,7 @@ _TAG = re.compile(r"<(/?\s*(?:question|answer|reference|turn)\b[^<>\n]{0,80})>",
 _LABEL = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
 _VERDICT = re.compile(rf"\[+\s*({_LABEL})\s*\]+", re.IGNORECASE)
 _JSON_VERDICT = re.compile(rf"[\"'](verdict)[\"']\s*:\s*[\"']\s*({_LABEL})\s*[\"']", re.IGNORECASE)
+_ALONE = re.compile(rf"\W*({_LABEL})\W*", re.IGNORECASE)
 _GRADE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 
 
@@ -51,6 +52,7 @@ def harmless(text: str) -> str:
     text = _SPECIAL.sub(lambda found: "‹" + found[0][1:-1] + "›", text)
     text = _INSTRUCTION.sub(r"‹\1›", text)
     text = _TAG.sub(r"‹\1›", text)
+    text = _ALONE.sub(r"(\1)", text) if _ALONE.fullmatch(text) else text
     text = _VERDICT.sub(r"(\1)", text)
     text = _JSON_VERDICT.sub(r"\1: (\2)", text)
     return _GRADE.sub(r"((\1))", text)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sftbench import ChatAnswer, ChatRequest
@@ -22,7 +22,10 @@ class Purse:
     max_tokens: int | None
     num_items: int = 0
     num_tokens: int = 0
-    started: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self._started = self.clock()
 
     def next_items(self, num_left: int) -> int:
         """How many of the items that are left are to be taken up at once; 0 when nothing more fits.
@@ -33,7 +36,7 @@ class Purse:
         if self.max_seconds is None and self.max_tokens is None:
             return num_left
         wanted = min(num_left, _MOST if self.num_items else _FIRST)
-        for most, spent in ((self.max_seconds, time.monotonic() - self.started), (self.max_tokens, self.num_tokens)):
+        for most, spent in ((self.max_seconds, self.clock() - self._started), (self.max_tokens, self.num_tokens)):
             if most is not None:
                 each = spent / self.num_items if self.num_items else 0.0
                 fitting = int((most - spent) / each) if each else wanted

@@ -24,7 +24,8 @@ _LABEL = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
 _DOUBLE = re.compile(rf"\[\[\s*({_LABEL})\s*\]\]")
 _SINGLE = re.compile(rf"\[\s*({_LABEL})\s*\]")
 _JSON = re.compile(rf"\"VERDICT\"\s*:\s*\"\s*({_LABEL})\s*\"")
-_BARE = re.compile(rf"\W*({_LABEL})\W*")
+_BARE = re.compile(rf"[\s*_\"'`.]*({_LABEL})[\s*_\"'`.]*")
+_FENCES = re.compile(r"^```\w*\s|```$")
 _AROUND = " \t\r\n▁Ġ\"'`*_()[]{}:.,#"
 
 
@@ -46,7 +47,7 @@ def label_alone(reply: str) -> Label:
 
     Raises `ValueError` for a reply without one, or with several that differ.
     """
-    text = without_own_thoughts(reply).upper().strip()
+    text = _FENCES.sub("", without_own_thoughts(reply).upper().strip()).strip()
     found = [*_JSON.findall(text), *_DOUBLE.findall(text)] or _SINGLE.findall(text)
     bare = _BARE.fullmatch(text)
     labels = {_label(each) for each in found} or ({_label(bare[1])} if bare else set())
