@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 import sftbench
-
 from sftbench.judging.card.own import own_pairs
 
 NUM = 5
