@@ -1,7 +1,7 @@
 """sftbench: which way of choosing fine-tuning data is really better, and what does the choosing cost?
 
 This is the public list. Plugins import from here and from nowhere deeper; notebooks use `run`, `select`, `score`,
-`describe`, `judge_pairs`, `score_verdicts` and `load_board`, which do what the command line does.
+`describe`, `judge_check`, `judge_pairs`, `score_verdicts` and `load_board`, which do what the command line does.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
-    from sftbench.commands import describe, judge_pairs, load_board, run, score, score_verdicts, select
+    from sftbench.commands import describe, judge_check, judge_pairs, load_board, run, score, score_verdicts, select
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.generate import Continuation, answer_rows, continue_texts
@@ -74,7 +74,16 @@ if TYPE_CHECKING:
 _LAZY = {
     name: f"sftbench.{module}"
     for module, names in {
-        "commands": ("describe", "judge_pairs", "load_board", "run", "score", "score_verdicts", "select"),
+        "commands": (
+            "describe",
+            "judge_check",
+            "judge_pairs",
+            "load_board",
+            "run",
+            "score",
+            "score_verdicts",
+            "select",
+        ),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
@@ -165,6 +174,7 @@ __all__ = [
     "encode_rows",
     "fine_tune",
     "hookimpl",
+    "judge_check",
     "judge_pairs",
     "largest_share",
     "load_board",

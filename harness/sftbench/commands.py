@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sftbench import plugins
+from sftbench.checking import Check, check_judge
 from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
 from sftbench.errors import SftbenchError
 from sftbench.judgement import PairsWanted, judge_files
+from sftbench.judging.card.render import card_rows
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Metric, Scoring
 from sftbench.rooms import Ragged
@@ -86,6 +88,21 @@ def judge_pairs(
     judged = judge_files(wanted, plugins=plugins.load(), watcher=watcher or _silent())
     table = pandas.DataFrame(judged.lines)
     table.attrs["summary"] = judged.summary
+    return table
+
+
+def judge_check(judge: str, *, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
+    """`bench judge check`: one line per figure of the judge's card; `attrs["card"]` of the table is the card.
+
+    `more` is probes (None: all), data, labels, seed, store, chat, repeat.
+    """
+    import pandas
+
+    paths = {name: Path(more[name]) for name in ("data", "labels", "store") if more.get(name) is not None}
+    wanted = Check(judge=judge, **{**more, **paths})
+    card = check_judge(wanted, plugins=plugins.load(), watcher=watcher or _silent())
+    table = pandas.DataFrame(card_rows(card))
+    table.attrs["card"] = card
     return table
 
 

@@ -13,6 +13,7 @@ from sftbench.board.table import Board
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref
 from sftbench.results import write_results
+from sftbench.run_card import card_for, write_card
 from sftbench.runner import (
     Run,
     Watcher,
@@ -52,15 +53,17 @@ def compare(run: Run, watcher: Watcher) -> Comparison:
     check_budgets(run)
     before = {ref: outcome for ref, outcome in prepared.items() if is_preparing(run.plan.steps[ref])}
     try:
-        return _written(run, carry_out(run, watcher, ended_before=before))
+        return _written(run, carry_out(run, watcher, ended_before=before), watcher)
     except KeyboardInterrupt:
-        _written(run, known_outcomes(run.plan, run.store, "missing")[0])
+        _written(run, known_outcomes(run.plan, run.store, "missing")[0], None)
         raise
 
 
-def _written(run: Run, outcomes: Mapping[Ref, Outcome]) -> Comparison:
+def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None) -> Comparison:
+    """Without a watcher nothing more is asked of a judge for its card."""
     with full_disk_explained(run.settings.results, "results"):
         folder, cells = write_results(run, outcomes)
+        write_card(folder, card_for(run, cells, watcher))
     board = build_board(folder) if cells else None
     if board is not None:
         with full_disk_explained(run.board_folder, "board"):

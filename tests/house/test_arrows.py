@@ -19,7 +19,7 @@ LAYERS = (
     {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
     {"survey", "runner"},
-    {"results", "predict", "choosing", "describing", "conformance", "judgement"},
+    {"results", "predict", "choosing", "describing", "conformance", "judgement", "checking", "run_card"},
     {"compare"},
     {"study"},
     {"commands", "cli"},

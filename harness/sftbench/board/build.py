@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 from sftbench.board.cells import Cell
+from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.entries import gather, item_values, metric_directions
+from sftbench.board.judge_card import read_card_facts
 from sftbench.board.ranking import Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
@@ -42,6 +44,7 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         ]
         rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples)
         num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
+    card = read_card_facts(results) if judge else None
     board = Board(
         schema=SCHEMA,
         pool=cells[0].pool,
@@ -55,9 +58,9 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         judge=judge,
         num_resamples=num_resamples,
         notes=(),
-        rows=tuple(rows),
+        rows=tuple(correct_rows(rows, card)),
     )
-    return dataclasses.replace(board, notes=tuple(notes(board)))
+    return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card)))
 
 
 def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:

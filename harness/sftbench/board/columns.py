@@ -42,7 +42,10 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
         METHOD,
         Column(heading="seeds", text=seeds_text, flexible=True, right=False),
     ]
-    columns += [metric_column(board, name, rows) for name in metric_order(board)[:most_metrics]]
+    for name in metric_order(board)[:most_metrics]:
+        columns.append(metric_column(board, name, rows))
+        if name == WIN_RATE and any(row.win_rate_corrected for row in rows):
+            columns.append(_corrected_column())
     if any(row.against_matched for row in rows):
         columns.append(
             Column(
@@ -92,6 +95,15 @@ def metric_column(board: Board, name: str, rows: list[BoardRow]) -> Column:
         heading=f"win rate vs {baseline} {arrow}",
         narrow=f"win rate\nvs {baseline} {arrow}",
         text=lambda row: "50 (itself)" if row.is_baseline else texts.interval(of(row), digits),
+    )
+
+
+def _corrected_column() -> Column:
+    """The win rate as a judge would have it that is always right."""
+    return Column(
+        heading="win rate, corrected for the judge",
+        narrow="win rate\ncorrected",
+        text=lambda row: texts.NOTHING if row.is_baseline else texts.interval(row.win_rate_corrected, 1),
     )
 
 

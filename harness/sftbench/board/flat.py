@@ -58,6 +58,8 @@ def _estimates(board: Board, row: BoardRow) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for name in metric_order(board):
         found |= _estimate(name, row.win_rate if name == WIN_RATE else row.metrics.get(name))
+        if name == WIN_RATE and any(each.win_rate_corrected for each in board.rows):
+            found |= _estimate("win-rate-corrected", row.win_rate_corrected)
     return found | _estimate("behind-best", row.behind_best)
 
 

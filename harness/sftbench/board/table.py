@@ -14,7 +14,7 @@ from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
-OPTIONAL = ("overlap", "asked", "undescribed", "against_matched")
+OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected")
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
@@ -96,7 +96,8 @@ class BoardRow(Strict):
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
     behind endpoints that were asked, whose FLOPs are in no sum.
     `overlap` is there where the seed plays a part in choosing and several seeds are finished. `undescribed` tells
-    why the diversity of what finished seeds chose could not be measured.
+    why the diversity of what finished seeds chose could not be measured. `win_rate_corrected` is the win rate by a
+    judge that is always right (`sftbench.board.correction`), where the judge's card allows that.
     """
 
     budget: str
@@ -125,6 +126,7 @@ class BoardRow(Strict):
     overlap: Overlap | None = None
     undescribed: tuple[FailedSeed, ...] = ()
     against_matched: tuple[MatchedComparison, ...] = ()
+    win_rate_corrected: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +157,8 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, whose diversity was measured, or to which nothing is matched do not
-        name these, as in boards from before there was any.
+        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, or that
+        have no corrected win rate do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [

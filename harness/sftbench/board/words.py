@@ -153,6 +153,13 @@ def legend(board: Board) -> list[str]:
             "Planted rows and tokens: two shares each: how much of what was selected (of what is trained, for tokens) "
             "is planted, then how much of all that was planted got in. Less is better."
         )
+    if any(row.win_rate_corrected for row in board.rows):
+        entries.append(
+            "Win rate, corrected for the judge: as by a judge that always prefers the better answer. A judge that "
+            "errs draws every win rate towards 50; the raw one shows what it said. The interval (Fieller's) has the "
+            "uncertainty of how often it errs. It holds where the judge errs as often here as on the pairs that it was "
+            "checked with, and as often in favour of either model. Order and tiers are those of the raw win rate."
+        )
     if any(row.overlap for row in board.rows):
         entries.append(
             "Overlap across seeds: rows that the selections of two seeds share, as a part of all rows in either "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
-NOT_ROOMS = ("unfinished", "logs", "hashes")
+NOT_ROOMS = ("card", "asked-again", "unfinished", "logs", "hashes")
 """What else lies in a store and may be removed; its locks may not."""
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--remove",
         metavar="ROOM",
-        help="remove the outputs of one room (such as model), , 'unfinished', 'logs', 'hashes' or 'all'",
+        help="remove the outputs of one room (such as model), 'card', 'unfinished', 'logs', 'hashes' or 'all'",
     )
     add_format(parser, FORMATS)
 

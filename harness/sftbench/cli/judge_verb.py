@@ -1,4 +1,4 @@
-"""Judgement: of two files of answers, scores from a file of verdicts, and what serves judges that are models."""
+"""Judgement: two files of answers, scores from verdicts, how far a judge can be trusted, and what serves judges."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sftbench.cli import judge_check
 from sftbench.cli.options import FORMATS, add_format, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="score|pairs|install")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="score|pairs|check|install")
     _add_score(actions.add_parser("score", help="compute published scores, with intervals, from verdicts alone"))
     _add_pairs(actions.add_parser("pairs", help="have a judge compare two files of answers, without any run"))
+    judge_check.add_arguments(actions.add_parser("check", help="find out how far a judge can be trusted: its card"))
     _add_install(actions.add_parser("install", help="make the environment of vLLM, which serves judges as vllm:MODEL"))
 
 

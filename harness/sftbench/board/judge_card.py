@@ -1,0 +1,57 @@
+"""The judge's card beside the results of a run, as far as a board tells of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftbench.board.correction import Agreement
+from sftbench.errors import UsageError
+
+FILE = "judge-card.json"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardFacts:
+    """What the card says in words, whether the judge passes, and how often it prefers the better answer (None: not
+    known), on pairs `on`. `rewards_length` when filler moves its win rates by more than is asked of a judge."""
+
+    words: tuple[str, ...]
+    passes: bool | None
+    agreement: Agreement | None
+    on: str = ""
+    rewards_length: bool = False
+
+
+def read_card_facts(results: Path) -> CardFacts | None:
+    """The card below a results folder; None without one, and where several runs have different ones.
+
+    Raises `UsageError` for a file that is no card of this version.
+    """
+    texts = {path.read_text(encoding="utf-8"): path for path in sorted(results.rglob(FILE))}
+    if len(texts) != 1:
+        return None
+    ((text, path),) = texts.items()
+    try:
+        told = json.loads(text)
+        if told["schema"] != SCHEMA:
+            raise ValueError(f"schema {told['schema']!r}; this version reads {SCHEMA}")
+        preferred = told["gold_preference"]
+        agreement = None if preferred is None else _agreement(preferred)
+        return CardFacts(
+            words=tuple(map(str, told["words"])),
+            passes=told["passes"],
+            agreement=agreement,
+            on=str(preferred["on"]) if preferred is not None else "",
+            rewards_length=any(gate["name"] == "length bias" and gate["state"] == "missed" for gate in told["gates"]),
+        )
+    except (ValueError, KeyError, TypeError) as problem:
+        raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
+
+
+def _agreement(told: dict[str, Any]) -> Agreement:
+    value, low, high = (float(told[name]) for name in ("value", "low", "high"))
+    return Agreement(value=value, low=low, high=high, num=int(told["num"]))

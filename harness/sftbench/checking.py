@@ -1,0 +1,114 @@
+"""Find out how far a judge can be trusted, and keep its card: what `bench judge check` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sftbench.errors import UsageError
+from sftbench.judgement import Judged as Judgement
+from sftbench.judgement import judge_answers
+from sftbench.judging.card import orders
+from sftbench.judging.card.ask import Asked, asked, chosen_pairs, findings_of
+from sftbench.judging.card.card import JudgeCard, card_of
+from sftbench.judging.card.keeping import asks_a_model, judge_identity, keep_card, model_of
+from sftbench.judging.card.material import Material, Sampler, read_material
+from sftbench.judging.card.own import own_pairs
+from sftbench.judging.naming import judge_use
+from sftbench.plugins import Plugins
+from sftbench.record import Record
+from sftbench.rooms import Responses, Row, Verdicts
+from sftbench.runner import Watcher, default_store
+from sftbench.store import Store
+
+NUM_PROBES = 100
+AGAIN = "asked-again"
+"""Folder in the store with a cache of its own, so that the same is really asked twice."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Which judge to check, and with what: the fields are the flags of `bench judge check`."""
+
+    judge: str
+    probes: int | None = NUM_PROBES
+    data: Path | None = None
+    labels: Path | None = None
+    seed: int = 0
+    store: Path | None = None
+    chat: str | None = None
+    repeat: bool = True
+
+    def material(self) -> Material:
+        """The pairs to choose from. Raises `UsageError` for settings and files that cannot be used."""
+        if self.probes is not None and self.probes < 1:
+            raise UsageError(f"--probes is at least 1, not {self.probes}")
+        own = own_pairs(self.probes or NUM_PROBES, self.seed)
+        return read_material(self.data, self.labels, own=own, seed=self.seed)
+
+
+def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCard:
+    """Ask a judge the probes, and make and keep its card. What was asked before comes out of the store.
+
+    Raises `UsageError` for an unknown judge and unusable files, and the error of the judging where that fails.
+    """
+    material = wanted.material()
+    store = Store(wanted.store or default_store())
+    pairs = chosen_pairs(material, Sampler(most=wanted.probes, seed=wanted.seed))
+    told, record = _judged(wanted, pairs, store, plugins=plugins, watcher=watcher)
+    judge = judge_identity(record.identity)
+    again, why_not = None, "no language model is asked: the same by construction"
+    if asks_a_model(judge):
+        why_not = "not asked again"
+        if wanted.repeat and orders.NAME in pairs:
+            anew, place = _otherwise_seeded(wanted, plugins), Store(store.root / AGAIN)
+            again, _ = _judged(anew, {orders.NAME: pairs[orders.NAME]}, place, plugins=plugins, watcher=watcher)
+    card = card_of(
+        findings_of(told, model=model_of(judge), again=again, why_not_again=why_not),
+        judge=judge,
+        sample="all" if wanted.probes is None else str(wanted.probes),
+        seed=wanted.seed,
+        missing=material.missing if wanted.data is not None else (),
+        speed=_speed(record, told),
+    )
+    keep_card(card, store)
+    return card
+
+
+def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
+    """The same judge with another seed, where it has one: a server may draw the same lots for the same seed."""
+    use = judge_use(wanted.judge)
+    part = plugins.part("judge", use)
+    seed = getattr(part, "seed", None)
+    if not isinstance(seed, int):
+        return wanted
+    return replace(wanted, judge=str(replace(use, parameters={**use.parameters, "seed": seed + 1})))
+
+
+def _judged(
+    wanted: Check, pairs: Mapping[str, Sequence[Any]], store: Store, *, plugins: Plugins, watcher: Watcher
+) -> tuple[Asked, Record]:
+    records: list[Record] = []
+
+    def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
+        found: Judgement = judge_answers(
+            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root, chat=wanted.chat
+        )
+        records.append(found.record)
+        return found.verdicts
+
+    told = asked(ask, pairs)
+    return told, records[0]
+
+
+def _speed(record: Record, told: Asked) -> dict[str, float]:
+    """How fast it went when it was first asked. Answers kept from before make it look faster."""
+    seconds, tokens = record.ledger.wall_seconds, record.ledger.tokens_forward + record.ledger.tokens_generated
+    calls = [each.get("num_requests") for each in record.payload.values() if isinstance(each, Mapping)]
+    counted = {"num_pairs": float(len(told.verdicts.ids)), "num_tokens": tokens}
+    counted["num_calls"] = float(sum(each for each in calls if isinstance(each, int)))
+    if seconds > 0:
+        counted |= {"pairs_per_second": counted["num_pairs"] / seconds, "tokens_per_second": tokens / seconds}
+    return {**counted, "wall_seconds": seconds}
