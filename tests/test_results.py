@@ -85,7 +85,7 @@ class Made:
         found = dataclasses.replace(found, **facts)
         terms = Terms(
             budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
-            max_length=256, max_new_tokens=8, evals=(part("marks"),), judge=part("referee"), describe=describe,
+            max_length=256, max_new_tokens=8, evals=(part("marks"),), judges={"referee": part("referee")}, describe=describe,
         )  # fmt: skip
         given = {
             "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),
@@ -306,7 +306,7 @@ def test_a_failing_baseline_fails_nobody_else(made):
 
 def test_a_failing_judge_costs_a_cell_its_verdicts_and_nothing_else(made):
     given = made(GAP, RANDOM)
-    given.end(given.cell("gap").verdicts, failure=failed("speechless"))
+    given.end(given.cell("gap").verdicts["referee"], failure=failed("speechless"))
     cell = given.finish().described("gap")
     assert (cell["status"], cell["verdicts"]) == ("done", None)
     assert cell["evaluations"]
