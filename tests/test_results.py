@@ -85,7 +85,8 @@ class Made:
         found = dataclasses.replace(found, **facts)
         terms = Terms(
             budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
-            max_length=256, max_new_tokens=8, evals=(part("marks"),), judges={"referee": part("referee")}, describe=describe,
+            max_length=256, max_new_tokens=8, evals=(part("marks"),), judges={"referee": part("referee")},
+            describe=describe,
         )  # fmt: skip
         given = {
             "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),

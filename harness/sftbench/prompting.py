@@ -89,7 +89,7 @@ def _source(suite: PromptSuite, folder: Path | None) -> str:
 
 
 def _places(folder: Path | None) -> Iterator[Path]:
-    """The folder, those in it, the one that it is in, and those beside it. A file named by its whole path needs none."""
+    """The folder, those in it, the one around it, and those beside it. A file named by its whole path needs none."""
     yield Path()
     if folder is not None:
         for each in (folder, folder.absolute().parent):

@@ -91,15 +91,15 @@ class RunSettings(BaseModel):
     )
     suite: str = Field(
         default=EMBEDDED,
-        description="embedded suite, used when neither pool nor base is given; or prompts that models answer and judges "
-        "compare: alpaca-eval, arena-hard-v2.0, mt-bench, or a .jsonl file of one's own",
+        description="embedded suite, used when neither pool nor base is given; or prompts that models answer and "
+        "judges compare: alpaca-eval, arena-hard-v2.0, mt-bench, or a .jsonl file of one's own",
     )
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
     limit: int | None = Field(
         default=None,
         ge=1,
-        description="use only so many prompts of the suite and items of each benchmark; where neither is named, so many "
-        "rows of the pool",
+        description="use only so many prompts of the suite and items of each benchmark; where neither is named, so "
+        "many rows of the pool",
     )
     limit_pool: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
     heldout: str | None = Field(default=None, description="file of held-out rows; default: split off from the pool")

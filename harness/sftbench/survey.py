@@ -112,8 +112,8 @@ def _suite_source(suite: Suite | None, part: str, limits: Limits | None = None) 
     assert suite is not None
     if limits is not None and limits.pool_rows is not None:
         raise UsageError(
-            f"--limit needs --pool: the embedded suite {suite.name} has a fixed pool, and neither prompts (--suite) nor "
-            "a benchmark (--evals) is named that could be cut"
+            f"--limit needs --pool: the embedded suite {suite.name} has a fixed pool, and neither prompts (--suite) "
+            "nor a benchmark (--evals) is named that could be cut"
         )
     return _Source(
         place={"suite": suite.name, "part": part}, content={"suite": f"{suite.name}@{suite.version}", "part": part}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from sftbench.board.cells import Cell
 from sftbench.board.entries import gather, item_values, metric_directions
+from sftbench.board.judged import agreements, has_judged_part, judged_rows, read_card
 from sftbench.board.ranking import Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
@@ -57,7 +59,20 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         notes=(),
         rows=tuple(rows),
     )
-    return dataclasses.replace(board, notes=tuple(notes(board)))
+    return dataclasses.replace(board, notes=tuple(notes(board)), **_judged(cells, results, budgets, num_resamples))
+
+
+def _judged(cells: list[Cell], results: Path, budgets: list[str], num_resamples: int) -> dict[str, Any]:
+    """The judged part of a board; nothing where records tell of one win rate per row and no more."""
+    if not has_judged_part(cells):
+        return {}
+    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
+    return {
+        "prompts": cells[0].prompts,
+        "judge_card": read_card(results),
+        "agreements": tuple(agreements(rows)),
+        "judged": tuple(rows),
+    }
 
 
 def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:

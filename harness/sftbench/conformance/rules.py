@@ -99,7 +99,7 @@ def of_suite(suite: Suite) -> Iterator[Check]:
 
 
 def of_prompt_suite(suite: PromptSuite) -> Iterator[Check]:
-    """A suite of prompts has known settings and files that can be read. Its prompts lie elsewhere: it works like that."""
+    """A suite of prompts has known settings and files of a known kind; its prompts lie elsewhere."""
     problem = ""
     try:
         check_settings({"methods": ["none"], **suite.defaults})

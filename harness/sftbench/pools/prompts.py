@@ -136,8 +136,8 @@ def _content(turn: object) -> str:
 def read_answers(source: str, model: str | None, asked: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The answers of a file to prompts, by prompt id: a text for each open turn.
 
-    An object has `output`, `response`, `answer`, `text`, `turns` or `choices`, and an id of the prompt, its place in the
-    benchmark (`i`) or its `instruction`; `model` (or `generator`) picks one of several. Raises `UsageError` where
+    An object has `output`, `response`, `answer`, `text`, `turns` or `choices`, and an id of the prompt, its place in
+    the benchmark (`i`) or its `instruction`; `model` (or `generator`) picks one of several. Raises `UsageError` where
     models are mixed, where a prompt has two answers or none, and for a row that has neither.
     """
     prompts = list(asked)
