@@ -123,6 +123,11 @@ class _Bench:
     first: dict[str, CellVerdicts]
     num_resamples: int
 
+    @property
+    def num_draws(self) -> int:
+        """Fits are dearer than means: no more of them than a published score has."""
+        return min(self.num_resamples, NUM_RESAMPLES)
+
     def rows(self) -> list[JudgedRow]:
         entries = gather(self.cells)
         raw = Measurements.of(entries, WIN_RATE, bigger_is_better=True, baseline=None)
@@ -143,7 +148,7 @@ class _Bench:
         """The length-controlled win rate of each cell and its draws, in percent."""
         if not _has_lengths(file):
             return {}
-        fitted = fit_lengths(Scoring(verdicts=file.path, metric="alpaca-lc", form=form, resamples=NUM_RESAMPLES), file)
+        fitted = fit_lengths(Scoring(verdicts=file.path, metric="alpaca-lc", form=form, resamples=self.num_draws), file)
         return {
             model: (100 * each.rate.value, 100 * each.drawn)
             for model, each in fitted.controlled.items()
@@ -157,7 +162,7 @@ class _Bench:
         verdicts = [each for verdicts in file.by_model.values() for each in verdicts]
         has_styles = all(each.style_model and each.style_baseline for each in verdicts)
         control = ("length", "markdown") if has_styles else ("length",)
-        wanted = Scoring(verdicts=file.path, metric="arena-style", control=control, resamples=NUM_RESAMPLES)
+        wanted = Scoring(verdicts=file.path, metric="arena-style", control=control, resamples=self.num_draws)
         models, styled = fit_style(wanted, file)
         assert styled.drawn is not None
         return {

@@ -9,6 +9,7 @@ from sftbench.board import texts
 from sftbench.board.judgement import Agreement, JudgedRow
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import Board
+from sftbench.judging.scoring import NUM_RESAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +130,12 @@ def judged_legend(board: Board) -> list[str]:
         forms = " and ".join(sorted({row.form for row in rows if row.form}))
         entries.append(
             "Length-controlled: AlpacaEval 2's win rate at equal length, fitted for each seed, prompts drawn anew "
-            f"1000 times (form {forms})."
+            f"{min(board.num_resamples, NUM_RESAMPLES)} times (form {forms})."
         )
     if any(row.styled for row in rows):
         entries.append(
             "Style-controlled: Arena-Hard's score with length and, where they are counted, headers, lists and bold "
-            "text as covariates, all rows fitted together, prompts and not battles drawn anew 1000 times."
+            "text as covariates, all rows fitted together, prompts and not battles drawn anew."
         )
     entries.append(
         "Ties: preference exactly even. Consistent: the same winner in both orders. Position bias: points by which the "
