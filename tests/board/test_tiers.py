@@ -11,7 +11,7 @@ import pytest
 from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.spread import Grid, subtract, take_apart
 from sftbench.board.statistics import holm, p_values
-from sftbench.board.tiers import Standing, seeds_to_tell, stand
+from sftbench.board.tiers import Standing, compare_planned, seeds_to_tell, stand
 
 Floats = npt.NDArray[np.float64]
 
@@ -126,3 +126,25 @@ def test_a_single_row_stands_alone() -> None:
     grids = [Grid(seeds=(0,), values=np.ones((1, 5)))]
     assert stand(grids, None, bigger_is_better=True) == [Standing(tier=1, tied_with_best=True, seeds_to_tell=None)]
     assert stand([], None, bigger_is_better=True) == []
+
+
+def test_planned_comparisons_of_equal_rows_seldom_find_one_and_their_family_is_themselves() -> None:
+    rng = np.random.default_rng(27)
+    wrong = 0
+    for _ in range(200):
+        values = simulated(rng, [0.0] * 8, seeds=3)
+        drawn = [Grid(seeds=(0, 1, 2), values=each) for each in values]
+        noise = board(values)[1]
+        planned = compare_planned(list(zip(drawn[::2], drawn[1::2], strict=True)), noise)
+        raw = p_values([subtract(one, other) for one, other in zip(drawn[::2], drawn[1::2], strict=True)], noise)
+        told = [each is not None and each.told_apart for each in planned]
+        assert told == (holm(raw) <= 0.05).tolist()
+        wrong += any(told)
+    assert wrong / 200 < 0.09
+
+
+def test_a_planned_comparison_of_rows_without_common_items_is_none() -> None:
+    one = Grid(seeds=(0,), values=np.array([[1.0, np.nan]]))
+    other = Grid(seeds=(0,), values=np.array([[np.nan, 1.0]]))
+    assert compare_planned([(one, other)], None) == [None]
+    assert compare_planned([], None) == []

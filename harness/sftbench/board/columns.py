@@ -43,11 +43,32 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
         Column(heading="seeds", text=seeds_text, flexible=True, right=False),
     ]
     columns += [metric_column(board, name, rows) for name in metric_order(board)[:most_metrics]]
+    if any(row.against_matched for row in rows):
+        columns.append(
+            Column(
+                heading="against matched chance",
+                narrow="against\nmatched chance",
+                text=lambda row: _against_matched(row, rows, board.sort_metric),
+                flexible=True,
+                right=False,
+            )
+        )
     if any(row.seeds_to_tell is not None for row in rows):
         columns.append(
             Column(heading="seeds to tell", narrow="seeds\nto tell", text=lambda row: texts.count(row.seeds_to_tell))
         )
     return columns
+
+
+def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
+    """`tokens better +0.05, lengths ≈ -0.01`."""
+    digits = texts.decimals([each.difference for other in rows for each in other.against_matched], metric)
+    words = {"better": "better", "worse": "worse", "equal": "≈"}
+    told = [
+        (texts.one_line(each.control).removeprefix("random-"), words[each.outcome], each.difference.mean)
+        for each in row.against_matched
+    ]
+    return ", ".join(f"{control} {word} {mean:+.{digits}f}" for control, word, mean in told) or texts.NOTHING
 
 
 def metric_order(board: Board) -> list[str]:

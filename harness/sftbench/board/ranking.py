@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +13,8 @@ from sftbench.board.overlap import overlap_of
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
 from sftbench.board.statistics import Estimate, estimate_all
 from sftbench.board.summary import costs_of, failures_of, training_of, undescribed_of
-from sftbench.board.table import WIN_RATE, BoardRow
-from sftbench.board.tiers import Standing, stand
+from sftbench.board.table import WIN_RATE, BoardRow, MatchedComparison
+from sftbench.board.tiers import Standing, compare_planned, stand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,14 +28,20 @@ class Measurements:
     grids: list[Grid | None]
     spreads: dict[int, Spread]
     noise: TrainingNoise | None
+    noise_of_contenders: TrainingNoise | None
+    """The same, from the rows that are not matched to another: matched draws often move more with the seed."""
+    matched: dict[int, int]
+    """Of a control that is matched to a method: which entry that method is."""
 
     @classmethod
     def of(cls, entries: list[Entry], name: str, *, bigger_is_better: bool, baseline: str | None) -> Measurements:
         found, num_items = grids(entries, name, baseline=baseline)
         spreads = {row: take_apart(grid) for row, grid in enumerate(found) if grid is not None}
         known = {row: spread for row, spread in spreads.items() if spread is not None}
-        noisy = [spread for spread in known.values() if spread.num_noisy]
         first = entries[0].first
+        labels = {entry.first.label: row for row, entry in enumerate(entries) if entry.first.matched_to is None}
+        matched_to = {row: entry.first.matched_to for row, entry in enumerate(entries)}
+        matched = {row: labels[label] for row, label in matched_to.items() if label in labels}
         return cls(
             name=name,
             key="|".join((first.pool.key, first.base.fingerprint, first.budget, name)),
@@ -42,15 +49,18 @@ class Measurements:
             num_items=num_items,
             grids=found,
             spreads=known,
-            noise=fit_noise(
-                np.array([spread.seed_variance for spread in noisy]),
-                np.array([spread.num_seeds - 1.0 for spread in noisy]),
-            ),
+            noise=_noise_of(known.values()),
+            noise_of_contenders=_noise_of(spread for row, spread in known.items() if row not in matched),
+            matched=matched,
         )
 
     def order(self) -> list[int]:
         """The entries that have the metric, best mean first."""
         return sorted(self.spreads, key=lambda row: (-self.goodness(row), row))
+
+    def contenders(self) -> list[int]:
+        """The entries that have the metric and are not matched to another, best mean first."""
+        return [row for row in self.order() if row not in self.matched]
 
     def goodness(self, row: int) -> float:
         """The mean, turned so that bigger is better."""
@@ -71,14 +81,45 @@ class Measurements:
         return (0.0, 1.0) if is_share else (-np.inf, np.inf)
 
     def standings(self) -> dict[int, Standing]:
-        """Tiers of the entries that have the metric."""
-        order = self.order()
+        """Tiers of the contenders.
+
+        What is matched to a method answers a question about that method alone: two such controls for each would make
+        the family of all pairs ten times as large, and nobody could be told apart from anybody.
+        """
+        order = self.contenders()
         ranked = [grid for row in order if (grid := self.grids[row]) is not None]
-        return dict(zip(order, stand(ranked, self.noise, bigger_is_better=self.bigger_is_better), strict=True))
+        noise = self.noise_of_contenders
+        return dict(zip(order, stand(ranked, noise, bigger_is_better=self.bigger_is_better), strict=True))
+
+    def ranks(self) -> dict[int, int]:
+        """1 plus the number of contenders with a better mean."""
+        order = self.contenders()
+        return {row: 1 + sum(self.goodness(other) > self.goodness(row) for other in order) for row in order}
+
+    def against_matched(self, entries: list[Entry], num_resamples: int) -> dict[int, tuple[MatchedComparison, ...]]:
+        """Of each method: its difference to every control that is matched to it, method minus control."""
+        known_rows = set(self.spreads)
+        pairs = [(method, control) for control, method in self.matched.items() if {method, control} <= known_rows]
+        both = [(self.grids[method], self.grids[control]) for method, control in pairs]
+        planned = compare_planned([(one, other) for one, other in both if one and other], self.noise)
+        known = [(pair, each) for pair, each in zip(pairs, planned, strict=True) if each is not None]
+        estimates = estimate_all(
+            [each.difference for _, each in known], self.noise, key=f"{self.key}|matched", num_resamples=num_resamples
+        )
+        found: dict[int, tuple[MatchedComparison, ...]] = {}
+        for ((method, control), each), estimate in zip(known, estimates, strict=True):
+            is_better = (estimate.mean > 0) == self.bigger_is_better
+            verdict = MatchedComparison(
+                control=entries[control].first.method,
+                difference=estimate,
+                outcome=("better" if is_better else "worse") if each.told_apart else "equal",
+            )
+            found[method] = (*found.get(method, ()), verdict)
+        return found
 
     def behind_best(self, num_resamples: int) -> dict[int, Estimate]:
         """The paired difference of each entry to the first (its mean minus the first's)."""
-        first, *others = self.order() or [0]
+        first, *others = self.contenders() or [0]
         found: dict[int, Spread] = {}
         for row in others:
             grid, best = self.grids[row], self.grids[first]
@@ -93,6 +134,13 @@ class Measurements:
         )
 
 
+def _noise_of(spreads: Iterable[Spread]) -> TrainingNoise | None:
+    noisy = [spread for spread in spreads if spread.num_noisy]
+    return fit_noise(
+        np.array([spread.seed_variance for spread in noisy]), np.array([spread.num_seeds - 1.0 for spread in noisy])
+    )
+
+
 def rank(entries: list[Entry], metrics: list[Measurements], *, sort_metric: str, num_resamples: int) -> list[BoardRow]:
     """Ranked rows of one budget, best first, then those without the sort metric, failed ones last."""
     estimates = {each.name: each.estimates(num_resamples) for each in metrics}
@@ -101,15 +149,19 @@ def rank(entries: list[Entry], metrics: list[Measurements], *, sort_metric: str,
     order = main.order() if main else []
     standings = main.standings() if main else {}
     behind = main.behind_best(num_resamples) if main else {}
-    ranks = (
-        {row: 1 + sum(main.goodness(other) > main.goodness(row) for other in order) for row in order} if main else {}
-    )
+    ranks = main.ranks() if main else {}
+    against = main.against_matched(entries, num_resamples) if main else {}
     unranked = sorted(set(range(len(entries))) - set(order), key=lambda row: (not entries[row].done, row))
     return [
         _row(
             entries[row],
             {name: found[row] for name, found in estimates.items() if row in found},
-            place=_Place(rank=ranks.get(row), standing=standings.get(row), behind_best=behind.get(row)),
+            place=_Place(
+                rank=ranks.get(row),
+                standing=standings.get(row),
+                behind_best=behind.get(row),
+                against_matched=against.get(row, ()),
+            ),
             missing=expected - {cell.seed for cell in entries[row].cells},
         )
         for row in order + unranked
@@ -121,6 +173,7 @@ class _Place:
     rank: int | None
     standing: Standing | None
     behind_best: Estimate | None
+    against_matched: tuple[MatchedComparison, ...]
 
 
 def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing: set[int]) -> BoardRow:
@@ -143,6 +196,7 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         tied_with_best=bool(standing and standing.tied_with_best),
         seeds_to_tell=standing.seeds_to_tell if standing else None,
         behind_best=place.behind_best,
+        against_matched=place.against_matched,
         metrics={name: estimate for name, estimate in estimates.items() if name != WIN_RATE},
         win_rate=estimates.get(WIN_RATE),
         is_baseline=WIN_RATE in estimates and not any(each.verdicts for each in entry.done),

@@ -17,6 +17,8 @@ SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
 JUDGED = ("prompts", "judge_card", "agreements", "judged")
 """What belongs to the judged part of a board."""
+OPTIONAL = ("overlap", "asked", "undescribed", "against_matched")
+"""Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
 
@@ -75,10 +77,23 @@ class FailedSeed(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MatchedComparison(Strict):
+    """A method against a control that is matched to it: the paired difference on the sort metric, method minus control.
+
+    `outcome` is `equal` where the two cannot be told apart, the family being all such comparisons of the budget.
+    """
+
+    control: str
+    difference: Estimate
+    outcome: Literal["better", "worse", "equal"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
-    `rank` counts the rows of the budget with a better mean, plus 1. `tier`, `tied_with_best` and
+    `rank` counts the rows of the budget with a better mean, plus 1; controls that are matched to a method have neither
+    rank nor tier, and that method compares itself with them in `against_matched`. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
@@ -112,6 +127,7 @@ class BoardRow(Strict):
     asked: tuple[str, ...] = ()
     overlap: Overlap | None = None
     undescribed: tuple[FailedSeed, ...] = ()
+    against_matched: tuple[MatchedComparison, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +163,13 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        A board without a judged part does not name it, and rows without an overlap, that asked nobody, or whose
-        diversity was measured do not name these, as in boards from before there was any.
+        A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
+        was measured, or to which nothing is matched do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told = {name: value for name, value in told.items() if name not in JUDGED or value}
         told["rows"] = [
-            {name: value for name, value in row.items() if name not in ("overlap", "asked", "undescribed") or value}
-            for row in told["rows"]
+            {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]
         return json.dumps(_rounded(told), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -1,4 +1,4 @@
-"""Which rows can be told apart, and how many more seeds it would take for those that cannot."""
+"""Which rows can be told apart, by all pairs or by planned ones, and how many more seeds it would take for others."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ def stand(grids: list[Grid], noise: TrainingNoise | None, *, bigger_is_better: b
     return [
         Standing(tier=tier, tied_with_best=row == 0 or not told[0, row], seeds_to_tell=needed[row - 1] if row else None)
         for row, tier in enumerate(tiers)
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A comparison that was planned before anything was measured. `difference` is first minus second."""
+
+    difference: Spread
+    told_apart: bool
+
+
+def compare_planned(pairs: list[tuple[Grid, Grid]], noise: TrainingNoise | None) -> list[Planned | None]:
+    """Paired differences of given pairs, the family being these pairs alone; None where nothing can be compared.
+
+    Told apart means a Holm-adjusted p of at most 0.05, as in `stand`.
+    """
+    differences = [subtract(first, second) for first, second in pairs]
+    apart = holm(p_values(differences, noise)) <= FAMILY_ERROR
+    return [
+        None if difference is None else Planned(difference=difference, told_apart=bool(flag))
+        for difference, flag in zip(differences, apart, strict=True)
     ]
 
 

@@ -49,8 +49,23 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    told = (_seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
+    told = (_matched_notes, _seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
     return [note for each in told for note in each(board)]
+
+
+def _matched_notes(board: Board) -> Iterator[str]:
+    """Who is better or worse than chance that is matched to it: what a method does beyond taking long or short rows."""
+    for budget in board.budgets:
+        rows = board.of(budget)
+        for control in sorted({each.control for row in rows for each in row.against_matched}):
+            found: dict[str, list[str]] = {"better": [], "worse": [], "equal": []}
+            for row in rows:
+                for each in row.against_matched:
+                    if each.control == control:
+                        found[each.outcome].append(label(row))
+            told = [f"{word}: {_shortened(found[word], most=40)}" for word in ("better", "worse") if found[word]]
+            told += [f"{len(found['equal'])} cannot be told apart from it"] if found["equal"] else []
+            yield f"At {one_line(budget)}, against {one_line(control)} (matched to each method): {'; '.join(told)}."
 
 
 def _seed_notes(board: Board) -> Iterator[str]:
@@ -124,11 +139,13 @@ def legend(board: Board) -> list[str]:
         f"items resampled {board.num_resamples} times, seeds by Student's distribution, "
         "with the variance between seeds moderated by the other rows.",
         "Tier: no two rows of a tier can be told apart (paired differences on the same items and seeds, "
-        "Holm-corrected over all pairs of the budget, 5 %); each tier holds only rows that are told apart from one "
-        "in the tier before. ≈ marks rows that cannot be told apart from the best.",
+        "Holm-corrected over all pairs of ranked rows of the budget, 5 %); each tier holds only rows that are told "
+        "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best.",
         "Seeds to tell: how many seeds (in all) would separate a tied row from the best, if the difference "
         "stays; none where more seeds alone would not do it (more items might).",
-        "Controls, marked ◦, are there for orientation and are ranked like the rest.",
+        "Controls, marked ◦, are there for orientation and are ranked like the rest. Those matched to a method stand "
+        "where their mean puts them, and only that method is compared with them, on the metric that sorts (paired, "
+        "Holm-corrected over these comparisons of the budget, 5 %): better, worse, or ≈.",
         "Trained tokens: response tokens of the selection that are not masked, counted once, not per epoch.",
     ]
     if board.pool.num_planted:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sftbench_plugins.compression.packing import GrowingText, Listing
+from sftbench_plugins.compression.packing import GrowingText, Listing, Threads
 
 Positions: TypeAlias = npt.NDArray[np.int64]
 Ratios: TypeAlias = npt.NDArray[Any]
@@ -51,7 +51,7 @@ class Search:
 
     `ratios` [n] begins with the ratio of every row alone. `texts` gives the rows at some positions.
     `refreshed` (k1) rows get a new ratio in a round, `shortlisted` (k2) of them are compared with each
-    other, `taken` (k3) of those are taken.
+    other, `taken` (k3) of those are taken. `threads` share the compressing; they change no ratio.
     """
 
     rule: Rule
@@ -61,6 +61,7 @@ class Search:
     refreshed: int
     shortlisted: int
     taken: int
+    threads: Threads | None = None
     chosen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -89,7 +90,7 @@ class Search:
         literal = not self.rule.rejected_come_back and self.refreshed <= len(self.ratios)
         count = self.refreshed if literal else min(self.refreshed, self.num_left)
         rows = self.rule.smallest(self.ratios, count)
-        self.ratios[rows] = [self._text.ratio_with(text) for text in self.texts(rows)]
+        self.ratios[rows] = self._text.ratios_with(self.texts(rows), threads=self.threads)
         best = rows[self.rule.smallest(self.ratios[rows], min(self.shortlisted, count))]
         return np.sort(best) if self.rule.rejected_come_back else best
 
@@ -99,9 +100,8 @@ class Search:
         order: list[int] = []
         for _ in range(min(self.taken, len(texts))):
             trial = np.full(len(texts), np.inf, dtype=self.rule.dtype)
-            for at, text in enumerate(texts):
-                if at not in order:
-                    trial[at] = group.ratio_with(text)
+            left = [at for at in range(len(texts)) if at not in order]
+            trial[left] = group.ratios_with([texts[at] for at in left], threads=self.threads)
             best = int(self.rule.smallest(trial, 1)[0])
             group.add(texts[best])
             order.append(best)

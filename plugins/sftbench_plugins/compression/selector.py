@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sftbench import Allowance, Desk, Json, Needs, Pool, Row, Scores, Selection, UsageError, param
-from sftbench_plugins.compression.packing import LITERAL, PLAIN, GrowingText, Listing
+from sftbench_plugins.compression.packing import LITERAL, PLAIN, GrowingText, Listing, Threads
 from sftbench_plugins.compression.rounds import OFFICIAL, PAPER, Positions, Search
 
 _WINDOW_BYTES = 32 * 1024
@@ -61,16 +62,18 @@ class Zip:
             self._check_size(len(pool), allowance)
         listing = LITERAL if self.mode == "official" or self.text == "repr" else PLAIN
         reading = self._read(pool, scores, listing, desk)
-        search = Search(
-            rule=OFFICIAL if self.mode == "official" else PAPER,
-            listing=listing,
-            texts=lambda rows: [listing.text(row) for row in pool.take(rows)],
-            ratios=reading.ratios,
-            refreshed=self.k1,
-            shortlisted=self.k2,
-            taken=self.k3,
-        )
-        num_rounds = self._run(search, pool, allowance, desk)
+        with Threads(_num_threads()) as threads:
+            search = Search(
+                rule=OFFICIAL if self.mode == "official" else PAPER,
+                listing=listing,
+                texts=lambda rows: [listing.text(row) for row in pool.take(rows)],
+                ratios=reading.ratios,
+                refreshed=self.k1,
+                shortlisted=self.k2,
+                taken=self.k3,
+                threads=threads,
+            )
+            num_rounds = self._run(search, pool, allowance, desk)
         chosen = allowance.fit(search.chosen)
         spent = float(allowance.row_costs[chosen].sum())
         return Selection(
@@ -191,6 +194,12 @@ class _Reading:
             "num_over_window": self.num_over_window,
             "num_without_source": self.num_without_source,
         }
+
+
+def _num_threads() -> int:
+    """As many as numerical libraries would take here: a run that works in several processes shares the cores out so."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return int(told) if told.isdigit() and int(told) else len(os.sched_getaffinity(0))
 
 
 def _used(allowance: Allowance, spent: float) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sftbench_plugins.compression.packing import LITERAL, PLAIN, GrowingText
+from sftbench_plugins.compression.packing import LITERAL, PLAIN, GrowingText, Threads
 
 PIECES = st.lists(
     st.one_of(st.text(max_size=60), st.sampled_from(["the same again", "", "é\u2028\n", "ab" * 400])), max_size=30
@@ -57,3 +57,14 @@ def test_a_list_of_rows_is_written_as_python_writes_it(make_pool):
     ]
     texts = [LITERAL.text(row) for row in make_pool(rows)]
     assert LITERAL.opening + LITERAL.separator.join(texts) + LITERAL.closing == str(rows).encode()
+
+
+def test_threads_change_no_ratio_and_no_order() -> None:
+    draw = np.random.default_rng(3)
+    texts = [bytes(draw.integers(97, 105, int(draw.integers(1, 300))).astype(np.uint8)) for _ in range(57)]
+    growing = GrowingText(PLAIN)
+    growing.add(b"rows that were taken before " * 40)
+    alone = [growing.ratio_with(text) for text in texts]
+    with Threads(3) as threads:
+        assert growing.ratios_with(texts, threads=threads) == alone
+        assert growing.ratios_with([], threads=threads) == []
