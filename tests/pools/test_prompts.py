@@ -43,7 +43,7 @@ def turns(row):
             [("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")],
         ),
         (
-            {"instruction": "one", "turns": ["one", "two"], "reference": "first", "reference_turns": ["first", "second"]},
+            {"instruction": "one", "turns": ["one", "two"], "reference": "1", "reference_turns": ["first", "second"]},
             [("user", "one"), ("assistant", "first"), ("user", "two"), ("assistant", "second")],
         ),
     ],
