@@ -261,6 +261,11 @@ def test_what_cannot_be_meant_is_refused(plan, flags, part):
         plan(**{"judge": "checker", "pool": None, "base": None, **flags})
 
 
+def test_a_suite_that_nobody_offers_is_refused_with_a_pool_too(plan):
+    with pytest.raises(UsageError, match="unknown suite 'alpaca_eval'; did you mean 'alpaca-eval'"):
+        plan(suite="alpaca_eval", judge="checker")
+
+
 def test_references_are_a_baseline_only_where_every_prompt_has_one(plan, folder):
     rows = [PROMPTS[0], {"id": "q", "instruction": "open"}]
     (folder / "data" / "six.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -13,7 +13,7 @@ from sftbench.plugins import Plugins
 from sftbench.pools import Prompts, read_answers, read_prompts
 from sftbench.pools.files import SUFFIXES
 from sftbench.roles import PromptSuite
-from sftbench.settings import RunSettings
+from sftbench.settings import EMBEDDED, RunSettings
 
 REFERENCE = "reference"
 """The baseline whose answers are the references of the suite."""
@@ -43,6 +43,8 @@ def prompt_suite_of(settings: RunSettings, plugins: Plugins) -> PromptSuite | No
     if settings.suite in plugins.prompt_suites:
         return plugins.prompt_suites[settings.suite]
     if not settings.suite.endswith(SUFFIXES):
+        if settings.suite != EMBEDDED:
+            plugins.suite(settings.suite)
         return None
     path = Path(settings.suite).expanduser()
     if not path.is_file():

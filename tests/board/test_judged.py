@@ -96,6 +96,17 @@ def test_judges_that_order_rows_the_other_way_round_say_so(judged):
     assert rows["plain"].reversals == pytest.approx(np.mean((first > 0.5) != (second > 0.5)))
 
 
+def test_a_baseline_that_is_no_method_has_no_budget_and_no_seed(judged):
+    assert "against random at the same budget and seed, judged by pairwise" in board_markdown(
+        build_board(judged.folder, num_resamples=50)
+    )
+    for path in judged.folder.rglob("seed-*.json"):
+        path.write_text(path.read_text().replace('"baseline": "random"', '"baseline": "gpt4"'))
+    board = build_board(judged.folder, num_resamples=50)
+    assert "against gpt4, judged by pairwise" in board_markdown(board)
+    assert not any(row.is_baseline for row in board.rows)
+
+
 def test_fewer_prompts_than_the_benchmark_has_are_a_partial_result(judged):
     board = build_board(judged.folder, num_resamples=100)
     assert {row.status for row in board.judged} == {"partial"}
