@@ -167,7 +167,7 @@ def facts(**more):
 def terms(**more):
     made = Terms(
         budgets=(Budget.parse("10%"),), seeds=(0, 1, 2), plant=0.0, heldout_share=0.1, heldout_at_most=200,
-        max_length=256, max_new_tokens=32, evals=(Marks(),), judge=Referee(), baseline="random",
+        max_length=256, max_new_tokens=32, evals=(Marks(),), judges={"referee": Referee()}, baseline="random",
     )  # fmt: skip
     return replace(made, **more)
 
@@ -219,7 +219,7 @@ def test_parents_first_leaves_out_what_no_end_needs():
 
 
 def test_two_scorers_that_ask_for_the_same_pass_share_it():
-    made = plan(method("loss", scorer=Loss()), method("gap", scorer=Gap()), judge=None)
+    made = plan(method("loss", scorer=Loss()), method("gap", scorer=Gap()), judges={})
     assert rooms(made)["pass"] == 2
     shared = made.ancestors(only(made, "loss").selection) & made.ancestors(only(made, "gap").selection)
     assert [made.steps[ref].identity["view"] for ref in shared if ref.startswith("pass/")] == ["conditional"]
@@ -227,7 +227,7 @@ def test_two_scorers_that_ask_for_the_same_pass_share_it():
 
 def test_statistics_of_one_pass_are_one_step():
     both = Loss(statistics=("nll", "entropy"))
-    assert rooms(plan(method("loss", scorer=both), judge=None))["pass"] == 1
+    assert rooms(plan(method("loss", scorer=both), judges={}))["pass"] == 1
 
 
 def test_a_pass_of_the_base_is_the_same_step_when_the_base_scores():
@@ -239,7 +239,7 @@ def test_a_pass_of_the_base_is_the_same_step_when_the_base_scores():
 
 def test_a_sweep_over_budgets_scores_once():
     budgets = tuple(Budget.parse(text) for text in ("5%", "10%", "200"))
-    made = plan(method("gap", scorer=Gap()), budgets=budgets, judge=None)
+    made = plan(method("gap", scorer=Gap()), budgets=budgets, judges={})
     assert rooms(made)["scores"] == 1
     assert rooms(made)["pass"] == 2
     assert rooms(made)["selection"] == 3
@@ -252,7 +252,7 @@ def test_a_recipe_is_trained_once_for_all_who_want_it():
                 recipes={**NO_RECIPES, "selector": recipe})
         for depth in (1, 2)
     ]  # fmt: skip
-    made = plan(*twice, seeds=(0,), judge=None)
+    made = plan(*twice, seeds=(0,), judges={})
     warm = [made.steps[only(made, f"warmed{depth}").selection].parents["model:warm"] for depth in (1, 2)]
     assert warm[0] == warm[1]
 
@@ -277,7 +277,7 @@ def test_the_same_name_at_another_server_is_another_language_model():
             return Needs(chat=True)
 
     def scored(chat):
-        made = plan(method("asking", scorer=Asking()), at=facts(chat=chat), judge=None)
+        made = plan(method("asking", scorer=Asking()), at=facts(chat=chat), judges={})
         (ref,) = [ref for ref, step in made.steps.items() if step.room == "scores"]
         return ref
 
@@ -287,19 +287,19 @@ def test_the_same_name_at_another_server_is_another_language_model():
 
 
 def test_what_no_chance_enters_is_done_once_for_all_seeds():
-    made = plan(method("gap", scorer=Gap()), judge=None)
+    made = plan(method("gap", scorer=Gap()), judges={})
     assert rooms(made)["scores"] == rooms(made)["selection"] == 1
     assert rooms(made)["model"] == rooms(made)["evaluation"] == 3
 
 
 def test_what_chance_enters_is_done_once_per_seed():
-    made = plan(method("noisy", scorer=Noisy()), judge=None)
+    made = plan(method("noisy", scorer=Noisy()), judges={})
     assert rooms(made)["pass"] == 1
     assert rooms(made)["scores"] == rooms(made)["selection"] == 3
 
 
 def test_a_part_without_chance_on_top_of_a_drawn_recipe_is_done_per_seed():
-    assert rooms(plan(warmed(), judge=None))["selection"] == 3 + 3
+    assert rooms(plan(warmed(), judges={}))["selection"] == 3 + 3
 
 
 def test_seeds_have_steps_of_their_own_whatever_other_seeds_are_planned():
@@ -341,7 +341,7 @@ def test_the_untrained_base_stands_once_and_is_not_trained():
 
 def test_what_ignores_the_budget_is_chosen_once_for_all_budgets():
     full = method("full", control=True, ignores_budget=True)
-    made = plan(full, budgets=(Budget.parse("5%"), Budget.parse("10%")), seeds=(0,), judge=None)
+    made = plan(full, budgets=(Budget.parse("5%"), Budget.parse("10%")), seeds=(0,), judges={})
     assert [cell.budget for cell in made.cells] == ["5%", "10%"]
     assert rooms(made)["selection"] == rooms(made)["model"] == 1
 
@@ -350,16 +350,16 @@ def test_every_cell_is_judged_against_the_baseline_of_its_own_seed():
     made = plan(*LINE)
     for cell in made.cells:
         if cell.method == "random":
-            assert cell.verdicts is None
+            assert cell.verdicts == {}
         else:
-            step = made.steps[cell.verdicts]
+            step = made.steps[cell.verdicts["referee"]]
             assert step.parents["responses"] == cell.responses
             assert step.parents["baseline"] == only(made, "random", cell.seed).responses
 
 
 def test_without_a_baseline_or_a_judge_nothing_is_judged():
     assert not rooms(plan(*LINE[:3]))["verdicts"]
-    assert not rooms(plan(*LINE, judge=None))["verdicts"]
+    assert not rooms(plan(*LINE, judges={}))["verdicts"]
 
 
 def test_answers_are_generated_only_when_somebody_reads_them():
@@ -369,7 +369,7 @@ def test_answers_are_generated_only_when_somebody_reads_them():
 
         generates: ClassVar[bool] = False
 
-    assert not rooms(plan(RANDOM, evals=(Silent(),), judge=None))["responses"]
+    assert not rooms(plan(RANDOM, evals=(Silent(),), judges={}))["responses"]
     assert rooms(plan(RANDOM, evals=(Silent(),)))["responses"]
 
 
@@ -515,7 +515,7 @@ def test_a_generator_makes_a_pool_of_its_own_with_lengths_of_its_own():
         def needs(self):
             return Needs()
 
-    made = plan(method("made", generator=Maker()), RANDOM, judge=None)
+    made = plan(method("made", generator=Maker()), RANDOM, judges={})
     generated = [ref for ref, step in made.steps.items() if step.room == "generated"]
     assert len(generated) == 1
     selection = made.steps[only(made, "made").selection]
@@ -574,7 +574,7 @@ class Distils(School):
 
 def test_a_trainer_that_chooses_rows_has_the_budget_and_its_selector_all_rows():
     budgets = tuple(Budget.parse(text) for text in ("5%", "10%"))
-    made = plan(CHOOSING, budgets=budgets, seeds=(0,), judge=None)
+    made = plan(CHOOSING, budgets=budgets, seeds=(0,), judges={})
     assert (rooms(made)["selection"], rooms(made)["model"]) == (1, 2)
     first = made.cells[0]
     assert made.steps[first.selection].identity["budget"] == "all"
@@ -584,7 +584,7 @@ def test_a_trainer_that_chooses_rows_has_the_budget_and_its_selector_all_rows():
 
 
 def test_in_a_budget_of_work_such_a_trainer_knows_what_a_row_costs():
-    made = plan(CHOOSING, budgets=(Budget.parse("60s"),), seeds=(0,), judge=None)
+    made = plan(CHOOSING, budgets=(Budget.parse("60s"),), seeds=(0,), judges={})
     step = made.steps[made.cells[0].model]
     assert step.identity["training_passes"] == CHOOSING.training_passes
     assert "calibration" in step.parents
@@ -592,7 +592,7 @@ def test_in_a_budget_of_work_such_a_trainer_knows_what_a_row_costs():
 
 
 def test_a_trainer_that_chooses_tokens_leaves_the_budget_to_the_selector():
-    made = plan(CLEANING, seeds=(0,), judge=None)
+    made = plan(CLEANING, seeds=(0,), judges={})
     cell = only(made, "cleaning")
     assert "budget" not in made.steps[cell.model].identity
     assert made.steps[cell.selection].identity["budget"] == Budget.parse("10%").identity()
@@ -635,7 +635,7 @@ def test_a_teacher_that_only_the_trainer_wants_is_paid_for_too():
 
 def test_the_rows_chosen_in_training_may_be_what_another_method_chooses_from():
     after = method("gap", scorer=Gap(), before=CHOOSING, take=Take(times=4.0))
-    made = plan(after, seeds=(0,), judge=None)
+    made = plan(after, seeds=(0,), judges={})
     cell = only(made, "gap")
     pool = made.steps[made.steps[cell.selection].parents["pool"]]
     trained = pool.parents["selection"]

@@ -115,7 +115,7 @@ class Planned:
         )  # fmt: skip
         terms = Terms(
             budgets=(Budget.parse(budget),), seeds=seeds, plant=0.0, heldout_share=0.1, heldout_at_most=20,
-            max_length=256, max_new_tokens=32, evals=(part("marks"),), judge=None,
+            max_length=256, max_new_tokens=32, evals=(part("marks"),), judges={},
         )  # fmt: skip
         self.run = Run(
             name="planned", settings=check_settings({"methods": ["any"], "workers": 2}), given={}, facts=facts,

@@ -14,7 +14,7 @@ from sftbench.budget import Budget
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
 from sftbench.parameters import PartUse
-from sftbench.plan import Facts, ModelFacts, Terms
+from sftbench.plan import Facts, ModelFacts, PromptFacts, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.pools import pool_from_rows
@@ -74,7 +74,7 @@ WARMED = method(
 class Made:
     """A run whose steps are ended by hand. The step at place i of the plan has used 2**i FLOPs and 1 s."""
 
-    def __init__(self, folder, *methods, seeds=(0,), describe=(), **facts):
+    def __init__(self, folder, *methods, seeds=(0,), describe=(), judges=("referee",), **facts):
         home = folder / "home"
         base = ModelFacts(name="tiny", path=str(home / "models" / "tiny"), fingerprint="f")
         found = Facts(
@@ -85,7 +85,8 @@ class Made:
         found = dataclasses.replace(found, **facts)
         terms = Terms(
             budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
-            max_length=256, max_new_tokens=8, evals=(part("marks"),), judge=part("referee"), describe=describe,
+            max_length=256, max_new_tokens=8, evals=(part("marks"),), judges={name: part(name) for name in judges},
+            describe=describe,
         )  # fmt: skip
         given = {
             "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),
@@ -171,6 +172,21 @@ def test_a_finished_cell_tells_what_its_steps_recorded(made):
     assert cell["selection"]["trained_share"] == 0.25
     assert cell["pool"]["num_planted_tokens"] == 9
     assert cell["base"] == {"name": "tiny", "fingerprint": "f"}
+
+
+def test_further_judges_and_the_suite_stand_beside_the_first_judges_verdicts(made):
+    prompts = PromptFacts(suite="six", version="1", control="length", num_prompts=2, num_in_all=6)
+    run = made(GAP, RANDOM, judges=("referee", "linesman"), prompts=prompts)
+    run.end(run.cell("gap").verdicts["referee"], failure=failed("speechless"))
+    cell = run.finish().described("gap")
+    assert cell["verdicts"] is None
+    assert cell["further_verdicts"] == [{"baseline": "random", "judge": "linesman", **PAYLOADS["verdicts"]}]
+    assert cell["prompts"] == {**dataclasses.asdict(prompts)}
+    assert cell["cost"]["evaluating"]["device_seconds"] == 3.0
+
+
+def test_one_judge_and_no_suite_leave_a_record_as_it_was(made):
+    assert not {"further_verdicts", "prompts"} & set(made(GAP, RANDOM).finish().described("gap"))
 
 
 def test_a_written_cell_tells_which_rows_of_the_pool_it_chose(made):
@@ -306,7 +322,7 @@ def test_a_failing_baseline_fails_nobody_else(made):
 
 def test_a_failing_judge_costs_a_cell_its_verdicts_and_nothing_else(made):
     given = made(GAP, RANDOM)
-    given.end(given.cell("gap").verdicts, failure=failed("speechless"))
+    given.end(given.cell("gap").verdicts["referee"], failure=failed("speechless"))
     cell = given.finish().described("gap")
     assert (cell["status"], cell["verdicts"]) == ("done", None)
     assert cell["evaluations"]

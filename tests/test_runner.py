@@ -224,7 +224,7 @@ class Small:
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(), plant=0, heldout_share=0, heldout_at_most=0, max_length=8, max_new_tokens=1,
-            evals=(), judge=None,
+            evals=(), judges={},
         )  # fmt: skip
         nothing = Plugins(manager=pluggy.PluginManager("sftbench"), parts={}, methods={}, suites={}, plugin_of={})
         return Run(

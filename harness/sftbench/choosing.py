@@ -101,7 +101,7 @@ def _settings(
     given = {
         "methods": ["none"],
         "pool": pool,
-        "limit": limit,
+        "limit_pool": limit,
         "lm": lm,
         "base": base or lm,
         "seeds": [seed],
@@ -119,7 +119,7 @@ def planner_of(
     facts = survey(settings, plugins, parts)
     terms = Terms(
         budgets=(), seeds=(seed,), plant=0.0, heldout_share=0.0, heldout_at_most=1,
-        max_length=min(window(facts.base.path), 2048), max_new_tokens=1, evals=(), judge=None,
+        max_length=min(window(facts.base.path), 2048), max_new_tokens=1, evals=(), judges={},
         describe_tokens=describe_tokens,
     )  # fmt: skip
     return Planner(facts, terms)

@@ -63,9 +63,9 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
 
 
 def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:
-    """`bench judge score`: one line per model, best first, rates in percent, from a file of verdicts alone.
+    """`bench judge score`: one line per model, best first, rates in percent, from a file of verdicts or results/NAME.
 
-    `more` is mode, form, difficulty, gamed, control, weight, resamples, expected, seed.
+    `more` is mode, form, difficulty, gamed, control, weight, resamples, expected, seed, judge.
     """
     import pandas
 

@@ -70,7 +70,7 @@ def _settings(wanted: Description, plugins: Plugins) -> RunSettings:
     base = wanted.lm or str(plugins.suite(suite).base)
     return check_settings(
         {
-            "methods": ["none"], "pool": wanted.pool, "limit": wanted.limit, "base": base, "redo": "failed",
+            "methods": ["none"], "pool": wanted.pool, "limit_pool": wanted.limit, "base": base, "redo": "failed",
             "embedder": wanted.embedder, "describe": [wanted.component],
         }
     )  # fmt: skip

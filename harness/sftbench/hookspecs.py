@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pluggy
 
-from sftbench.roles import Evaluator, Generator, Judge, Method, Scorer, Selector, Suite, Trainer
+from sftbench.roles import Evaluator, Generator, Judge, Method, PromptSuite, Scorer, Selector, Suite, Trainer
 from sftbench.rooms import Json
 
 hookspec = pluggy.HookspecMarker("sftbench")
@@ -60,8 +60,8 @@ def sftbench_methods() -> Sequence[Method]:
 
 
 @hookspec
-def sftbench_suites() -> Sequence[Suite]:
-    """Pools with base model and held-out tasks that come with a plugin. Called once, when plugins are looked up."""
+def sftbench_suites() -> Sequence[Suite | PromptSuite]:
+    """Pools with base model and held-out tasks, or prompts to be judged. Called once, when plugins are looked up."""
     raise AssertionError("a specification is never called")
 
 

@@ -21,7 +21,7 @@ from sftbench.plan import Step
 from sftbench.planted import count_planted
 from sftbench.prepare import calibrate, embed_pool, make_pool, measure_lengths, run_pass
 from sftbench.roles import Allowance, Chosen
-from sftbench.rooms import Generated, Json, Pool, Scores, Selection
+from sftbench.rooms import Generated, Json, Pool, Responses, Scores, Selection, Verdicts
 
 Payload = dict[str, Json]
 
@@ -292,16 +292,17 @@ def _enforce_in_training(step: Step, bench: Bench, chosen: Selection, pool: Pool
 
 
 def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
-    from sftbench.engines.generate import generate_greedy
-    from sftbench.rooms import Responses
+    from sftbench.responding import answers_given, respond
 
     heldout = parent_pool(step, bench)
-    limit = int(step.number("max_new_tokens"))
-    rows = list(heldout)
-    with desk.progress(len(rows), "answer") as progress:
-        texts = generate_greedy(desk.language_model("trained"), rows, max_new_tokens=limit, advance=progress.advance)
-    shelf.save_responses(Responses(ids=tuple(heldout.ids), texts=tuple(texts)), bench.work)
-    return {"num_responses": len(texts)}
+    if step.identity.get("make") == "read":
+        responses = answers_given(step, list(heldout))
+    else:
+        rows, limit = list(heldout), int(step.number("max_new_tokens"))
+        with desk.progress(sum(row.num_open_turns for row in rows), "answer") as progress:
+            responses = respond(desk.language_model("trained"), rows, max_new_tokens=limit, advance=progress.advance)
+    shelf.save_responses(responses, bench.work)
+    return {"num_responses": len(responses.texts)}
 
 
 def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
@@ -330,7 +331,18 @@ def _judge(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     for column, values in verdicts.columns.items():
         if len(values) != (count := len(verdicts.ids)):
             raise ContractError(f"judge {part.name} gave {len(values)} values of {column} for {count} items")
+    if step.identity.get("lengths") == "characters":
+        verdicts = replace(verdicts, columns={**_lengths_of(verdicts, *both), **verdicts.columns})
     return shelf.verdicts_json(verdicts)
+
+
+def _lengths_of(verdicts: Verdicts, model: Responses, baseline: Responses) -> dict[str, list[Json]]:
+    """Characters of what was judged, all turns together, for a judge that does not tell."""
+    found: dict[str, list[Json]] = {}
+    for name, responses in (("length_model", model), ("length_baseline", baseline)):
+        texts = dict(zip(responses.ids, responses.texts, strict=True))
+        found[name] = [len(texts[at]) + sum(map(len, responses.earlier.get(at, ()))) for at in verdicts.ids]
+    return found
 
 
 def _counts(reasons: Mapping[int, str]) -> dict[str, Json]:

@@ -104,7 +104,8 @@ class Cell:
     model: Ref | None
     evaluations: Mapping[str, Ref]
     responses: Ref | None = None
-    verdicts: Ref | None = None
+    verdicts: Mapping[str, Ref] = field(default_factory=dict)
+    """By judge."""
     baseline: str | None = None
     descriptions: Mapping[str, Ref] = field(default_factory=dict)
     """By component: how diverse the rows are that were chosen."""
@@ -119,7 +120,7 @@ class Cell:
     @property
     def refs(self) -> list[Ref]:
         """The steps that end this cell."""
-        measured = [self.responses, *self.evaluations.values(), self.verdicts, *self.descriptions.values()]
+        measured = [self.responses, *self.evaluations.values(), *self.verdicts.values(), *self.descriptions.values()]
         ends = [self.selection, self.model, *measured]
         return [ref for ref in ends if ref is not None]
 
@@ -144,6 +145,37 @@ class AskedFacts:
     where: str
     name: str = ""
     folder: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptFacts:
+    """The suite of prompts that stands for held-out rows, and how many of its prompts are used."""
+
+    suite: str
+    version: str
+    control: str
+    num_prompts: int
+    num_in_all: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What is cut short: rows of the pool, prompts of the suite, items of the evaluators `items_of`. None: nothing."""
+
+    pool_rows: int | None = None
+    prompts: int | None = None
+    items: int | None = None
+    items_of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerFacts:
+    """Answers to the prompts that no method of the run gave: of a file, or the references (`source` is None)."""
+
+    label: str
+    source: str | None
+    model: str | None
+    content: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,6 +204,10 @@ class Facts:
     """Folders that parts name, and what identifies all that is in them."""
     asked: Mapping[str, AskedFacts] = field(default_factory=dict)
     """Language models to ask, by what the user or a part calls them."""
+    prompts: PromptFacts | None = None
+    answers: AnswerFacts | None = None
+    """What is judged against, where that is no method."""
+    limits: Limits = Limits()
 
     def of_asked(self, text: str) -> AskedFacts:
         """A language model to ask; behind a URL there is nothing to find out."""
@@ -190,7 +226,8 @@ class Terms:
     max_length: int
     max_new_tokens: int
     evals: tuple[Any, ...]
-    judge: Any | None
+    judges: Mapping[str, Any]
+    """By the name that records and board have for it; the first decides the win rate."""
     baseline: str = "random"
     describe: tuple[Component, ...] = ()
     """Sides of the selected rows whose diversity is measured."""

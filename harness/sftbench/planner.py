@@ -83,9 +83,10 @@ class Planner:
                     where=facts.heldout_source or {},
                 )
             )
-            # A suite sees to that itself.
+            # An embedded suite sees to that itself.
             if "suite" not in facts.heldout_content:
-                apart = {"make": "apart", "version": SPLIT_VERSION}
+                apart: dict[str, Json] = {"make": "apart", "version": SPLIT_VERSION}
+                apart |= {"by": "prompt"} if facts.prompts else {}
                 parents = {"pool": whole, "heldout": heldout}
                 pool = self.add(Step(room="pool", label="leave out held-out rows", identity=apart, parents=parents))
         if terms.plant:
@@ -452,32 +453,50 @@ class Planner:
             selection=selection,
             model=model,
             evaluations=evaluations,
-            responses=responses if self.terms.judge or any(part.generates for part in self.terms.evals) else None,
+            responses=responses if self.terms.judges or any(part.generates for part in self.terms.evals) else None,
             chooses=method.chooses,
             descriptions=descriptions,
         )
 
-    def verdicts(self, cell: Cell, baseline: Cell) -> Ref | None:
-        """The judge's step for one cell against the baseline of the same budget and seed."""
-        judge = self.terms.judge
-        if judge is None or cell.responses is None or baseline.responses is None:
+    def answers(self) -> Ref | None:
+        """Answers that no method of the run gave, to be judged against; None where there are none."""
+        given = self.facts.answers
+        if given is None:
             return None
-        return self.verdict_step(
-            judge,
-            pool=self.heldout,
-            responses=cell.responses,
-            baseline=baseline.responses,
-            label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
+        return self.add(
+            Step(
+                room="responses",
+                label=f"read the answers of {given.label}",
+                identity={"make": "read", "answers": given.content},
+                parents={"pool": self.heldout},
+                where={"source": given.source, "model": given.model or ""} if given.source else {},
+            )
         )
+
+    def verdicts(self, cell: Cell, baseline: Ref | None) -> dict[str, Ref]:
+        """The step of each judge for one cell, against the answers of `baseline`."""
+        if cell.responses is None or baseline is None:
+            return {}
+        return {
+            name: self.verdict_step(
+                judge,
+                pool=self.heldout,
+                responses=cell.responses,
+                baseline=baseline,
+                label=f"verdicts of {name} on {cell.label}, seed {cell.seed}",
+            )
+            for name, judge in self.terms.judges.items()
+        }
 
     def verdict_step(self, judge: Any, *, pool: Ref, responses: Ref, baseline: Ref, label: str) -> Ref:
         """The step in which a judge compares two lists of answers to the rows of a pool."""
         wished, more_identity, more_where = self.wanted(judge.needs(), pool)
+        lengths: dict[str, Json] = {"lengths": "characters"} if self.facts.prompts else {}
         return self.add(
             Step(
                 room="verdicts",
                 label=label,
-                identity={**self.engine, **part_identity(judge), **more_identity},
+                identity={**self.engine, **part_identity(judge), **lengths, **more_identity},
                 parents={"pool": pool, "responses": responses, "baseline": baseline, **wished},
                 where={"base": self.facts.base.path, **more_where},
             )
@@ -519,11 +538,22 @@ def _cells_of_one_seed(
         for cell in compared
     ]
     cells = plain + matched
-    named = [cell for cell in plain if cell.method == planner.terms.baseline]
-    baseline = next((cell for cell in named if cell.label == cell.method), named[0] if named else None)
+    baseline = _baseline(plain, planner.terms.baseline)
+    answers = planner.answers()
+    against = planner.facts.answers.label if planner.facts.answers else baseline.label if baseline else None
     for cell in cells:
-        verdicts = planner.verdicts(cell, baseline) if baseline and cell is not baseline else None
-        yield replace(cell, verdicts=verdicts, baseline=baseline.label if verdicts and baseline else None)
+        if answers is not None:
+            verdicts = planner.verdicts(cell, answers)
+        else:
+            verdicts = planner.verdicts(cell, baseline.responses) if baseline and cell is not baseline else {}
+        yield replace(cell, verdicts=verdicts, baseline=against if verdicts else None)
+
+
+def _baseline(cells: Sequence[Cell], name: str) -> Cell | None:
+    """The cell of that label; else the method's without parameters, or its first."""
+    named = [cell for cell in cells if cell.method == name]
+    exact = next((cell for cell in cells if cell.label == name), None)
+    return exact or (named[0] if named else None)
 
 
 def _ordered(cells: Iterable[Cell]) -> list[Cell]:

@@ -16,7 +16,7 @@ import pluggy
 from sftbench import hookspecs
 from sftbench.errors import ContractError, EnvironmentProblem, unknown_name
 from sftbench.parameters import PartUse, build
-from sftbench.roles import ROLES, Method, Suite
+from sftbench.roles import ROLES, Method, PromptSuite, Suite
 from sftbench.rooms import Json
 
 GROUP = "sftbench"
@@ -51,6 +51,7 @@ class Plugins:
     plugin_of: Mapping[str, str]
     broken: tuple[BrokenPlugin, ...] = ()
     distributions: Mapping[str, str] = field(default_factory=dict)
+    prompt_suites: Mapping[str, PromptSuite] = field(default_factory=dict)
 
     def part_class(self, role: str, name: str) -> type[Any]:
         """The class of a part. Raises `UsageError` with the nearest name, or the error of a broken plugin."""
@@ -74,7 +75,7 @@ class Plugins:
         """An embedded suite by name."""
         if name not in self.suites:
             self._raise_if_broken(name)
-            raise unknown_name("suite", name, self.suites)
+            raise unknown_name("suite", name, {*self.suites, *self.prompt_suites})
         return self.suites[name]
 
     def observe(self, record: dict[str, Json]) -> None:
@@ -137,7 +138,7 @@ def _register(manager: pluggy.PluginManager, name: str, value: str, origin: str,
 def _collect(manager: pluggy.PluginManager, broken: list[BrokenPlugin], distributions: dict[str, str]) -> Plugins:
     parts: dict[str, dict[str, Offered]] = {role: {} for role in ROLES}
     methods: dict[str, Method] = {}
-    suites: dict[str, Suite] = {}
+    suites: dict[str, Suite | PromptSuite] = {}
     plugin_of: dict[str, str] = {}
     for name, plugin in sorted(manager.list_name_plugin()):
         try:
@@ -158,7 +159,8 @@ def _collect(manager: pluggy.PluginManager, broken: list[BrokenPlugin], distribu
         manager=manager,
         parts=parts,
         methods=methods,
-        suites=suites,
+        suites={name: suite for name, suite in suites.items() if isinstance(suite, Suite)},
+        prompt_suites={name: suite for name, suite in suites.items() if isinstance(suite, PromptSuite)},
         plugin_of=plugin_of,
         broken=tuple(broken),
         distributions=distributions,

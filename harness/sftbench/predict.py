@@ -107,7 +107,7 @@ def _work(run: Run, step: Step, scale: _Scale) -> _Work:
         epochs = float(getattr(trainer, "epochs", 1) or 1)
         seconds = flops / scale.speed["training_flops_per_second"]
         return _Work(tokens=tokens * share * epochs, seconds=seconds, disk_bytes=scale.model_bytes)
-    if step.room == "responses":
+    if step.room == "responses" and step.identity.get("make") != "read":
         wanted = scale.num_heldout * scale.max_new_tokens
         return _Work(tokens=wanted, seconds=wanted / scale.speed["generated_tokens_per_second"])
     return _Work()

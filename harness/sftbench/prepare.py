@@ -33,6 +33,8 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         suite = bench.plugins.suite(step.where["suite"])
         rows = suite.rows() if step.where["part"] == "pool" else suite.heldout()
         made = pool_from_rows(rows, into=into, key=step.ref)
+    elif make == "read" and "prompts" in step.where:
+        made = _prompts(step, bench, desk)
     elif make == "read":
         limit = step.identity.get("limit")
         made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)
@@ -46,9 +48,11 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
             rows_ = planted_rows(pool, share=share, accepts=origin.accepts if origin else None)
             made = _made(rows_, pool.form, step, bench)
         elif make == "apart":
-            kept = apart_from(pool, parent_pool(step, bench, "heldout"))
+            by_prompt = step.identity.get("by") == "prompt"
+            kept = apart_from(pool, parent_pool(step, bench, "heldout"), by_prompt=by_prompt)
             if len(kept) < len(pool):
-                desk.log(f"{len(pool) - len(kept)} rows of the pool are held-out rows too and cannot be chosen")
+                what = "repeat a prompt of the suite" if by_prompt else "are held-out rows too"
+                desk.log(f"{len(pool) - len(kept)} rows of the pool {what} and cannot be chosen")
             made = _made(_at(pool, kept), pool.form, step, bench)
         else:
             share = step.number("share")
@@ -56,6 +60,25 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
             made = _made(_at(pool, candidates if make == "candidates" else heldout), pool.form, step, bench)
     shelf.save_pool_form(made, bench.work)
     return {"num_rows": len(made), "form": made.form}
+
+
+def _prompts(step: Step, bench: Bench, desk: WorkingDesk) -> Pool:
+    """The prompts of a suite, as they were when the run was planned."""
+    from sftbench.pools import pool_from_rows, read_prompts
+
+    name, limit = step.where["of"], step.where["limit"]
+    suite = bench.plugins.prompt_suites.get(name)
+    found = read_prompts(
+        step.where["prompts"],
+        name=name,
+        temperatures=suite.temperatures if suite else {},
+        limit=int(limit) if limit else None,
+    )
+    if found.key != step.identity["prompts"]:
+        raise UsageError(f"{step.where['prompts']} changed while the run was reading it; run again")
+    if found.num_empty:
+        desk.log(f"{found.num_empty} prompts of {name} are empty and were left out")
+    return pool_from_rows(found.rows, into=bench.work / shelf.POOL_ROWS, key=step.ref)
 
 
 def _made(rows: Iterator[Row], form: str, step: Step, bench: Bench) -> Pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -22,7 +23,7 @@ from sftbench.shelf import load_pool, load_selection
 from sftbench.store import write_atomically
 
 SCHEMA = 1
-OF_THIS_MACHINE = ("store", "results", "board", "workers", "redo")
+OF_THIS_MACHINE = ("store", "results", "board", "workers", "redo", "task_data")
 """Settings that decide no number and say where things lie here."""
 
 
@@ -70,7 +71,9 @@ def _settings(run: Run) -> dict[str, Any]:
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
     embedder = run.facts.embedder
     found = {"embedder": embedder.name, "embedder_fingerprint": embedder.fingerprint}
-    return {**_placeless(run, full), "max_length": run.terms.max_length, **found}
+    became = {"max_length": run.terms.max_length, "max_new_tokens": run.terms.max_new_tokens}
+    limits = {"limits": dataclasses.asdict(run.facts.limits)}
+    return {**_placeless(run, full), **became, **limits, **found}
 
 
 def _placeless(run: Run, value: Any) -> Any:
@@ -128,7 +131,7 @@ def describe(
         "evaluations": {
             name: _evaluation(records[ref]) for name, ref in cell.evaluations.items() if records.get(ref) is not None
         },
-        "verdicts": _verdicts(run, cell, records),
+        **_of_judges(run, cell, records),
         "diversity": {
             component: record.payload["measures"]
             for component, ref in cell.descriptions.items()
@@ -191,25 +194,40 @@ def _evaluation(record: Record | None) -> dict[str, Any]:
     return {name: record.payload[name] for name in ("ids", "items", "bigger_is_better")}
 
 
-def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dict[str, Any] | None:
-    record = records.get(cell.verdicts) if cell.verdicts else None
-    if record is None:
-        return None
-    judge = run.terms.judge
-    assert judge is not None
+def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> list[dict[str, Any] | None]:
+    """Of each judge, in their order; None of one that has not ended."""
+    found: list[dict[str, Any] | None] = []
+    for name in run.terms.judges:
+        record = records.get(cell.verdicts[name]) if name in cell.verdicts else None
+        found.append(None if record is None else _verdict(record, name, cell.baseline))
+    return found
+
+
+def _verdict(record: Record, judge: str, baseline: str | None) -> dict[str, Any]:
     return {
-        "baseline": cell.baseline,
-        "judge": judge.name,
+        "baseline": baseline,
+        "judge": judge,
         "ids": record.payload["ids"],
         "preference": record.payload["preference"],
         "columns": record.payload.get("columns", {}),
     }
 
 
+def _of_judges(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dict[str, Any]:
+    """The verdicts of the first judge, and where there are more judges or a suite of prompts, those and that."""
+    first, *further = _verdicts(run, cell, records) or [None]
+    told: dict[str, Any] = {"verdicts": first}
+    if len(run.terms.judges) > 1:
+        told["further_verdicts"] = [each for each in further if each is not None]
+    if run.facts.prompts is not None:
+        told["prompts"] = dataclasses.asdict(run.facts.prompts)
+    return told
+
+
 def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
     """Selecting, training and evaluating apart. A shared step counts in full for each method that needs it."""
     choosing = run.plan.cost_of_choosing(cell.chosen, cell.model) if cell.model else []
-    measuring = [cell.responses, *cell.evaluations.values(), cell.verdicts]
+    measuring = [cell.responses, *cell.evaluations.values(), *cell.verdicts.values()]
     parts = {
         "selecting": choosing,
         "training": [cell.model] if cell.model else [],
@@ -219,8 +237,6 @@ def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, An
 
 
 def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
-    import dataclasses
-
     total = Ledger()
     for ref in refs:
         record = run.store.record_of(ref)
@@ -254,7 +270,7 @@ def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
 
 def _own(cell: Cell) -> list[Ref]:
     """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions."""
-    others = {cell.verdicts, *cell.descriptions.values()}
+    others = {*cell.verdicts.values(), *cell.descriptions.values()}
     return [ref for ref in cell.refs if ref not in others]
 
 
@@ -295,7 +311,12 @@ def _without_places(run: Run, message: str) -> str:
     facts = run.facts
     named = [*facts.tokenizers.values(), *facts.foreign_models.values(), *facts.folders.values()]
     models = [facts.base, facts.scoring, facts.embedder, *named]
-    sources = [each["source"] for each in (facts.pool_source, facts.heldout_source or {}) if "source" in each]
+    sources = [
+        each[name]
+        for each in (facts.pool_source, facts.heldout_source or {})
+        for name in ("source", "prompts")
+        if name in each
+    ] + ([facts.answers.source] if facts.answers and facts.answers.source else [])
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
     places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}

@@ -409,3 +409,27 @@ class Suite:
     defaults: Mapping[str, Json]
     version: str
     accepts: Callable[[str, str], bool] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSuite:
+    """Prompts that trained models answer and judges compare. Pool and base come from elsewhere.
+
+    Nothing of the prompts is packaged. They are looked for under the names in `files` in the user's folder of benchmark
+    files, then at `hub`: a dataset id (`ORG/NAME`), or one file of it (`ORG/NAME/PATH`). `num_prompts` is how many the
+    benchmark has. `defaults` are settings of a run that suit it; the longest answer is cut to half of the base's window
+    where the user gives none. `temperatures` say by category how warm answers are drawn, 0 for every other. `control`
+    is what the board controls win rates for. `graders` are evaluators that read answers with a language model: they are
+    used, with their parameter `model`, when the user names a judge that is one.
+    """
+
+    name: str
+    summary: str
+    version: str
+    num_prompts: int | None
+    files: tuple[str, ...]
+    hub: str | None = None
+    defaults: Mapping[str, Json] = field(default_factory=dict)
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    control: Literal["length", "style"] = "length"
+    graders: tuple[str, ...] = ()

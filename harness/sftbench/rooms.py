@@ -63,6 +63,11 @@ class Row:
         wanted = _SIDES[component]
         return "\n".join(message.content for message in self.messages if message.role in wanted)
 
+    @property
+    def num_open_turns(self) -> int:
+        """How many of its responses a model is to write when the row is held out: the last, or more in a dialogue."""
+        return int(self.original().get("_open_turns", 1))
+
     def original(self) -> dict[str, Any]:
         """The row as its file had it."""
         loaded = json.loads(self.raw)
@@ -253,7 +258,8 @@ class TrainedModel:
 class Responses:
     """What a model answered to held-out rows, one text per row id.
 
-    `earlier` has, by id, the answers before that to the turns of a row that has several open ones.
+    `earlier` has, by id, the answers before that to the turns of a row that has several open ones: they stand in the
+    place of its responses before the last, which are references.
     """
 
     ids: tuple[str, ...]

@@ -18,21 +18,25 @@ from sftbench.devices import num_processes, num_threads, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
-from sftbench.judging.naming import judge_use, refuse_unasked
+from sftbench.judging.naming import refuse_unasked
+from sftbench.jury import judges_of
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
+from sftbench.prompting import prompt_suite_of
 from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
 from sftbench.serving.household import served
 from sftbench.settings import Redo, RunSettings
 from sftbench.store import Store
-from sftbench.survey import survey, window
+from sftbench.survey import survey, takes_limit, window
 
 STANDARD_CONTROLS = ("base", "full", "random", "longest", "random-lengths", "random-tokens")
+BASELINE = "random"
+"""What answers are judged against unless something else is named."""
 YARDSTICKS = ("base", "full", "random")
 ALL_CONTROLS = (*STANDARD_CONTROLS, "random-compute")
 
@@ -70,13 +74,17 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     trainer = parse_use(settings.trainer)
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
-    evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
-    judge = plugins.part("judge", judge_use(settings.judge)) if settings.judge else None
-    refuse_unasked([*evals, *([judge] if judge else [])], chat=settings.chat)
+    evals = tuple(_evaluator(text, plugins, settings.limit) for text in settings.evals)
+    suite = prompt_suite_of(settings, plugins)
+    judges = judges_of(
+        settings.judge, plugins, suite, given="judge" in given or "judge" in (suite.defaults if suite else ())
+    )
+    refuse_unasked([*evals, *judges.values()], chat=settings.chat)
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
     refuse_step_bounds(budgets, methods)
     refuse_unpriced(budgets, methods, chat=settings.chat)
-    facts = survey(settings, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
+    facts = survey(settings, plugins, [*parts_of(methods), *evals, *judges.values()])
+    refuse_unmeasured(facts, methods, settings, judges)
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -84,9 +92,10 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         heldout_share=settings.heldout_share,
         heldout_at_most=settings.heldout_at_most,
         max_length=settings.max_length or min(window(facts.base.path), 2048),
-        max_new_tokens=settings.max_new_tokens,
+        max_new_tokens=_max_new_tokens(settings, given, facts),
         evals=evals,
-        judge=judge,
+        judges=judges,
+        baseline=settings.baseline or BASELINE,
         describe=tuple(dict.fromkeys(settings.describe)),
         describe_tokens=settings.describe_tokens,
     )
@@ -101,6 +110,35 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         store=Store(settings.store or default_store()),
         methods=tuple(methods),
     )
+
+
+def _evaluator(text: str, plugins: Plugins, limit: int | None) -> Any:
+    """An evaluator as named; one over a benchmark that can be cut short takes `--limit` unless it says its own."""
+    part = plugins.part("evaluator", parse_use(text))
+    return replace(part, limit=limit) if takes_limit(part) and part.limit is None else part
+
+
+def _max_new_tokens(settings: RunSettings, given: Mapping[str, Any], facts: Facts) -> int:
+    """As given; a suite of prompts says how long answers may be for models with a long window: at most half of it."""
+    if facts.prompts is None or "max_new_tokens" in given:
+        return settings.max_new_tokens
+    return max(1, min(settings.max_new_tokens, window(facts.base.path) // 2))
+
+
+def refuse_unmeasured(
+    facts: Facts, methods: Sequence[ResolvedMethod], settings: RunSettings, judges: Mapping[str, Any]
+) -> None:
+    """A baseline that nobody is, and a suite of prompts of which nothing would be told."""
+    known = {name for method in methods for name in (method.name, method.label)}
+    wanted = settings.baseline or BASELINE
+    is_missing = facts.answers is None and wanted not in known
+    if is_missing and (settings.baseline is not None or (facts.prompts is not None and judges)):
+        raise UsageError(
+            f"--baseline {wanted} is no method of this run ({', '.join(sorted(known))}): name one of them, a file of "
+            "answers, or reference"
+        )
+    if facts.prompts is not None and not judges and not settings.evals:
+        raise UsageError(f"nothing would be measured on the prompts of {facts.prompts.suite}: give --judge or --evals")
 
 
 def refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:
@@ -130,11 +168,8 @@ def refuse_unpriced(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]
 
 
 def _default_name(facts: Facts) -> str:
-    if facts.pool_name == facts.base.name:
-        return facts.pool_name
-    return "".join(
-        letter if letter.isalnum() or letter in "._-" else "-" for letter in f"{facts.pool_name}-{facts.base.name}"
-    )
+    names = dict.fromkeys((facts.pool_name, facts.base.name, *([facts.prompts.suite] if facts.prompts else [])))
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in "-".join(names))
 
 
 def _methods(settings: RunSettings, plugins: Plugins, trainer: PartUse) -> list[ResolvedMethod]:

@@ -53,10 +53,15 @@ def _texts(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
-def _components(value: object) -> object:
-    """`none` is no component."""
-    entries = _names(value)
+def _names_or_none(value: object) -> object:
+    """`none` is no name."""
+    entries = _names(_texts(value))
     return [] if entries == ["none"] else entries
+
+
+def _judges(value: object) -> object:
+    """`none`, or no name, is no judge."""
+    return _names_or_none(value) or None
 
 
 OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA", "SFTBENCH_VLLM", "SFTBENCH_CONCIERGE")
@@ -64,8 +69,14 @@ OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA", "SFTBENCH_VLLM
 
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds), Field(min_length=1)]
-Components = Annotated[list[Component], BeforeValidator(_components)]
+Components = Annotated[list[Component], BeforeValidator(_names_or_none)]
+SomeNames = Annotated[list[str], BeforeValidator(_names_or_none)]
+Judges = Annotated[list[str] | None, BeforeValidator(_judges)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
+
+
+EMBEDDED = "microcosm"
+"""The suite whose pool and base are taken when none is given."""
 
 
 class RunSettings(BaseModel):
@@ -78,9 +89,19 @@ class RunSettings(BaseModel):
     name: str = Field(
         default="", description="name of the run, its results and its board", pattern=r"^[A-Za-z0-9._-]*$"
     )
-    suite: str = Field(default="microcosm", description="embedded suite, used when neither pool nor base is given")
+    suite: str = Field(
+        default=EMBEDDED,
+        description="embedded suite, used when neither pool nor base is given; or prompts that models answer and "
+        "judges compare: alpaca-eval, arena-hard-v2.0, mt-bench, or a .jsonl file of one's own",
+    )
     pool: str | None = Field(default=None, description="file or Hugging Face dataset id of the rows to choose from")
-    limit: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
+    limit: int | None = Field(
+        default=None,
+        ge=1,
+        description="use only so many prompts of the suite and items of each benchmark; where neither is named, so "
+        "many rows of the pool",
+    )
+    limit_pool: int | None = Field(default=None, ge=1, description="read only the first rows of the pool")
     heldout: str | None = Field(default=None, description="file of held-out rows; default: split off from the pool")
     heldout_share: Annotated[Share, Field(gt=0)] = Field(
         default=0.1, description="share of the rows split off for evaluation"
@@ -92,8 +113,21 @@ class RunSettings(BaseModel):
     seeds: Seeds = Field(default=[0, 1, 2], description="a number of seeds, or a list of them")
     controls: Controls = Field(default="standard", description="standard, all (adds matched total compute) or none")
     plant: Share = Field(default=0.0, description="share of the pool in which defects are planted")
-    evals: Names = Field(default=["nll", "exact-match"], description="evaluators")
-    judge: str | None = Field(default="checker", description="judge for win rates against random; none for no judge")
+    evals: SomeNames = Field(default=["nll", "exact-match"], description="evaluators, or none")
+    task_data: Path | None = Field(
+        default=None,
+        description="folder of benchmark files: prompts of suites and tasks of evaluators, so that no hub is needed",
+    )
+    judge: Judges = Field(
+        default=["checker"],
+        description="one or more judges of win rates: vllm:MODEL, URL#MODEL or a judge's name; the first decides the "
+        "board's win rate; none for no judge",
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="what answers are judged against: a method of the run (default: random), FILE or FILE#MODEL of "
+        "answers, or reference for those of the suite",
+    )
     embedder: str = Field(
         default="auto",
         description="encoder of texts: minilm (packaged), a folder or a Hugging Face id; "
@@ -153,12 +187,9 @@ def load_settings(
 
 
 def check_settings(values: Mapping[str, Any]) -> RunSettings:
-    """Checked settings. `none` means no judge. Raises `UsageError` for the first value that does not fit."""
-    cleaned: dict[str, Any] = {
-        name: (None if name == "judge" and value == "none" else value) for name, value in values.items()
-    }
+    """Checked settings. Raises `UsageError` for the first value that does not fit."""
     try:
-        return RunSettings.model_validate(cleaned)
+        return RunSettings.model_validate(values)
     except ValidationError as problem:
         first = problem.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"

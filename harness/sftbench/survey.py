@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,15 @@ from sftbench.fingerprint import (
     hash_file,
     key_of,
 )
-from sftbench.plan import AskedFacts, Facts, ModelFacts
+from sftbench.jury import grading
+from sftbench.parameters import fields_of
+from sftbench.plan import AskedFacts, Facts, Limits, ModelFacts
 from sftbench.plugins import Plugins
-from sftbench.roles import Needs
+from sftbench.prompting import Asked, asked, baseline_answers, prompt_suite_of
+from sftbench.roles import Needs, Suite
 from sftbench.rooms import Json
 from sftbench.serving.description import ServedModel, is_served
-from sftbench.settings import RunSettings
+from sftbench.settings import EMBEDDED, RunSettings
 
 PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
 EMBEDDER_FILES = ("modules.json", "1_Pooling/config.json", "config.json", "tokenizer.json", "model.safetensors")
@@ -34,13 +38,20 @@ _PATTERNS = ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"]
 
 
 def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: Plugins) -> RunSettings:
-    """The embedded suite's own settings, where it supplies pool and base and nothing else was said."""
+    """The suites' own settings, where nothing else was said.
+
+    Those of the embedded suite hold where it supplies pool and base, those of a suite of prompts always, and win.
+    """
     from sftbench.settings import check_settings
 
-    if settings.pool is not None or settings.base is not None:
-        return settings
-    defaults = dict(plugins.suite(settings.suite).defaults)
-    return check_settings({**settings.model_dump(), **defaults, **given})
+    prompts = prompt_suite_of(settings, plugins)
+    defaults: dict[str, Any] = {}
+    if settings.pool is None and settings.base is None:
+        defaults |= plugins.suite(EMBEDDED if prompts else settings.suite).defaults
+    if prompts is not None:
+        defaults |= {"judge": None, **prompts.defaults}
+        defaults["evals"] = [*_listed(prompts.defaults.get("evals")), *grading(prompts, settings.judge)]
+    return check_settings({**settings.model_dump(), **defaults, **given}) if defaults else settings
 
 
 def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Facts:
@@ -48,39 +59,23 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
 
     Raises a clear error for what is missing.
     """
-    from sftbench.pools import pool_key
-
-    suite = plugins.suite(settings.suite) if settings.pool is None or settings.base is None else None
+    parts = list(parts)
+    prompts = asked(settings, plugins)
+    suite = plugins.suite(EMBEDDED if prompts else settings.suite) if settings.pool is None else None
     if (settings.pool is None) != (settings.base is None):
         missing, there = ("base", "pool") if settings.base is None else ("pool", "base")
         raise UsageError(f"--{there} is given without --{missing}; without both, the embedded suite is used")
-    limit: dict[str, Json] = {"limit": settings.limit}
-    heldout_source, heldout_content = None, None
-    if settings.pool is None:
-        assert suite is not None
-        pool_name = suite.name
-        source = {"suite": suite.name, "part": "pool"}
-        content: dict[str, Json] = {"suite": f"{suite.name}@{suite.version}", "part": "pool"}
-        if settings.limit is not None:
-            raise UsageError("--limit needs --pool: the embedded suite has a fixed pool")
-        if settings.heldout is None:
-            heldout_source = {"suite": suite.name, "part": "heldout"}
-            heldout_content = {**content, "part": "heldout"}
-    else:
-        pool_name = Path(settings.pool).name.split(".")[0] or settings.pool
-        source = {"source": absolute(settings.pool)}
-        content = {"content": pool_key(settings.pool, limit=settings.limit), **limit}
-    if settings.heldout is not None:
-        heldout_source = {"source": absolute(settings.heldout)}
-        heldout_content = {"content": pool_key(settings.heldout), "limit": None}
+    limits = limits_of(settings, prompts, parts)
+    pool = _pool_source(settings.pool, limits.pool_rows) if settings.pool else _suite_source(suite, "pool", limits)
+    heldout = _heldout_source(settings, suite, prompts)
     needs = [part.needs().when(chat=settings.chat is not None) for part in parts]
     base = model_facts(settings.base) if settings.base else model_facts(str(suite.base), name=suite.name)  # type: ignore[union-attr]
     return Facts(
-        pool_name=pool_name,
-        pool_source=source,
-        pool_content=content,
-        heldout_source=heldout_source,
-        heldout_content=heldout_content,
+        pool_name=suite.name if suite else Path(str(settings.pool)).name.split(".")[0] or str(settings.pool),
+        pool_source=pool.place,
+        pool_content=pool.content,
+        heldout_source=heldout.place if heldout else None,
+        heldout_content=heldout.content if heldout else None,
         base=base,
         scoring=model_facts(settings.lm) if settings.lm else base,
         embedder=embedder_facts(settings.embedder, wanted=bool(settings.describe) or any(map(_embeds, needs))),
@@ -91,7 +86,72 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
         folders={folder: folder_facts(folder) for each in needs for folder in each.folders.values()},
         asked={text: asked_facts(text) for text in _asked(settings.chat, needs)},
+        prompts=prompts.facts() if prompts else None,
+        answers=baseline_answers(settings.baseline, prompts),
+        limits=limits,
     )
+
+
+def _listed(names: Json) -> list[Json]:
+    return list(names) if isinstance(names, list | tuple) else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Source:
+    """Where rows come from, and what identifies them."""
+
+    place: dict[str, str]
+    content: dict[str, Json]
+
+
+def _pool_source(pool: str, limit: int | None) -> _Source:
+    from sftbench.pools import pool_key
+
+    return _Source(place={"source": absolute(pool)}, content={"content": pool_key(pool, limit=limit), "limit": limit})
+
+
+def _suite_source(suite: Suite | None, part: str, limits: Limits | None = None) -> _Source:
+    assert suite is not None
+    if limits is not None and limits.pool_rows is not None:
+        raise UsageError(
+            f"--limit needs --pool: the embedded suite {suite.name} has a fixed pool, and neither prompts (--suite) "
+            "nor a benchmark (--evals) is named that could be cut"
+        )
+    return _Source(
+        place={"suite": suite.name, "part": part}, content={"suite": f"{suite.name}@{suite.version}", "part": part}
+    )
+
+
+def _heldout_source(settings: RunSettings, suite: Suite | None, prompts: Asked | None) -> _Source | None:
+    """None where held-out rows are split off from the pool."""
+    if prompts is not None:
+        limit = "" if settings.limit is None else str(settings.limit)
+        return _Source(
+            place={"prompts": prompts.source, "of": prompts.suite.name, "limit": limit},
+            content={"prompts": prompts.prompts.key},
+        )
+    if settings.heldout is not None:
+        return _pool_source(settings.heldout, None)
+    return _suite_source(suite, "heldout") if suite is not None else None
+
+
+def limits_of(settings: RunSettings, prompts: Asked | None, parts: Iterable[Any]) -> Limits:
+    """What `--limit` means: prompts and items of benchmarks where either is named, else rows of the pool."""
+    cut = sorted({part.name for part in parts if takes_limit(part)})
+    means_pool = settings.limit is not None and prompts is None and not cut
+    if means_pool and settings.limit_pool is not None:
+        raise UsageError("--limit and --limit-pool both mean rows of the pool here; give one of them")
+    return Limits(
+        pool_rows=settings.limit if means_pool else settings.limit_pool,
+        prompts=settings.limit if prompts is not None else None,
+        items=settings.limit if cut else None,
+        items_of=tuple(cut) if settings.limit is not None else (),
+    )
+
+
+def takes_limit(part: Any) -> bool:
+    """Whether this is an evaluator over a benchmark that can be cut short: it has a parameter `limit`."""
+    return hasattr(part, "evaluate") and "limit" in fields_of(type(part))
 
 
 def model_facts(model: str, name: str | None = None) -> ModelFacts:

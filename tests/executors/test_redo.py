@@ -42,7 +42,7 @@ def run(workshop, diary):
     )  # fmt: skip
     terms = Terms(
         budgets=(), seeds=(), plant=0, heldout_share=0, heldout_at_most=0, max_length=8, max_new_tokens=1, evals=(),
-        judge=None,
+        judges={},
     )  # fmt: skip
     ref = workshop.pool.ref
     plan = Plan(cells=(), steps={step.ref: step for step in steps}, pool=ref, heldout=ref, lengths=ref)

@@ -13,10 +13,10 @@ LAYERS = (
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {
         "record", "store", "shelf", "budget", "plugins", "pools", "engines", "serving", "plant", "planted", "board",
-        "scaffold",
+        "scaffold", "judging",
     },
-    {"composition", "methods", "settings", "plan", "planner"},
-    {"desk", "bench", "prepare", "diversity", "judging", "perform"},
+    {"composition", "methods", "settings", "plan", "planner", "jury", "prompting"},
+    {"desk", "bench", "prepare", "responding", "diversity", "perform"},
     {"executors"},
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance", "judgement", "checking", "run_card"},
@@ -88,7 +88,7 @@ def test_the_core_knows_no_plugin(harness):
 
 
 def test_the_board_is_made_from_records_and_nothing_else(harness):
-    allowed = {"board", "budget", "errors", "positions", "store"}
+    allowed = {"board", "budget", "errors", "judging", "positions", "store"}
     foreign = [
         f"{source}:{line} imports {module}"
         for source in harness

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from sftbench import Desk, Method, Needs, PartUse, Suite, hookimpl, hookspecs
+from sftbench import ContractError, Desk, Method, Needs, PartUse, PromptSuite, Suite, hookimpl, hookspecs
 from sftbench.plugins import load
 from sftbench.roles import ROLES
 
@@ -95,6 +95,21 @@ def test_suites_are_collected():
         name="toy-of-this-test", summary="a toy", rows=list, heldout=list, base=Path(), defaults={}, version="1"
     )
     assert load([module(sftbench_suites=lambda: [suite])]).suite("toy-of-this-test") is suite
+
+
+def test_suites_of_prompts_are_collected_beside_them_and_share_their_names():
+    prompts = PromptSuite(name="toy-of-this-test", summary="a toy", version="1", num_prompts=1, files=("toy.jsonl",))
+    found = load([module(sftbench_suites=lambda: [prompts])])
+    assert found.prompt_suites["toy-of-this-test"] is prompts
+    assert "toy-of-this-test" not in found.suites
+    twice = PromptSuite(name="microcosm", summary="", version="1", num_prompts=1, files=())
+    assert "two plugins offer the suite 'microcosm'" in claimed(lambda: load([module(sftbench_suites=lambda: [twice])]))
+
+
+def claimed(look_up):
+    with pytest.raises(ContractError) as refused:
+        look_up()
+    return str(refused.value)
 
 
 def test_finished_steps_are_observed():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from sftbench.board.cells import Cell
 from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.entries import gather, item_values, metric_directions
-from sftbench.board.judge_card import read_card_facts
+from sftbench.board.judge_card import CardFacts, read_card_facts
+from sftbench.board.judged import agreements, has_judged_part, judged_rows
+from sftbench.board.judgement import JudgeCard
 from sftbench.board.ranking import Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
@@ -60,7 +63,24 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         notes=(),
         rows=tuple(correct_rows(rows, card)),
     )
+    board = dataclasses.replace(board, **_judged(cells, card, budgets, num_resamples))
     return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card)))
+
+
+def _judged(cells: list[Cell], card: CardFacts | None, budgets: list[str], num_resamples: int) -> dict[str, Any]:
+    """The judged part of a board; nothing where records tell of one win rate per row and no more."""
+    if not has_judged_part(cells):
+        return {}
+    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
+    told = None
+    if card is not None:
+        told = JudgeCard(passes=card.passes, words=card.words, flip_rate=card.flip_rate, agreement=card.agreed)
+    return {
+        "prompts": cells[0].prompts,
+        "judge_card": told,
+        "agreements": tuple(agreements(rows)),
+        "judged": tuple(rows),
+    }
 
 
 def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:

@@ -88,6 +88,20 @@ class CellVerdicts(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Prompts(Strict):
+    """The suite of prompts that was answered: `num_prompts` of the `num_in_all` that the benchmark has.
+
+    `control` is what win rates on it are controlled for.
+    """
+
+    suite: str
+    version: str
+    control: Literal["length", "style"]
+    num_prompts: int
+    num_in_all: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Diversity(Strict):
     """One diversity metric of the chosen rows; None where `note` says why there is none.
 
@@ -149,6 +163,12 @@ class Cell(Strict):
     verdicts: CellVerdicts | None
     cost: dict[str, Spent]
     steps: tuple[Step, ...] = ()
+
+    @property
+    def judgements(self) -> tuple[CellVerdicts, ...]:
+        """The verdicts of all judges that have any, the first judge's first."""
+        return ((self.verdicts,) if self.verdicts else ()) + self.further_verdicts
+
     stand_ins: tuple[str, ...] = ()
     """What was done without the language model that a part would have asked."""
     asked: tuple[str, ...] = ()
@@ -156,5 +176,9 @@ class Cell(Strict):
     generated: dict[str, Any] | None = None
     """What the method's generator told, if it has one."""
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)
+    further_verdicts: tuple[CellVerdicts, ...] = ()
+    """Of all judges but the first, whose are in `verdicts`."""
+    prompts: Prompts | None = None
+    """None where held-out rows are of no suite of prompts."""
     undescribed: dict[str, CellFailure] = field(default_factory=dict)
     """By component: why its diversity could not be measured. The cell is finished without it."""

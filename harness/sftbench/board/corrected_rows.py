@@ -34,7 +34,8 @@ def correction_notes(board: Board, card: CardFacts | None) -> Iterator[str]:
     """What is to be known of the judge before its win rates are read, and why some are not corrected."""
     if card is None:
         return
-    yield f"The judge {one_line(board.judge or '?')}, by its card: {' '.join(map(one_long_line, card.words))}"
+    if not board.judged:
+        yield f"The judge {one_line(board.judge or '?')}, by its card: {' '.join(map(one_long_line, card.words))}"
     if card.agreement is None:
         yield "Win rates are as judged: nothing is known of how often this judge is right."
         return

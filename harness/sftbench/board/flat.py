@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sftbench.board.columns import metric_order
+from sftbench.board.judgement import JudgedRow
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import MEASURED_ENDINGS, WIN_RATE, Board, BoardRow, Training, six_digits
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 Value = str | int | float | bool | None
 COUNTED = ("flops", "tokens_forward", "tokens_backward", "tokens_generated")
+JUDGED_SHARES = (
+    "status", "num_verdicts", "ties", "consistency", "position_bias", "length_ratio", "unparsable", "failed",
+    "reversals",
+)  # fmt: skip
 MEASURED = ("wall_seconds", "device_seconds", "peak_memory_bytes")
 
 
@@ -26,6 +31,7 @@ def board_records(board: Board) -> list[dict[str, Value]]:
     for row in board.rows:
         record = {**_about(row), **_estimates(board, row), **_training(row), **_overlap(board, row)}
         record |= _costs(row, phases, COUNTED)
+        record |= _judged(board, row)
         reasons = (f"seed {each.seed}: {each.step}: {each.error}: {each.message}" for each in row.failures)
         record["failure"] = "; ".join(reasons)
         record |= _costs(row, phases, MEASURED)
@@ -61,6 +67,24 @@ def _estimates(board: Board, row: BoardRow) -> dict[str, Value]:
         if name == WIN_RATE and any(each.win_rate_corrected for each in board.rows):
             found |= _estimate("win-rate-corrected", row.win_rate_corrected)
     return found | _estimate("behind-best", row.behind_best)
+
+
+def _judged(board: Board, row: BoardRow) -> dict[str, Value]:
+    """What each judge said of the row, under the judge's name; nothing on a board without a judged part."""
+    found: dict[str, Value] = {}
+    for judge in dict.fromkeys(each.judge for each in board.judged):
+        mine = [each for each in board.judged if each.judge == judge]
+        here = next((each for each in mine if _same(each, row)), None)
+        for name in ("win_rate", "controlled", "styled"):
+            if any(getattr(each, name) for each in mine):
+                found |= _estimate(f"{judge}.{name}", getattr(here, name, None))
+        for name in JUDGED_SHARES:
+            found[f"{judge}.{name}"] = getattr(here, name, None)
+    return found
+
+
+def _same(judged: JudgedRow, row: BoardRow) -> bool:
+    return (judged.budget, judged.label, judged.matched_to) == (row.budget, row.label, row.matched_to)
 
 
 def _estimate(name: str, estimate: Estimate | None) -> dict[str, Value]:

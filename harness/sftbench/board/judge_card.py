@@ -17,12 +17,15 @@ SCHEMA = 1
 @dataclass(frozen=True, kw_only=True)
 class CardFacts:
     """What the card says in words, whether the judge passes, and how often it prefers the better answer (None: not
-    known), on pairs `on`. `rewards_length` when filler moves its win rates by more than is asked of a judge."""
+    known), on pairs `on`. `rewards_length` when filler moves its win rates by more than is asked of a judge.
+    `flip_rate` and `agreed` (with gold labels) are in percent."""
 
     words: tuple[str, ...]
     passes: bool | None
     agreement: Agreement | None
     on: str = ""
+    flip_rate: float | None = None
+    agreed: float | None = None
     rewards_length: bool = False
 
 
@@ -46,10 +49,16 @@ def read_card_facts(results: Path) -> CardFacts | None:
             passes=told["passes"],
             agreement=agreement,
             on=str(preferred["on"]) if preferred is not None else "",
+            flip_rate=_value(told["flip_rate"]),
+            agreed=_value(told["agreement"]),
             rewards_length=any(gate["name"] == "length bias" and gate["state"] == "missed" for gate in told["gates"]),
         )
     except (ValueError, KeyError, TypeError) as problem:
         raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
+
+
+def _value(told: dict[str, Any] | None) -> float | None:
+    return None if told is None else float(told["value"])
 
 
 def _agreement(told: dict[str, Any]) -> Agreement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from sftbench.board import columns as told
+from sftbench.board.judged_text import groups, judged_columns, judged_legend, judged_words
 from sftbench.board.table import Board, BoardRow
 from sftbench.board.texts import one_line
 from sftbench.board.words import header, legend
@@ -20,14 +21,30 @@ def board_markdown(board: Board) -> str:
         *([_bullets(list(board.notes))] if board.notes else []),
         *(section for budget in board.budgets for section in _of_budget(board, budget)),
     ]
+    sections += _judged(board)
     failures = told.failure_lines(list(board.rows))
     if failures:
         sections += ["## Failures", _bullets(failures)]
-    sections += ["## Legend", _bullets(legend(board)), "## Measured"]
+    legends = legend(board) + (judged_legend(board) if board.judged else [])
+    sections += ["## Legend", _bullets(legends), "## Measured"]
     sections.append("Device time and memory, as the machine that ran it had them; nothing else depends on the machine.")
     for budget in board.budgets:
         sections += _titled(board, budget, [told.METHOD, *told.measured_columns()], level="###")
     return "\n\n".join(sections) + "\n"
+
+
+def _judged(board: Board) -> list[str]:
+    """What judges said, a table for each judge and budget; nothing for a board without."""
+    if not board.judged:
+        return []
+    sections = ["## Judged"]
+    words = judged_words(board)
+    sections += [_bullets(words)] if words else []
+    for title, rows in groups(board):
+        columns = judged_columns(rows)
+        cells = [[escaped(column.text(row)) for column in columns] for row in rows]
+        sections += [f"Judged {escaped(title)}:", _lines([(each.heading, each.right) for each in columns], cells)]
+    return sections
 
 
 def _of_budget(board: Board, budget: str) -> list[str]:
@@ -46,10 +63,16 @@ def _titled(board: Board, budget: str, columns: list[told.Column], *, level: str
 
 
 def _table(columns: list[told.Column], rows: list[BoardRow]) -> str:
+    cells = [[_cell(column, row) for column in columns] for row in rows]
+    return _lines([(column.heading, column.right) for column in columns], cells)
+
+
+def _lines(headings: list[tuple[str, bool]], cells: list[list[str]]) -> str:
+    """A table of escaped cells; headings say whether their column is set to the right."""
     lines = [
-        [escaped(column.heading) for column in columns],
-        ["---:" if column.right else ":---" for column in columns],
-        *([_cell(column, row) for column in columns] for row in rows),
+        [escaped(heading) for heading, _ in headings],
+        ["---:" if right else ":---" for _, right in headings],
+        *cells,
     ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

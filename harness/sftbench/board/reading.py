@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sftbench.board.cells import SCHEMA, Cell
+from sftbench.board.cells import SCHEMA, Cell, CellVerdicts
 from sftbench.errors import UsageError
 from sftbench.positions import positions_from_text
 
@@ -33,7 +33,11 @@ def read_cells(results: Path) -> list[Cell]:
         if name in seen:
             raise UsageError(f"{path} and {seen[name]} are both {cell.label} at {cell.budget}, seed {cell.seed}")
         seen[name] = path
-        for what, here, there in (("pool", cell.pool, cells[0].pool), ("base model", cell.base, cells[0].base)):
+        for what, here, there in (
+            ("pool", cell.pool, cells[0].pool),
+            ("base model", cell.base, cells[0].base),
+            ("suite of prompts", cell.prompts, cells[0].prompts),
+        ):
             if here != there:
                 raise UsageError(f"{path} has another {what} than {paths[0]}: a board compares like with like")
     return cells
@@ -88,14 +92,20 @@ def inconsistency(cell: Cell) -> str | None:
     wrong = _wrong_positions(cell)
     if wrong:
         return f"selection.positions: {wrong}"
-    if cell.verdicts is not None:
-        if len(set(cell.verdicts.ids)) != len(cell.verdicts.ids):
-            return "verdicts: an item id occurs twice"
-        if len(cell.verdicts.preference) != len(cell.verdicts.ids):
-            return f"verdicts: {len(cell.verdicts.preference)} preferences for {len(cell.verdicts.ids)} ids"
-        if any(value is not None and not 0 <= value <= 1 for value in cell.verdicts.preference):
-            return "verdicts: a preference outside 0..1"
-    return None
+    if len({each.judge for each in cell.judgements}) != len(cell.judgements):
+        return "further_verdicts: a judge occurs twice"
+    return next((problem for each in cell.judgements if (problem := _wrong_verdicts(each))), None)
+
+
+def _wrong_verdicts(verdicts: CellVerdicts) -> str | None:
+    if len(set(verdicts.ids)) != len(verdicts.ids):
+        return "verdicts: an item id occurs twice"
+    if len(verdicts.preference) != len(verdicts.ids):
+        return f"verdicts: {len(verdicts.preference)} preferences for {len(verdicts.ids)} ids"
+    if any(value is not None and not 0 <= value <= 1 for value in verdicts.preference):
+        return "verdicts: a preference outside 0..1"
+    uneven = next((name for name, values in verdicts.columns.items() if len(values) != len(verdicts.ids)), None)
+    return None if uneven is None else f"verdicts: columns.{uneven} has not one value per id"
 
 
 def _wrong_positions(cell: Cell) -> str | None:

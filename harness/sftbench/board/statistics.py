@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from sftbench.board.noise import Floats, TrainingNoise, two_sided_p
+from sftbench.board.noise import Floats, TrainingNoise, fit_noise, two_sided_p
 from sftbench.board.spread import Spread
 
 NUM_RESAMPLES = 2000
@@ -87,6 +88,50 @@ def estimate_all(
         )
         for spread, low, high in zip(spreads, edges[0], edges[1], strict=True)
     ]
+
+
+def pooled_estimates(
+    values: Sequence[Floats], drawn: Sequence[Floats], *, num_items: Sequence[int], key: str
+) -> list[Estimate]:
+    """Scores that are no means of items, pooled over seeds: for each row `values` [S] and their draws of items [S, B].
+
+    The draws are the same for all seeds, so their mean over seeds varies as the choice of items does; what training
+    seeds add is drawn as in `estimate_all`.
+    """
+    spreads = [
+        Spread(
+            mean=float(each.mean()),
+            seed_variance=float(each.var(ddof=1)) if len(each) > 1 else 0.0,
+            num_seeds=len(each),
+            num_noisy=1,
+            item_effects=np.zeros(0),
+            num_items=count,
+            num_unequal=count,
+            num_missing=0,
+        )
+        for each, count in zip(values, num_items, strict=True)
+    ]
+    noisy = [(spread.seed_variance, spread.num_seeds - 1.0) for spread in spreads]
+    noise = fit_noise(np.array([each for each, _ in noisy]), np.array([freedom for _, freedom in noisy]))
+    found = []
+    for row, (spread, variance, freedom) in enumerate(zip(spreads, *moderated(spreads, noise), strict=True)):
+        means = drawn[row].mean(axis=0)
+        if variance > 0:
+            student = _student(freedom, len(means), _generator(key, f"seeds of row {row}"))
+            means = means + np.sqrt(variance) * student
+        known = means[np.isfinite(means)]
+        edges = np.quantile(known, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if len(known) > 1 else None
+        found.append(
+            Estimate(
+                mean=spread.mean,
+                low=None if edges is None else float(np.clip(edges[0], 0, 100)),
+                high=None if edges is None else float(np.clip(edges[1], 0, 100)),
+                num_seeds=spread.num_seeds,
+                num_items=spread.num_items,
+                num_failed_items=0,
+            )
+        )
+    return found
 
 
 def _resampled_item_means(spreads: list[Spread], generator: np.random.Generator, num_resamples: int) -> Floats:

@@ -8,12 +8,15 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sftbench.board.cells import Base, PoolFacts, Strict
+from sftbench.board.cells import Base, PoolFacts, Prompts, Strict
+from sftbench.board.judgement import Agreement, JudgeCard, JudgedRow
 from sftbench.board.statistics import Estimate
 from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
+JUDGED = ("prompts", "judge_card", "agreements", "judged")
+"""What belongs to the judged part of a board."""
 OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected")
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
@@ -149,6 +152,11 @@ class Board(Strict):
     num_resamples: int
     notes: tuple[str, ...]
     rows: tuple[BoardRow, ...]
+    prompts: Prompts | None = None
+    judge_card: JudgeCard | None = None
+    agreements: tuple[Agreement, ...] = ()
+    judged: tuple[JudgedRow, ...] = ()
+    """What judges said, where there is more to tell than one win rate per row."""
 
     def of(self, budget: str) -> list[BoardRow]:
         """The rows of one budget, in order."""
@@ -157,10 +165,12 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, or that
-        have no corrected win rate do not name these, as in boards from before there was any.
+        A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
+        was measured, to which nothing is matched, or that have no corrected win rate do not name these, as in boards
+        from before there was any.
         """
         told = dataclasses.asdict(self)
+        told = {name: value for name, value in told.items() if name not in JUDGED or value}
         told["rows"] = [
             {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TextIO
 
 from sftbench.board import columns as told
+from sftbench.board.judged_text import JudgedColumn, groups, judged_columns, judged_words
+from sftbench.board.judgement import JudgedRow
 from sftbench.board.table import Board, BoardRow
 from sftbench.board.texts import one_line
 from sftbench.board.words import header
@@ -27,6 +29,8 @@ def render_rich(board: Board, *, width: int = WIDE) -> Group:
     for budget in board.budgets:
         for title, columns in _tables(board, budget, width):
             parts.append(_rich_table(title, columns, board.of(budget)))
+    parts += [_rich_judged(*each) for each in _judged(board)]
+    parts += [Text("judge: " + line) for line in judged_words(board)]
     parts += [Text("failed: " + line, style="red") for line in told.failure_lines(list(board.rows))]
     parts += [Text("note: " + line) for line in board.notes]
     return Group(*parts, Text(KEY, style="dim"))
@@ -38,7 +42,11 @@ def board_lines(board: Board) -> list[str]:
     for budget in board.budgets:
         for title, columns in _tables(board, budget, WIDE):
             lines += ["", title, *_aligned(columns, board.of(budget))]
+    for title, heads, rows in _judged(board):
+        cells = [[each.text(row) for each in heads] for row in rows]
+        lines += ["", title, *_laid_out([(each.heading, each.right) for each in heads], cells)]
     lines.append("")
+    lines += [f"judge: {line}" for line in judged_words(board)]
     lines += [f"failed: {line}" for line in told.failure_lines(list(board.rows))]
     lines += [f"note: {line}" for line in board.notes]
     return [*lines, KEY]
@@ -53,6 +61,30 @@ def print_board(board: Board, stream: TextIO) -> None:
 
     console = Console(file=stream, highlight=False)
     console.print(render_rich(board, width=console.width))
+
+
+def _judged(board: Board) -> list[tuple[str, list[JudgedColumn], list[JudgedRow]]]:
+    """The judged tables, without the columns that a terminal has no room for."""
+    return [
+        (f"Judged {title}", [column for column in judged_columns(rows) if column.compact], rows)
+        for title, rows in groups(board)
+    ]
+
+
+def _rich_judged(title: str, columns: list[JudgedColumn], rows: list[JudgedRow]) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), collapse_padding=True
+    )
+    for column in columns:
+        table.add_column(Text(column.heading.replace(" ", "\n")), justify="right" if column.right else "left")
+    for row in rows:
+        style = "dim italic" if row.kind == "control" else ""
+        table.add_row(*(Text(column.text(row)) for column in columns), style=style)
+    return table
 
 
 def _tables(board: Board, budget: str, width: int) -> list[tuple[str, list[told.Column]]]:
@@ -94,12 +126,17 @@ def _style(row: BoardRow) -> str:
 
 
 def _aligned(columns: list[told.Column], rows: list[BoardRow]) -> list[str]:
-    cells = [[column.heading for column in columns], *([column.text(row) for column in columns] for row in rows)]
-    widths = [max(len(line[place]) for line in cells) for place in range(len(columns))]
+    cells = [[column.text(row) for column in columns] for row in rows]
+    return _laid_out([(column.heading, column.right) for column in columns], cells)
+
+
+def _laid_out(headings: list[tuple[str, bool]], cells: list[list[str]]) -> list[str]:
+    lines = [[heading for heading, _ in headings], *cells]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(headings))]
     return [
         "  ".join(
-            text.rjust(width) if column.right else text.ljust(width)
-            for text, width, column in zip(line, widths, columns, strict=True)
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, (_, right) in zip(line, widths, headings, strict=True)
         ).rstrip()
-        for line in cells
+        for line in lines
     ]

@@ -27,11 +27,17 @@ def header(board: Board) -> list[str]:
         f"Budget{_s(board.budgets)} {', '.join(one_line(text) for text in board.budgets)}; "
         f"seed{_s(board.seeds)} {_listed(board.seeds)}.",
         f"Held out: {items}." if items else "Nothing was evaluated.",
-        *([f"Win rates are against {one_line(board.baseline)} at the same budget and seed, "
+        *([f"Win rates are against {_baseline(board, board.baseline)}, "
            f"judged by {one_line(board.judge or '?')}; 50 is equal."] if board.baseline else []),
         f"Sorted by {one_line(board.sort_metric)}, {direction} is better.",
         *(best(board, budget) for budget in board.budgets),
     ]  # fmt: skip
+
+
+def _baseline(board: Board, name: str) -> str:
+    """A method of the board, or whoever gave the answers of a file."""
+    is_method = any(name in (row.label, row.method) for row in board.rows)
+    return one_line(name) + (" at the same budget and seed" if is_method else "")
 
 
 def best(board: Board, budget: str) -> str:

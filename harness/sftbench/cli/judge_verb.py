@@ -42,7 +42,9 @@ def _install(options: argparse.Namespace) -> int:
 def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(act=_score)
     # The names are checked where they are known, so that help needs no numerical library.
-    parser.add_argument("verdicts", type=Path, help="JSONL file of verdicts; docs/judging.md tells its keys")
+    parser.add_argument(
+        "verdicts", type=Path, help="JSONL file of verdicts (docs/judging.md tells its keys), or results/NAME"
+    )
     parser.add_argument("--metric", required=True, metavar="win-rate|alpaca-lc|arena-style", help="score to compute")
     parser.add_argument(
         "--mode", default="paper", metavar="paper|official",
@@ -61,6 +63,7 @@ def _add_score(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resamples", type=int, metavar="N", help="bootstrap draws (default: 1000; official 100)")
     parser.add_argument("--expected", type=int, metavar="N", help="prompts of the benchmark, where the file has fewer")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")
+    parser.add_argument("--judge", metavar="NAME", help="which judge of results/NAME (default: the first)")
     add_format(parser, FORMATS)
 
 

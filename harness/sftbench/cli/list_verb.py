@@ -7,7 +7,7 @@ from typing import Any
 
 from sftbench.cli.options import FORMATS, add_format, print_rows
 from sftbench.plugins import Plugins, load
-from sftbench.roles import ROLES
+from sftbench.roles import ROLES, PromptSuite, Suite
 
 KINDS = ("methods", *(f"{role}s" for role in ROLES), "suites", "plugins")
 
@@ -37,7 +37,8 @@ def listed(plugins: Plugins, kind: str) -> list[dict[str, Any]]:
             for name, offered in sorted(plugins.parts[role].items()):
                 rows.append(_row(role, name, first_sentence(offered.part_class.__doc__), offered.plugin))
     if kind in ("all", "suites"):
-        for name, suite in sorted(plugins.suites.items()):
+        suites: dict[str, Suite | PromptSuite] = {**plugins.suites, **plugins.prompt_suites}
+        for name, suite in sorted(suites.items()):
             rows.append(_row("suite", name, suite.summary, plugins.plugin_of[f"suite:{name}"]))
     if kind == "plugins":
         broken = {each.name for each in plugins.broken}

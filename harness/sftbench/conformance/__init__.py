@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sftbench.conformance.material import trial_material
 from sftbench.conformance.offers import Offer, offered
-from sftbench.conformance.rules import Check, light_import, of_observer, of_part, of_suite, of_trials
+from sftbench.conformance.rules import Check, light_import, of_observer, of_part, of_prompt_suite, of_suite, of_trials
 from sftbench.conformance.trial import Trial
 from sftbench.plugins import Plugins, load, load_module
 
@@ -42,6 +42,8 @@ def check_plugins(module_names: Sequence[str]) -> dict[str, list[Check]]:
                 checks[name] += of_part(role, part_class)
             for suite in offer.suites:
                 checks[name] += of_suite(suite)
+            for prompts in offer.prompt_suites:
+                checks[name] += of_prompt_suite(prompts)
             if offer.observes:
                 checks[name].append(of_observer(plugins, offer.plugin))
         for name, found in _tried(plugins, offers).items():

@@ -48,7 +48,9 @@ class Given:
 
     def measuring(self, planner: Planner, role: str, part: Any) -> Ref:
         """An evaluator on the base model, or a judge on its answers against themselves."""
-        planner.terms = replace(planner.terms, **({"evals": (part,)} if role == "evaluator" else {"judge": part}))
+        planner.terms = replace(
+            planner.terms, **({"evals": (part,)} if role == "evaluator" else {"judges": {"it": part}})
+        )
         evaluations, responses = planner.measured(None)
         if role == "evaluator":
             return evaluations[part.name]
@@ -56,9 +58,7 @@ class Given:
             method="base", label="base", kind="control", budget="", seed=0, fidelity="", matched_to=None,
             training_passes=3.0, selection=self.selection, model=None, evaluations={}, responses=responses,
         )  # fmt: skip
-        verdicts = planner.verdicts(cell, cell)
-        assert verdicts is not None
-        return verdicts
+        return planner.verdicts(cell, responses)["it"]
 
 
 def _candidates(store: Store, planner: Planner) -> list[str]:

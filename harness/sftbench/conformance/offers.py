@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftbench.plugins import Plugins
-from sftbench.roles import ROLES, Method, Suite
+from sftbench.roles import ROLES, Method, PromptSuite, Suite
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +17,7 @@ class Offer:
     parts: tuple[tuple[str, type[Any]], ...]
     methods: tuple[Method, ...]
     suites: tuple[Suite, ...]
+    prompt_suites: tuple[PromptSuite, ...]
     observes: bool
     broken: tuple[str, ...]
 
@@ -45,6 +46,9 @@ def offered(plugins: Plugins, module_name: str) -> Offer:
             method for method in plugins.methods.values() if plugins.plugin_of[f"method:{method.name}"] == name
         ),
         suites=tuple(suite for suite in plugins.suites.values() if plugins.plugin_of[f"suite:{suite.name}"] == name),
+        prompt_suites=tuple(
+            suite for suite in plugins.prompt_suites.values() if plugins.plugin_of[f"suite:{suite.name}"] == name
+        ),
         observes=hasattr(plugins.manager.get_plugin(name), "sftbench_step_ended"),
         broken=tuple(each.reason for each in plugins.broken if each.name in (name, module_name)),
     )

@@ -16,8 +16,9 @@ from sftbench.errors import SftbenchError
 from sftbench.fingerprint import canonical
 from sftbench.parameters import fields_of, full
 from sftbench.plugins import Plugins
+from sftbench.pools.files import SUFFIXES
 from sftbench.record import Failure, Record
-from sftbench.roles import Needs, Suite
+from sftbench.roles import Needs, PromptSuite, Suite
 from sftbench.settings import check_settings
 from sftbench.survey import model_facts
 
@@ -95,6 +96,19 @@ def of_suite(suite: Suite) -> Iterator[Check]:
     except SftbenchError as wrong:
         problem = str(wrong)
     yield _check(f"suite {suite.name}", "has known settings and a base model", problem)
+
+
+def of_prompt_suite(suite: PromptSuite) -> Iterator[Check]:
+    """A suite of prompts has known settings and files of a known kind; its prompts lie elsewhere."""
+    problem = ""
+    try:
+        check_settings({"methods": ["none"], **suite.defaults})
+    except SftbenchError as wrong:
+        problem = str(wrong)
+    unread = [name for name in suite.files if not name.endswith(SUFFIXES)]
+    problem = problem or ("it names no files" if not suite.files else "")
+    problem = problem or (f"{unread[0]} is none of {', '.join(SUFFIXES)}" if unread else "")
+    yield _check(f"suite {suite.name}", "works", problem)
 
 
 def of_observer(plugins: Plugins, plugin: str) -> Check:

@@ -82,7 +82,7 @@ class Trial:
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(SEED,), plant=0.0, heldout_share=0.2, heldout_at_most=12, max_length=128,
-            max_new_tokens=8, evals=(), judge=None,
+            max_new_tokens=8, evals=(), judges={},
         )  # fmt: skip
         return Planner(facts, terms)
 

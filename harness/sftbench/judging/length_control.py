@@ -7,7 +7,7 @@ with d = length_baseline - length_model. The score is the mean over x of the pre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -63,6 +63,8 @@ class LengthControlled:
     w_length: float
     w_difficulty: float | None
     cost: float
+    drawn: Floats | None = field(default=None, compare=False, repr=False)
+    """The rate in each draw of prompts [B]; None without draws."""
 
 
 def length_controlled(
@@ -81,16 +83,15 @@ def length_controlled(
     fit = _official_fit(problem) if mode == "official" else _converged_fit(problem)
     predictions = _predictions(fit.weights[None, :], answers.difficulties, len(answers.preferences))[0]
     value = float(predictions.mean())
-    if draws is None:
-        rate = normal_interval(value, predictions)
-    else:
-        rate = interval(value, _resampled(problem, answers, draws, fit))
+    drawn = None if draws is None else _resampled(problem, answers, draws, fit)
+    rate = normal_interval(value, predictions) if drawn is None else interval(value, drawn)
     return LengthControlled(
         rate=rate,
         w_model=float(fit.weights[-1]),
         w_length=float(fit.weights[0]),
         w_difficulty=None if answers.difficulties is None else float(fit.weights[1]),
         cost=fit.cost,
+        drawn=drawn,
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -37,8 +39,33 @@ from sftbench.judging.verdicts import VerdictFile
 from sftbench.judging.win_rate import WinRate
 
 
+@dataclass(frozen=True, kw_only=True)
+class LengthFits:
+    """The controlled win rates of all models of a file that have verdicts enough, and what they were fitted to.
+
+    `draws` [B, P] are of all prompts; None in the official mode.
+    """
+
+    tally: Tally
+    form: Form
+    draws: Floats | None
+    controlled: Mapping[str, LengthControlled]
+
+
 def length_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
     """One row per model, in the order of the file."""
+    fits = fit_lengths(wanted, file)
+    return [
+        _length_row(
+            counted, file.baseline, raw_win_rate(counted, fits.tally, fits.draws), fits.controlled.get(counted.model),
+            fits.form,
+        )
+        for counted in fits.tally.models
+    ]  # fmt: skip
+
+
+def fit_lengths(wanted: Scoring, file: VerdictFile) -> LengthFits:
+    """Fit every model but the baseline, by itself or, in the form `joint`, with difficulties of all together."""
     gamed = None if wanted.gamed is None else read_gamed(wanted.gamed)
     given = _difficulty(wanted, gamed)
     form = wanted.form_for(sum(model != file.baseline for model in file.by_model))
@@ -48,16 +75,13 @@ def length_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
     if form == "joint":
         given = _joint_difficulty(tally, file)
     regulariser = Regulariser.of(gamed) if form == "v1" and gamed is not None else None
-    rows = []
+    controlled = {}
     for counted in tally.models:
-        raw = raw_win_rate(counted, tally, draws)
-        controlled = None
         if counted.model != file.baseline and len(counted.verdicts) >= NUM_FOLDS:
             answers = _answers(counted, file, None if form == "minimal" else given, wanted)
             mine = None if draws is None else draws[:, places_of(counted, tally.prompts)]
-            controlled = length_controlled(answers, regulariser, mode=wanted.mode, draws=mine)
-        rows.append(_length_row(counted, file.baseline, raw, controlled, form))
-    return rows
+            controlled[counted.model] = length_controlled(answers, regulariser, mode=wanted.mode, draws=mine)
+    return LengthFits(tally=tally, form=form, draws=draws, controlled=controlled)
 
 
 def _length_row(counted: Counted, baseline: str, raw: WinRate, controlled: LengthControlled | None, form: Form) -> Row:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
+from sftbench.board.reading import read_cells
+from sftbench.board.verdict_rows import verdict_file
+from sftbench.errors import UsageError
 from sftbench.judging.counting import count
 from sftbench.judging.length_rows import length_rows
 from sftbench.judging.rows import Row, bounds, drawn_prompts, ending, percent, raw_win_rate
@@ -19,9 +22,18 @@ def score_file(wanted: Scoring) -> list[Row]:
     Raises `UsageError` for settings or files that cannot be used, with the line at fault.
     """
     wanted.checked()
-    file = read_verdicts(wanted.verdicts)
+    file = _verdicts(wanted)
     rows = METRICS[wanted.metric](wanted, file)
     return sorted(rows, key=lambda row: -math.inf if row["score"] is None else row["score"], reverse=True)
+
+
+def _verdicts(wanted: Scoring) -> VerdictFile:
+    """Of a file, or of the cells in a folder of results: each is a model, `LABEL@BUDGET/seed-N`."""
+    if wanted.verdicts.is_dir():
+        return verdict_file(read_cells(wanted.verdicts), judge=wanted.judge, where=wanted.verdicts)
+    if wanted.judge is not None:
+        raise UsageError(f"--judge picks verdicts of a folder of results, and {wanted.verdicts} is none")
+    return read_verdicts(wanted.verdicts)
 
 
 def win_rate_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:

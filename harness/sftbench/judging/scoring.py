@@ -21,7 +21,10 @@ _UNUSED = {"difficulty": ("minimal", "joint"), "gamed": ("minimal", "joint")}
 
 @dataclass(frozen=True, kw_only=True)
 class Scoring:
-    """A file of verdicts, the metric, and its settings; None is the default of metric and mode."""
+    """A file of verdicts, or a folder of results, the metric, and its settings; None is the default.
+
+    `judge` picks one of a folder's judges, by default the first.
+    """
 
     verdicts: Path
     metric: Metric
@@ -34,6 +37,7 @@ class Scoring:
     resamples: int | None = None
     expected: int | None = None
     seed: int = 0
+    judge: str | None = None
 
     def checked(self) -> Scoring:
         """The same. Raises `UsageError` for settings that are unknown, out of range, or do not go together."""

@@ -32,6 +32,8 @@ class StyleControlled:
     equal_style: Floats
     columns: tuple[int, ...]
     coefficients: Floats
+    drawn: Floats | None = None
+    """The scores in each draw of prompts [B, M], where prompts were drawn."""
 
 
 def columns_of(controls: Sequence[str]) -> tuple[int, ...]:
@@ -54,6 +56,7 @@ def style_controlled(battles: Battles, controls: Sequence[str], draws: Floats) -
         equal_style=equal,
         columns=tuple(columns),
         coefficients=fit.covariates,
+        drawn=drawn,
     )
 
 

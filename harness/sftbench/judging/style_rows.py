@@ -27,6 +27,17 @@ def style_rows(wanted: Scoring, file: VerdictFile) -> list[Row]:
     return [rows.get(each.model) or _baseline_row(each, shared) for each in tally.models]
 
 
+def fit_style(wanted: Scoring, file: VerdictFile) -> tuple[list[str], StyleControlled]:
+    """The models of a file and their style-controlled scores, in `paper` mode, with the scores of every draw."""
+    tally = count(file, mode=wanted.mode, num_expected=wanted.expected)
+    battles = battles_of(
+        tally.models, index_of(tally.prompts), weight=wanted.battle_weight, controls=wanted.controls,
+        where=str(file.path),
+    )  # fmt: skip
+    draws = draw_prompts(len(tally.prompts), wanted.num_resamples, wanted.seed)
+    return [each.model for each in tally.models], style_controlled(battles, wanted.controls, draws)
+
+
 def _scores(wanted: Scoring, battles: Battles, tally: Tally) -> tuple[list[Interval], StyleControlled]:
     if wanted.mode == "official":
         about = {"seed": wanted.seed, "rounds": wanted.num_resamples}

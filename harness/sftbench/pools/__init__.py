@@ -5,11 +5,13 @@ from __future__ import annotations
 from sftbench.pools.arrow import pool_of
 from sftbench.pools.forms import form_of
 from sftbench.pools.overlap import Screen
+from sftbench.pools.prompts import Prompts, read_answers, read_prompts
 from sftbench.pools.read import pool_from_rows, pool_key, read_pool
 from sftbench.pools.split import apart_from, held_out_split
 from sftbench.pools.write import write_rows
 
 __all__ = [
+    "Prompts",
     "Screen",
     "apart_from",
     "form_of",
@@ -17,6 +19,8 @@ __all__ = [
     "pool_from_rows",
     "pool_key",
     "pool_of",
+    "read_answers",
     "read_pool",
+    "read_prompts",
     "write_rows",
 ]

@@ -43,16 +43,28 @@ def held_out_split(
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
-def apart_from(pool: Pool, heldout: Pool) -> npt.NDArray[np.int64]:
+def apart_from(pool: Pool, heldout: Pool, *, by_prompt: bool = False) -> npt.NDArray[np.int64]:
     """Positions of the rows of a pool whose text is not that of a held-out row.
 
+    With `by_prompt` a row is left out already when one of its user turns is one of a held-out row, whatever follows.
     Raises `UsageError` when none is left.
     """
-    asked = {text_hash(row) for row in heldout}
-    kept = np.array([index for index, row in enumerate(pool) if text_hash(row) not in asked], dtype=np.int64)
+    keys = _asked if by_prompt else _whole
+    asked = {key for row in heldout for key in keys(row)}
+    kept = np.array([index for index, row in enumerate(pool) if asked.isdisjoint(keys(row))], dtype=np.int64)
     if not len(kept):
         raise UsageError("every row of the pool is among the held-out rows: there is nothing to choose from")
     return kept
+
+
+def _whole(row: Row) -> set[str | int]:
+    return {text_hash(row)}
+
+
+def _asked(row: Row) -> set[str | int]:
+    """Its user turns, by their words."""
+    turns = (" ".join(message.content.split()) for message in row.messages if message.role == "user")
+    return {turn.casefold() for turn in turns if turn}
 
 
 def text_hash(row: Row, seed: int = 0) -> int:

@@ -114,7 +114,7 @@ def _check_metrics(study: Study, run: Run) -> None:
     known = set(board_names((part.name, name) for part in run.terms.evals for name in _metrics_of(part)).values())
     for wanted in (each.metric for each in study.performance):
         if wanted == WIN_RATE and not any(cell.verdicts for cell in run.plan.cells):
-            absent = f"the method '{run.terms.baseline}'" if run.terms.judge else "a judge (--judge)"
+            absent = f"the method '{run.terms.baseline}'" if run.terms.judges else "a judge (--judge)"
             raise UsageError(f"the study {study.name} asks for {wanted}, which takes {absent}, and there is none")
         if wanted not in known | {WIN_RATE}:
             evaluators = ", ".join(part.name for part in run.terms.evals)
