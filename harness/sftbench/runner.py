@@ -19,7 +19,7 @@ from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
 from sftbench.methods import ResolvedMethod, parts_of, resolve
-from sftbench.parameters import PartUse, parse_use
+from sftbench.parameters import PartUse, fields_of, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
@@ -68,12 +68,14 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     trainer = parse_use(settings.trainer)
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
-    evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
+    evals, takes_limit = _evaluators(settings, plugins)
     judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
     refuse_step_bounds(budgets, methods)
     refuse_unpriced(budgets, methods, chat=settings.chat)
-    facts = survey(settings, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
+    # A limit that is one of items leaves the pool whole.
+    inputs = settings.model_copy(update={"limit": None}) if takes_limit else settings
+    facts = survey(inputs, plugins, [*parts_of(methods), *evals, *([judge] if judge else [])])
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -98,6 +100,29 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         store=Store(settings.store or default_store()),
         methods=tuple(methods),
     )
+
+
+OF_THE_RUN = ("limit", "task_data", "allow_code_execution")
+"""Settings that evaluators with a field of that name get, unless the user gave them another value there."""
+
+
+def _evaluators(settings: RunSettings, plugins: Plugins) -> tuple[tuple[Any, ...], bool]:
+    """The evaluators, with what the run says filled in, and whether one of them has taken the run's limit."""
+    uses = [parse_use(text) for text in settings.evals]
+    found = []
+    takes_limit = False
+    for use, part in [(use, plugins.part("evaluator", use)) for use in uses]:
+        if "allow_code_execution" in use.parameters:
+            raise UsageError(f"{use}: code that a model wrote is run with --allow-code-execution true only")
+        open_fields = [name for name in OF_THE_RUN if name in fields_of(type(part)) and name not in use.parameters]
+        values = {name: _plain(getattr(settings, name)) for name in open_fields}
+        takes_limit |= values.get("limit") is not None
+        found.append(replace(part, **{name: value for name, value in values.items() if value is not None}))
+    return tuple(found), takes_limit
+
+
+def _plain(value: Any) -> Any:
+    return os.path.abspath(value) if isinstance(value, Path) else value
 
 
 def refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:

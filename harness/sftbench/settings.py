@@ -93,6 +93,12 @@ class RunSettings(BaseModel):
     controls: Controls = Field(default="standard", description="standard, all (adds matched total compute) or none")
     plant: Share = Field(default=0.0, description="share of the pool in which defects are planted")
     evals: Names = Field(default=["nll", "exact-match"], description="evaluators")
+    task_data: Path | None = Field(
+        default=None, description="folder of the benchmarks' files, by which evaluators of tasks need no hub"
+    )
+    allow_code_execution: bool = Field(
+        default=False, description="let evaluators run code that models wrote, in a sandbox (true or false)"
+    )
     judge: str | None = Field(default="checker", description="judge for win rates against random; none for no judge")
     embedder: str = Field(
         default="auto",

@@ -89,6 +89,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         tokenizers={folder: tokenizer_facts(folder) for each in needs for folder in each.tokenizers.values()},
         foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
         folders={folder: folder_facts(folder) for each in needs for folder in each.folders.values()},
+        files={file: file_facts(file) for each in needs for file in each.files.values()},
     )
 
 
@@ -117,6 +118,14 @@ def folder_facts(folder: str) -> ModelFacts:
     if not path.is_dir():
         raise EnvironmentProblem(f"there is no folder {folder}")
     return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_folder(path))
+
+
+def file_facts(file: str) -> ModelFacts:
+    """Find a file that a part names; its content identifies it."""
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise EnvironmentProblem(f"there is no file {file}")
+    return ModelFacts(name=path.name, path=str(path.resolve()), fingerprint=hash_file(path))
 
 
 def _found(model: str) -> Path:
