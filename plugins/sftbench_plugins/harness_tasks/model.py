@@ -81,6 +81,28 @@ class HarnessModel(TemplateLM):  # type: ignore[misc]  # the harness has no type
         lead = self._lead(string) if add_special_tokens is not False else []
         return lead + list(self.tokenizer(string, add_special_tokens=False, verbose=False)["input_ids"])
 
+    def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[Scored]:
+        """Each continuation after its context, split into tokens as the harness does; a context is tokenised once."""
+        pairs = [_blanks_moved(*request.args) for request in requests]
+        contexts = list(dict.fromkeys(context for context, _ in pairs))
+        ids = dict(zip(contexts, self._encoded(contexts), strict=True))
+        wholes = self._encoded([context + continuation for context, continuation in pairs])
+        found = []
+        for (context, continuation), whole in zip(pairs, wholes, strict=True):
+            before, after = ids[context], whole[len(ids[context]) :]
+            if not context:
+                after = self.tok_encode(continuation, add_special_tokens=False)
+                first = [self.prefix_token_id]
+                before, after = (first, after) if after[:1] != first else (after[:1], after[1:])
+            found.append((None, before, after))
+        return self._loglikelihood_tokens(found)
+
+    def _encoded(self, texts: Sequence[str]) -> list[Ids]:
+        if not texts:
+            return []
+        plain = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        return [self._lead(text) + list(ids) for text, ids in zip(texts, plain, strict=True)]
+
     def _lead(self, string: str) -> Ids:
         """The BOS that the tokenizer itself puts first, unless the text begins with it."""
         token = self.model.bos_token_id
@@ -209,6 +231,12 @@ class Drawing:
     temperature: float
     top_p: float
     stop: tuple[str, ...]
+
+
+def _blanks_moved(context: str, continuation: str) -> tuple[str, str]:
+    """Blanks at the end of a context belong to what follows: tokens begin with them."""
+    kept = context.rstrip()
+    return kept, context[len(kept) :] + continuation
 
 
 def seeds_of(prompts: Sequence[str]) -> list[int]:

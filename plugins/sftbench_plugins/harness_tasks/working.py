@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+import lm_eval.utils
 from lm_eval.evaluator import evaluate as evaluate_tasks
 
 from sftbench import Desk, Evaluation, Json, UsageError
@@ -53,13 +56,25 @@ def evaluate(part: _Harness, desk: Desk) -> Evaluation:
 
 def _asked_model(part: _Harness, desk: Desk, built: building.Built) -> tuple[Mapping[str, Any], list[str]]:
     model = HarnessModel(desk.language_model("trained"), progress=desk.progress)
-    results = evaluate_tasks(
-        lm=model,
-        task_dict={"tasks": built.tasks, "groups": built.groups},
-        limit=part.limit,
-        bootstrap_iters=0,
-        log_samples=True,
-        apply_chat_template=part.apply_chat_template,
-        fewshot_as_multiturn=part.apply_chat_template,
-    )
+    with _templates_read_once():
+        results = evaluate_tasks(
+            lm=model,
+            task_dict={"tasks": built.tasks, "groups": built.groups},
+            limit=part.limit,
+            bootstrap_iters=0,
+            log_samples=True,
+            apply_chat_template=part.apply_chat_template,
+            fewshot_as_multiturn=part.apply_chat_template,
+        )
     return results, [f"{what}: {count}" for what, count in sorted(model.remarks.items()) if count]
+
+
+@contextmanager
+def _templates_read_once() -> Iterator[None]:
+    """The harness reads each prompt template anew for every item, which takes as long as a small model does."""
+    environment = lm_eval.utils.env
+    environment.from_string = lru_cache(maxsize=4096)(environment.from_string)
+    try:
+        yield
+    finally:
+        del environment.from_string
