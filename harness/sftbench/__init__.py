@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from sftbench.engines.training.rounds import Rounds
     from sftbench.engines.training.rows import trained_on, training_rows
     from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
+    from sftbench.sandbox import CodeLimits, CodeOutcome, run_code
 
 _LAZY = {
     name: f"sftbench.{module}"
@@ -82,6 +83,7 @@ _LAZY = {
         "engines.training.rounds": ("Rounds",),
         "engines.training.settings": ("Distillation", "TrainingSettings", "Weighing"),
         "engines.training.fine_tune": ("fine_tune",),
+        "sandbox": ("CodeLimits", "CodeOutcome", "run_code"),
     }.items()
     for name in names
 }
@@ -105,6 +107,8 @@ __all__ = [
     "Chat",
     "ChatAnswer",
     "ChatRequest",
+    "CodeLimits",
+    "CodeOutcome",
     "Component",
     "Continuation",
     "ContractError",
@@ -162,6 +166,7 @@ __all__ = [
     "load_board",
     "param",
     "run",
+    "run_code",
     "score",
     "score_verdicts",
     "select",

@@ -11,7 +11,8 @@ import sftbench
 LAYERS = (
     {"rooms", "errors", "arrays", "positions"},
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
-    {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold"},
+    {"record", "store", "shelf", "budget", "plugins", "pools", "engines", "plant", "planted", "board", "scaffold",
+     "sandbox"},
     {"composition", "methods", "settings", "plan", "planner"},
     {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
