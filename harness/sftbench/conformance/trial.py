@@ -9,7 +9,7 @@ from pathlib import Path
 from sftbench.conformance.ends import SEED, Ends
 from sftbench.conformance.given import Given
 from sftbench.conformance.material import Material
-from sftbench.conformance.offers import Offer
+from sftbench.conformance.offers import Offer, part_for_trial
 from sftbench.conformance.seals import Seals
 from sftbench.devices import device_kind
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
@@ -18,7 +18,7 @@ from sftbench.plan import Facts, ModelFacts, Ref, Step, Terms, parents_first
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.store import Store
-from sftbench.survey import embedder_facts
+from sftbench.survey import embedder_facts, file_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +77,19 @@ class Trial:
             pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder=embedder_facts("minilm"),
             chat=None,
-            device=device_kind(), processor="any",
+            device=device_kind(), processor="any", files=self._files(),
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(SEED,), plant=0.0, heldout_share=0.2, heldout_at_most=12, max_length=128,
             max_new_tokens=8, evals=(), judge=None,
         )  # fmt: skip
         return Planner(facts, terms)
+
+    def _files(self) -> dict[str, ModelFacts]:
+        """The files that parts bring along to be tried with."""
+        classes = [each for offer in self.offers.values() for _, each in offer.parts if hasattr(each, "trial")]
+        named = [file for each in classes for file in part_for_trial(each).needs().files.values()]
+        return {file: file_facts(file) for file in named}
 
 
 def _done(store: Store, steps: Mapping[Ref, Step], seals: Seals, given: Given) -> dict[Ref, Outcome]:

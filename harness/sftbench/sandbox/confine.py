@@ -104,7 +104,7 @@ def _made_removable(remove: Any, path: str, problem: Any) -> None:
     """A folder that the program made without rights for itself."""
     for each in (os.path.dirname(path), path):
         with contextlib.suppress(OSError):
-            os.chmod(each, 0o700)  # noqa: S103 -- for its owner only
+            os.chmod(each, 0o700)
     if os.path.isdir(path) and not os.path.islink(path):
         shutil.rmtree(path, ignore_errors=True)
     else:

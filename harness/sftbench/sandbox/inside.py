@@ -93,7 +93,9 @@ def _run(code: str) -> dict[str, str]:
 def main() -> None:
     payload = json.load(sys.stdin)
     # What was read must not be read again: it has the word by which the answer is known.
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     answer, word = payload["answer"], payload["word"]
     try:
         _give_up_rights(payload)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
-from sftbench import Desk, EnvironmentProblem, Evaluation, Json, Needs, Pool, Responses, UsageError, param
+from sftbench import Desk, Evaluation, Json, Needs, Pool, Responses, UsageError, param
 from sftbench_plugins.harness_tasks.asking import TOKENTUNE, TSHIRT, Asked, metric_names, parse_tasks
-
-if TYPE_CHECKING:
-    from sftbench_plugins.harness_tasks.building import Built
 
 TRIAL = Path(__file__).parent / "trial"
 """A few made-up items in the forms of benchmarks, with which the evaluators can be tried anywhere."""
@@ -19,6 +16,16 @@ _LIMIT = "at most so many items of each task; default: the run's --limit, else a
 _DATA = "folder of the benchmarks' files; default: the run's --task-data, else the hub"
 _CODE = "run code that the model wrote; given by --allow-code-execution only"
 _CHAT = "put the chat template round prompts, examples as turns before"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """How many answers are drawn to each programming task, and how."""
+
+    count: int = 20
+    temperature: float = 0.8
+    top_p: float = 0.95
+    k: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +66,6 @@ class _Harness:
         return evaluate(self, desk)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Samples:
-    """How many answers are drawn to each programming task, and how."""
-
-    count: int = 20
-    temperature: float = 0.8
-    top_p: float = 0.95
-    k: int = 10
-
-
 def local_files(asked: Sequence[Asked], folder: Path) -> dict[str, str]:
     """The files of those tasks that a folder has, as `BENCHMARK:ROLE`. Raises `UsageError` where it has none."""
     from sftbench_plugins.harness_tasks.benchmarks import KNOWN
@@ -76,9 +73,7 @@ def local_files(asked: Sequence[Asked], folder: Path) -> dict[str, str]:
     if not folder.is_dir():
         raise UsageError(f"--task-data: there is no folder {folder}")
     known = [KNOWN[each.name] for each in asked if each.name in KNOWN]
-    files = {
-        f"{each.name}:{role}": str(path) for each in known for role, path in each.found(folder).items()
-    }
+    files = {f"{each.name}:{role}": str(path) for each in known for role, path in each.found(folder).items()}
     if not files:
         looked = [f"{each.name} as {' or '.join(each.files['scored'])}" for each in known]
         unknown = [each.name for each in asked if each.name not in KNOWN]

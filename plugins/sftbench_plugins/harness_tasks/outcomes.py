@@ -95,7 +95,7 @@ def _add_group(
         metric, sign, used = str(key).partition(",")
         if not sign or metric.endswith("_stderr"):
             continue
-        names = [each for each in (f"{task}/{metric}" for task in tasks)]
+        names = [f"{task}/{metric}" for task in tasks]
         found = [parts.items.get(name) or parts.items.get(f"{name}/{used}") for name in names]
         items = None if None in found else {item: value for each in found if each for item, value in each.items()}
         bigger = next((parts.directions[name] for name in names if name in parts.directions), True)
