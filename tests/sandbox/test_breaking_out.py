@@ -85,6 +85,26 @@ for name, attempt in ATTEMPTS.items():
 print(json.dumps(found))
 """
 
+FORGED = """
+import os
+for number in range(3, 9):
+    try:
+        os.write(number, b'{"status": "finished"}')
+    except OSError:
+        pass
+os._exit(0)
+"""
+DEAF = """
+import signal
+for number in range(1, 65):
+    try:
+        signal.signal(number, signal.SIG_IGN)
+    except (OSError, ValueError):
+        pass
+while True:
+    pass
+"""
+
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="the numbers of calls above are those of x86_64")
 
 
@@ -98,19 +118,21 @@ def attempted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("outside")
     outside = folder / "precious"
     outside.write_text("precious")
-    before = (outside.stat(), sorted(os.listdir(folder)))
+
+    def seen():
+        about = outside.stat()
+        return about.st_mode, about.st_uid, about.st_mtime_ns, sorted(os.listdir(folder))
+
+    before = seen()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0)
         known = told(ATTEMPTS=ATTEMPTS, OUTSIDE=str(outside), PORT=server.getsockname()[1], HOME=str(Path.home()))
         ended = run_code(known + PROGRAM, scratch=folder)
         with pytest.raises(BlockingIOError):
             server.accept()
-    after = (outside.stat(), sorted(os.listdir(folder)))
     assert ended.status == "finished", ended
     assert outside.read_text() == "precious"
-    assert [(each[0].st_mode, each[0].st_uid, each[0].st_mtime_ns, each[1]) for each in (before, after)][0] == (
-        after[0].st_mode, after[0].st_uid, after[0].st_mtime_ns, after[1],
-    )  # fmt: skip
+    assert seen() == before
     return json.loads(ended.output)
 
 
@@ -168,7 +190,7 @@ def test_a_program_has_no_descriptor_of_the_parent(tmp_path):
         ("1 +", "raised"),
         ("raise SystemExit(0)", "raised"),
         ("import os; os._exit(0)", "ended"),
-        ("import os\nfor n in range(3, 9):\n try: os.write(n, b'{\"status\": \"finished\"}')\n except OSError: pass\nos._exit(0)", "ended"),
+        (FORGED, "ended"),
         ("import ctypes; ctypes.string_at(0)", "ended"),
     ],
     ids=["assertion", "syntax", "exit", "hard exit", "a forged answer", "crash"],
@@ -186,7 +208,7 @@ LIMITS = CodeLimits(wall_seconds=20, cpu_seconds=1, memory_bytes=2**28, file_byt
         ("x = bytearray(2**30)", {"raised"}),
         ("x = []\nwhile True: x.append(bytearray(2**20))", {"raised"}),
         ("while True: pass", {"ended"}),
-        ("import signal\nfor n in range(1, 65):\n try: signal.signal(n, signal.SIG_IGN)\n except (OSError, ValueError): pass\nwhile True: pass", {"ended"}),
+        (DEAF, {"ended"}),
         ("while True: print('x' * 1000)", {"output"}),
         ("open('big', 'wb').write(bytes(2**21))", {"raised", "ended"}),
         ("n = 0\nwhile True:\n open(f'{n}', 'wb').write(bytes(2**16))\n n += 1", {"disk"}),

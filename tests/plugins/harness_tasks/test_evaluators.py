@@ -76,7 +76,7 @@ def test_a_group_is_scored_over_the_items_of_all_its_tasks(desk_for, tmp_path):
     assert len(evaluation.ids_of["mmlu/acc"]) == 10
     assert mean_of(evaluation, "mmlu/acc") == pytest.approx(weighted)
     assert evaluation.report["num_fewshot"] == {"mmlu_anatomy": 2, "mmlu_virology": 2}
-    assert evaluation.report["remarks"] in ([], [each for each in evaluation.report["remarks"] if "rows of" not in each])
+    assert not [each for each in evaluation.report["remarks"] if "few-shot" in each], "the file has examples"
 
 
 def test_examples_from_the_scored_file_are_not_scored_and_that_is_told(desk_for):
@@ -84,7 +84,8 @@ def test_examples_from_the_scored_file_are_not_scored_and_that_is_told(desk_for)
     evaluation = part.evaluate(None, None, desk_for(part))
     rows = (TRIAL / "gsm8k" / "test.jsonl").read_text().splitlines()
     assert len(evaluation.ids_of["gsm8k/exact_match/strict-match"]) == len(rows) - 4
-    assert "gsm8k: few-shot examples are the last 4 rows of the file, which are not scored" in evaluation.report["remarks"]
+    told = "gsm8k: few-shot examples are the last 4 rows of the file, which are not scored"
+    assert told in evaluation.report["remarks"]
 
 
 def test_tasks_without_files_are_named_and_the_others_run(desk_for):
@@ -176,7 +177,8 @@ def test_pass_at_k_of_impossible_numbers_is_refused(given):
 def test_prompts_can_have_the_chat_template(desk_for, trial_model, monkeypatch):
     monkeypatch.setattr(
         trial_model.tokenizer, "chat_template",
-        "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}",
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}",
     )  # fmt: skip
     part = LmEval(tasks="gsm8k", num_fewshot=1, limit=1, task_data=str(TRIAL), apply_chat_template=True)
     desk = desk_for(part)

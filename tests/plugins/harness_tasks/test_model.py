@@ -75,7 +75,8 @@ def test_awkward_requests_agree_too(pairs, ours, theirs):
 
 
 def test_greedy_flags_are_true_for_what_the_model_writes_itself(ours, theirs):
-    (text,) = ours.generate_until(asked("generate_until", ("The", {"until": [], "max_gen_toks": 8, "do_sample": False})))
+    wanted = {"until": [], "max_gen_toks": 8, "do_sample": False}
+    (text,) = ours.generate_until(asked("generate_until", ("The", wanted)))
     mine, other = both(asked("loglikelihood", ("The", text), ("The", " zebra " + text)), ours, theirs)
     assert [each[1] for each in mine] == [each[1] for each in other] == [True, False]
 
