@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
     from sftbench.judging.answers import answer_columns
     from sftbench.judging.verdicts import Label, preference_of_chances, preference_of_games, winner
+    from sftbench.sandbox import CodeLimits, CodeOutcome, run_code
 
 _LAZY = {
     name: f"sftbench.{module}"
@@ -96,6 +97,7 @@ _LAZY = {
         "engines.training.fine_tune": ("fine_tune",),
         "judging.answers": ("answer_columns",),
         "judging.verdicts": ("Label", "preference_of_chances", "preference_of_games", "winner"),
+        "sandbox": ("CodeLimits", "CodeOutcome", "run_code"),
     }.items()
     for name in names
 }
@@ -119,6 +121,8 @@ __all__ = [
     "Chat",
     "ChatAnswer",
     "ChatRequest",
+    "CodeLimits",
+    "CodeOutcome",
     "Component",
     "Continuation",
     "ContractError",
@@ -184,6 +188,7 @@ __all__ = [
     "preference_of_chances",
     "preference_of_games",
     "run",
+    "run_code",
     "score",
     "score_verdicts",
     "select",

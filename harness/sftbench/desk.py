@@ -130,6 +130,9 @@ class WorkingDesk:
             raise self._undeclared(f"the folder '{name}'", "needs().folders")
         return Path(self.step.where[f"folder:{name}"])
 
+    def files(self) -> dict[str, Path]:
+        return {role[5:]: Path(path) for role, path in self.step.where.items() if role.startswith("file:")}
+
     def language_model(self, name: str = "scoring", *, dtype: str = "auto") -> LanguageModel:
         cached = f"{name}:{dtype}"
         if cached not in self._models:

@@ -15,9 +15,13 @@ T = TypeVar("T")
 _USE = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9_.-]*)\s*(?:\[(.*)\])?\s*$", re.DOTALL)
 
 
-def param(default: T, doc: str) -> T:
-    """A dataclass field with its documentation: `alpha: float = param(5.0, "noise scale")`."""
-    made: Any = field(default=default, metadata={"doc": doc})
+def param(default: T, doc: str, *, place: bool = False) -> T:
+    """A dataclass field with its documentation: `alpha: float = param(5.0, "noise scale")`.
+
+    A `place` says where something lies on this machine, and is no part of what identifies a step: the part declares
+    in `needs()` what it reads there, and gets it from its desk.
+    """
+    made: Any = field(default=default, metadata={"doc": doc, "place": place})
     return made  # type: ignore[no-any-return]
 
 
@@ -142,3 +146,9 @@ def _typed(hint: Any, value: Json) -> Any:
 def full(part: object) -> dict[str, Json]:
     """Every parameter of a part, given or default, as plain values."""
     return {name: getattr(part, name) for name in fields_of(type(part))}
+
+
+def identifying(part: object) -> dict[str, Json]:
+    """Every parameter of a part that decides what it does: all but the places."""
+    known = fields_of(type(part))
+    return {name: value for name, value in full(part).items() if not known[name].metadata.get("place")}

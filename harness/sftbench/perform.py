@@ -309,15 +309,17 @@ def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     part = _part(step, bench, "evaluator")
     ref = step.parents.get("responses")
     responses = shelf.load_responses(bench.store.folder_of(ref)) if ref else None
-    evaluation = part.evaluate(parent_pool(step, bench), responses, desk)
-    strangers = set(evaluation.ids) - set(parent_pool(step, bench).ids)
+    heldout = parent_pool(step, bench)
+    evaluation = part.evaluate(heldout, responses, desk)
+    strangers = set() if getattr(part, "own_items", False) else set(evaluation.ids) - set(heldout.ids)
     if strangers:
         raise ContractError(f"evaluator {part.name} named items that are not held out, such as '{min(strangers)}'")
     for metric, values in evaluation.items.items():
-        if len(values) != len(evaluation.ids):
-            raise ContractError(
-                f"evaluator {part.name} gave {len(values)} values of {metric} for {len(evaluation.ids)} items"
-            )
+        ids = evaluation.ids_of.get(metric, evaluation.ids)
+        if len(values) != len(ids):
+            raise ContractError(f"evaluator {part.name} gave {len(values)} values of {metric} for {len(ids)} items")
+        if len(set(ids)) != len(ids):
+            raise ContractError(f"evaluator {part.name} named an item of {metric} twice")
     return shelf.evaluation_json(evaluation)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sftbench.budget import Budget
 from sftbench.fingerprint import key_of
-from sftbench.parameters import full
+from sftbench.parameters import identifying
 from sftbench.roles import Chosen, PassRequest
 from sftbench.rooms import Component, Json
 
@@ -202,6 +202,8 @@ class Facts:
     """Folders that parts name, and what identifies the models in them."""
     folders: Mapping[str, ModelFacts] = field(default_factory=dict)
     """Folders that parts name, and what identifies all that is in them."""
+    files: Mapping[str, ModelFacts] = field(default_factory=dict)
+    """Files that parts name, and what identifies them."""
     asked: Mapping[str, AskedFacts] = field(default_factory=dict)
     """Language models to ask, by what the user or a part calls them."""
     prompts: PromptFacts | None = None
@@ -307,7 +309,7 @@ def calibration(facts: Facts) -> Step:
 
 def part_identity(part: Any) -> dict[str, Json]:
     """How a part enters a key: name, version and every parameter, given or default."""
-    return {"part": f"{part.name}@{part.version}", "parameters": full(part)}
+    return {"part": f"{part.name}@{part.version}", "parameters": identifying(part)}
 
 
 def pass_role(request: PassRequest) -> str:

@@ -180,6 +180,9 @@ class Planner:
             found = self.facts.folders[folder]
             identity[f"folder:{role}"] = found.fingerprint
             where[f"folder:{role}"] = found.path
+        for role, file in needs.files.items():
+            identity[f"file:{role}"] = self.facts.files[file].fingerprint
+            where[f"file:{role}"] = self.facts.files[file].path
         return parents, identity, where
 
     def part_step(

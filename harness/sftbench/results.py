@@ -191,7 +191,9 @@ def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
 
 def _evaluation(record: Record | None) -> dict[str, Any]:
     assert record is not None
-    return {name: record.payload[name] for name in ("ids", "items", "bigger_is_better")}
+    # A report is told where items are an evaluator's own: nothing else says which tasks there were.
+    names = ("ids", "items", "bigger_is_better", *(("ids_of", "report") if "ids_of" in record.payload else ()))
+    return {name: record.payload[name] for name in names}
 
 
 def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> list[dict[str, Any] | None]:

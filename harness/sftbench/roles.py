@@ -94,7 +94,9 @@ class Needs:
     foreign_models: Mapping[str, str] = field(default_factory=dict)
     """Folders (or hub names) of other causal language models, by the name under which the desk gives them."""
     folders: Mapping[str, str] = field(default_factory=dict)
-    """Folders, or files, of anything else that the part reads itself, by the name under which the desk gives them."""
+    """Folders of anything else that the part reads itself, by the name under which the desk gives them."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files that the part reads itself, by the name under which the desk gives them."""
     other_selection: bool = False
     embedder: bool = False
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
@@ -117,6 +119,7 @@ class Needs:
             tokenizers={**self.tokenizers, **other.tokenizers},
             foreign_models={**self.foreign_models, **other.foreign_models},
             folders={**self.folders, **other.folders},
+            files={**self.files, **other.files},
             other_selection=self.other_selection or other.other_selection,
             embedder=self.embedder or other.embedder,
             chat=self.chat or other.chat,
@@ -210,7 +213,11 @@ class Desk(Protocol):
         ...
 
     def folder(self, name: str) -> Path:
-        """A folder, or a file, declared in `needs().folders`; it is identified by everything in it."""
+        """A folder declared in `needs().folders`; it is identified by everything in it."""
+        ...
+
+    def files(self) -> Mapping[str, Path]:
+        """The files declared in `needs().files`, each identified by its content."""
         ...
 
     def other_selection(self) -> Selection:
@@ -347,6 +354,10 @@ class Trainer(Part, Protocol):
 class Evaluator(Part, Protocol):
     """An evaluator whose metrics are not one of its own name lists them in a class attribute `metrics`, by which a
     study knows beforehand what will be measured.
+
+    `own_items = True` as a class attribute: its items are not the held-out rows but of its own, such as a benchmark's.
+    Fields named `limit` (items of each task at most), `task_data` and `allow_code_execution` are filled in from the
+    run's settings of that name where the user gave none for the evaluator itself.
     """
 
     generates: ClassVar[bool]

@@ -285,10 +285,12 @@ class Verdicts:
 class Evaluation:
     """Named metrics with the value of every item, so that intervals and paired tests are possible.
 
-    `items[metric]` is float64 over `ids`; the metric's value is the mean of its finite items.
+    `items[metric]` is float64 over `ids`, or over `ids_of[metric]` where a metric has items of its own, as with
+    several tasks; the metric's value is the mean of its finite items.
     """
 
     ids: tuple[str, ...]
     items: Mapping[str, npt.NDArray[np.float64]]
     bigger_is_better: Mapping[str, bool]
     report: Mapping[str, Json] = field(default_factory=dict)
+    ids_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -21,7 +21,7 @@ from sftbench.fingerprint import user_cache
 from sftbench.judging.naming import refuse_unasked
 from sftbench.jury import judges_of
 from sftbench.methods import ResolvedMethod, parts_of, resolve
-from sftbench.parameters import PartUse, parse_use
+from sftbench.parameters import PartUse, fields_of, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
@@ -32,7 +32,7 @@ from sftbench.rooms import Json
 from sftbench.serving.household import served
 from sftbench.settings import Redo, RunSettings
 from sftbench.store import Store
-from sftbench.survey import survey, takes_limit, window
+from sftbench.survey import survey, window
 
 STANDARD_CONTROLS = ("base", "full", "random", "longest", "random-lengths", "random-tokens")
 BASELINE = "random"
@@ -74,7 +74,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     trainer = parse_use(settings.trainer)
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
-    evals = tuple(_evaluator(text, plugins, settings.limit) for text in settings.evals)
+    evals = tuple(_evaluator(parse_use(text), plugins, settings) for text in settings.evals)
     suite = prompt_suite_of(settings, plugins)
     judges = judges_of(
         settings.judge, plugins, suite, given="judge" in given or "judge" in (suite.defaults if suite else ())
@@ -112,10 +112,22 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     )
 
 
-def _evaluator(text: str, plugins: Plugins, limit: int | None) -> Any:
-    """An evaluator as named; one over a benchmark that can be cut short takes `--limit` unless it says its own."""
-    part = plugins.part("evaluator", parse_use(text))
-    return replace(part, limit=limit) if takes_limit(part) and part.limit is None else part
+OF_THE_RUN = ("limit", "task_data", "allow_code_execution")
+"""Settings that evaluators with a field of that name get, unless the user gave them another value there."""
+
+
+def _evaluator(use: PartUse, plugins: Plugins, settings: RunSettings) -> Any:
+    """An evaluator as named, with what the run says filled in."""
+    part = plugins.part("evaluator", use)
+    if "allow_code_execution" in use.parameters:
+        raise UsageError(f"{use}: code that a model wrote is run with --allow-code-execution true only")
+    open_fields = [name for name in OF_THE_RUN if name in fields_of(type(part)) and name not in use.parameters]
+    values = {name: _plain(getattr(settings, name)) for name in open_fields}
+    return replace(part, **{name: value for name, value in values.items() if value is not None})
+
+
+def _plain(value: Any) -> Any:
+    return os.path.abspath(value) if isinstance(value, Path) else value
 
 
 def _max_new_tokens(settings: RunSettings, given: Mapping[str, Any], facts: Facts) -> int:

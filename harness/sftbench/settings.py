@@ -118,6 +118,9 @@ class RunSettings(BaseModel):
         default=None,
         description="folder of benchmark files: prompts of suites and tasks of evaluators, so that no hub is needed",
     )
+    allow_code_execution: bool = Field(
+        default=False, description="let evaluators run code that models wrote, in a sandbox (true or false)"
+    )
     judge: Judges = Field(
         default=["checker"],
         description="one or more judges of win rates: vllm:MODEL, URL#MODEL or a judge's name; the first decides the "

@@ -210,6 +210,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "items": items,
         "bigger_is_better": dict(evaluation.bigger_is_better),
         "report": dict(evaluation.report),
+        **({"ids_of": {metric: list(ids) for metric, ids in evaluation.ids_of.items()}} if evaluation.ids_of else {}),
     }
 
 

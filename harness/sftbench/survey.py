@@ -85,6 +85,7 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         tokenizers={folder: tokenizer_facts(folder) for each in needs for folder in each.tokenizers.values()},
         foreign_models={folder: model_facts(folder) for each in needs for folder in each.foreign_models.values()},
         folders={folder: folder_facts(folder) for each in needs for folder in each.folders.values()},
+        files={file: file_facts(file) for each in needs for file in each.files.values()},
         asked={text: asked_facts(text) for text in _asked(settings.chat, needs)},
         prompts=prompts.facts() if prompts else None,
         answers=baseline_answers(settings.baseline, prompts),
@@ -194,12 +195,19 @@ def tokenizer_facts(folder: str) -> ModelFacts:
 
 
 def folder_facts(folder: str) -> ModelFacts:
-    """Find a folder, or a file, that a part names; all that is in it identifies it."""
+    """Find a folder that a part names; all files in it identify it."""
     path = Path(folder).expanduser()
-    if not path.exists():
-        raise EnvironmentProblem(f"there is no file or folder {folder}")
-    content = hash_file(path) if path.is_file() else fingerprint_folder(path)
-    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=content)
+    if not path.is_dir():
+        raise EnvironmentProblem(f"there is no folder {folder}")
+    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_folder(path))
+
+
+def file_facts(file: str) -> ModelFacts:
+    """Find a file that a part names; its content identifies it."""
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise EnvironmentProblem(f"there is no file {file}")
+    return ModelFacts(name=path.name, path=str(path.resolve()), fingerprint=hash_file(path))
 
 
 def _found(model: str) -> Path:

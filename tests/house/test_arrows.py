@@ -13,7 +13,7 @@ LAYERS = (
     {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
     {
         "record", "store", "shelf", "budget", "plugins", "pools", "engines", "serving", "plant", "planted", "board",
-        "scaffold", "judging",
+        "scaffold", "judging", "sandbox",
     },
     {"composition", "methods", "settings", "plan", "planner", "jury", "prompting"},
     {"desk", "bench", "prepare", "responding", "diversity", "perform"},

@@ -10,6 +10,8 @@ import pytest
 
 FORBIDDEN_MODULES = {"cPickle", "cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "os.popen", "os.system", "pandas.read_pickle", "torch.load", "yaml.load"}
+CONFINED = "sandbox/inside.py"
+"""The one module that is there to run text as code, after it has given up its rights."""
 FORBIDDEN_KEYWORDS = {"allow_pickle", "shell", "trust_remote_code"}
 
 
@@ -29,7 +31,8 @@ def test_no_text_is_run_as_code(harness, plugins):
         for node in ast.walk(source.tree):
             if not isinstance(node, ast.Call):
                 continue
-            if ast.unparse(node.func) in FORBIDDEN_CALLS:
+            allowed = {"exec"} if str(source).endswith(CONFINED) else set()
+            if ast.unparse(node.func) in FORBIDDEN_CALLS - allowed:
                 found.append(f"{source}:{node.lineno} calls {ast.unparse(node.func)}")
             found += [
                 f"{source}:{node.lineno} passes {each.arg}={ast.unparse(each.value)}"

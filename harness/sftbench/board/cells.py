@@ -64,12 +64,20 @@ class Chosen(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class ItemMetrics(Strict):
-    """One evaluator's metrics, a value per held-out item; None marks an item that failed."""
+    """One evaluator's metrics, a value per held-out item; None marks an item that failed.
+
+    `ids_of` has the items of each metric that is on items of its own.
+    """
 
     ids: tuple[str, ...]
     items: dict[str, tuple[float | None, ...]]
     bigger_is_better: dict[str, bool]
     report: dict[str, Any] = field(default_factory=dict)
+    ids_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def items_of(self, metric: str) -> tuple[str, ...]:
+        """The ids that the values of a metric are of."""
+        return self.ids_of.get(metric, self.ids)
 
 
 @dataclass(frozen=True, kw_only=True)

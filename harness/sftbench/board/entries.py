@@ -98,7 +98,7 @@ def item_values(cell: Cell, name: str) -> ItemValues | None:
     for evaluator, evaluation in cell.evaluations.items():
         for metric, values in evaluation.items.items():
             if name in (_plain(metric), f"{evaluator}.{_plain(metric)}"):
-                return dict(zip(evaluation.ids, values, strict=True))
+                return dict(zip(evaluation.items_of(metric), values, strict=True))
     return None
 
 

@@ -82,13 +82,13 @@ def inconsistency(cell: Cell) -> str | None:
     if (cell.status == "failed") != (cell.failure is not None):
         return f"status is '{cell.status}' but failure is {'given' if cell.failure else 'missing'}"
     for name, evaluation in cell.evaluations.items():
-        if len(set(evaluation.ids)) != len(evaluation.ids):
+        if any(len(set(ids)) != len(ids) for ids in (evaluation.ids, *evaluation.ids_of.values())):
             return f"evaluations.{name}: an item id occurs twice"
         if set(evaluation.items) != set(evaluation.bigger_is_better):
             return f"evaluations.{name}: items and bigger_is_better do not name the same metrics"
         for metric, values in evaluation.items.items():
-            if len(values) != len(evaluation.ids):
-                return f"evaluations.{name}.items.{metric}: {len(values)} values for {len(evaluation.ids)} ids"
+            if len(values) != (count := len(evaluation.items_of(metric))):
+                return f"evaluations.{name}.items.{metric}: {len(values)} values for {count} ids"
     wrong = _wrong_positions(cell)
     if wrong:
         return f"selection.positions: {wrong}"

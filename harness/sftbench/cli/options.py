@@ -29,7 +29,10 @@ def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] 
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings as YAML; flags win over it")
     wanted = {name: field for name, field in RunSettings.model_fields.items() if name not in without}
     for name, field in wanted.items():
-        parser.add_argument("--" + name.replace("_", "-"), dest=name, metavar=_metavar(name), help=field.description)
+        # A switch may stand alone: it then means yes.
+        switch: dict[str, Any] = {"nargs": "?", "const": "true"} if field.annotation is bool else {}
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, dest=name, metavar=_metavar(name), help=field.description, **switch)
 
 
 def _metavar(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sftbench.budget import Budget
 from sftbench.conformance.given import Given
-from sftbench.conformance.offers import Offer
+from sftbench.conformance.offers import Offer, part_for_trial
 from sftbench.methods import resolve, resolve_recipes
 from sftbench.parameters import PartUse
 from sftbench.plan import Ref, Step
@@ -76,7 +76,7 @@ class Ends:
 
     def _by_part(self, role: str, part_class: type[Any]) -> Callable[[Budget], Ref]:
         def plan(budget: Budget) -> Ref:
-            part = part_class()
+            part = part_for_trial(part_class)
             if role in ("evaluator", "judge"):
                 return self.given.measuring(self.planner, role, part)
             room, parents, where, identity = self._surroundings(role, part, budget)

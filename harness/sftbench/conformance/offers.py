@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sftbench.parameters import build
 from sftbench.plugins import Plugins
 from sftbench.roles import ROLES, Method, PromptSuite, Suite
 
@@ -52,3 +53,8 @@ def offered(plugins: Plugins, module_name: str) -> Offer:
         observes=hasattr(plugins.manager.get_plugin(name), "sftbench_step_ended"),
         broken=tuple(each.reason for each in plugins.broken if each.name in (name, module_name)),
     )
+
+
+def part_for_trial(part_class: type[Any]) -> Any:
+    """The part with its defaults, or with what it says in `trial`: where defaults need what only a user has."""
+    return build(part_class, getattr(part_class, "trial", {}), where=f"the trial of {part_class.name}")

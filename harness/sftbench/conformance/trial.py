@@ -10,7 +10,7 @@ from pathlib import Path
 from sftbench.conformance.ends import SEED, Ends
 from sftbench.conformance.given import Given
 from sftbench.conformance.material import Material
-from sftbench.conformance.offers import Offer
+from sftbench.conformance.offers import Offer, part_for_trial
 from sftbench.conformance.seals import Seals
 from sftbench.devices import device_kind
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
@@ -19,7 +19,7 @@ from sftbench.plan import Facts, ModelFacts, Ref, Step, Terms, parents_first
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.store import Store
-from sftbench.survey import embedder_facts, folder_facts
+from sftbench.survey import embedder_facts, file_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class Trial:
             pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder=embedder_facts("minilm"),
             chat=None,
-            device=device_kind(), processor="any", folders=self._folders(),
+            device=device_kind(), processor="any", files=self._files(),
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(SEED,), plant=0.0, heldout_share=0.2, heldout_at_most=12, max_length=128,
@@ -86,14 +86,13 @@ class Trial:
         )  # fmt: skip
         return Planner(facts, terms)
 
-
-    def _folders(self) -> dict[str, ModelFacts]:
-        """What the parts read besides, as they are without any parameters."""
+    def _files(self) -> dict[str, ModelFacts]:
+        """What the parts read besides, as they are tried: the files that they bring along, or their packaged ones."""
         found: dict[str, ModelFacts] = {}
         for part_class in (part_class for offer in self.offers.values() for _, part_class in offer.parts):
             # A part that cannot be made, or names what is not there, is told of where its step is planned.
             with contextlib.suppress(Exception):
-                found |= {folder: folder_facts(folder) for folder in part_class().needs().folders.values()}
+                found |= {file: file_facts(file) for file in part_for_trial(part_class).needs().files.values()}
         return found
 
 

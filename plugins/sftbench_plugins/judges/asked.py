@@ -19,8 +19,8 @@ def check_model(model: str | None) -> None:
 
 def needs_of(model: str | None, template: str, packaged: str) -> Needs:
     """The model, and the file of the template, whose content is part of what a verdict depends on."""
-    folders = {TEMPLATE: template_path(template, packaged)}
-    return Needs(asks={ROLE: model}, folders=folders) if model else Needs(chat=True, folders=folders)
+    files = {TEMPLATE: template_path(template, packaged)}
+    return Needs(asks={ROLE: model}, files=files) if model else Needs(chat=True, files=files)
 
 
 def chat_of(desk: Desk, model: str | None, name: str) -> Chat:
@@ -33,7 +33,7 @@ def chat_of(desk: Desk, model: str | None, name: str) -> Chat:
 
 def template_file(desk: Desk) -> Path:
     """Where the template lies."""
-    return desk.folder(TEMPLATE)
+    return desk.files()[TEMPLATE]
 
 
 def check_bounds(**bounds: float | None) -> None:

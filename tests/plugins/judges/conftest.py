@@ -19,15 +19,15 @@ from sftbench.pools import pool_from_rows
 class SmallDesk:
     """What judges ask of a desk."""
 
-    def __init__(self, client, folders):
-        self.client, self.folders, self.logged = client, folders, []
+    def __init__(self, client, files):
+        self.client, self._files, self.logged = client, files, []
 
     def chat_with(self, name):
         assert name == "judge"
         return self.client
 
-    def folder(self, name):
-        return Path(self.folders[name])
+    def files(self):
+        return {name: Path(file) for name, file in self._files.items()}
 
     def log(self, message):
         self.logged.append(message)
@@ -61,7 +61,7 @@ def desk(tmp_path):
             endpoint=Endpoint(url=server.url, model="m"), cache=tmp_path / "cache",
             unparsed=tmp_path / "unparsed.jsonl", meter=Meter(), log=lambda message: None, **{"waits": (), **more},
         )  # fmt: skip
-        return SmallDesk(client, part.needs().folders)
+        return SmallDesk(client, part.needs().files)
 
     return make
 

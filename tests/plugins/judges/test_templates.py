@@ -7,7 +7,7 @@ import json
 import pytest
 
 from sftbench import UsageError
-from sftbench.survey import folder_facts
+from sftbench.survey import file_facts
 from sftbench_plugins.judges.games import SLOTS, TASKS
 from sftbench_plugins.judges.grade import Grade
 from sftbench_plugins.judges.pairwise import Pairwise
@@ -71,8 +71,8 @@ def test_what_is_no_template_is_refused(tmp_path, text):
 
 def test_the_content_of_a_template_identifies_it(own):
     first, second, same = own("a.json"), own("b.json", system="Another."), own("c.json")
-    keys = [folder_facts(Pairwise(template=str(path)).needs().folders["template"]).fingerprint
+    keys = [file_facts(Pairwise(template=str(path)).needs().files["template"]).fingerprint
             for path in (first, second, same)]  # fmt: skip
     assert keys[0] == keys[2] != keys[1]
-    packaged = {part: part().needs().folders["template"] for part in (Pairwise, Grade)}
+    packaged = {part: part().needs().files["template"] for part in (Pairwise, Grade)}
     assert [path.rpartition("/")[2] for path in packaged.values()] == ["pairwise.json", "grade.json"]

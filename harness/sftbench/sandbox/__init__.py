@@ -1,0 +1,7 @@
+"""A confined place for code that a model wrote."""
+
+from __future__ import annotations
+
+from sftbench.sandbox.confine import CodeLimits, CodeOutcome, run_code
+
+__all__ = ["CodeLimits", "CodeOutcome", "run_code"]
