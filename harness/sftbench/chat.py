@@ -65,17 +65,21 @@ class ChatRequest:
 class ChatAnswer(Generic[T]):
     """What `parse` made of an answer, or why there is nothing; `text` is the last that was written.
 
+    The endpoint has refused a request with the reason `model_error`; `too_long` is its own word for a request, with
+    the answer that it asks for, that does not fit into the model's context.
     `ended` is False where `max_new_tokens` cut that text off: `parse` may have taken a part for the whole.
     `top_logprobs` has log-probabilities by token text, for each token written; empty where none were asked for,
-    or the endpoint gave none.
+    or the endpoint gave none. `num_tokens` were read and written in all attempts, whether kept or not; None where
+    the endpoint does not count them.
     """
 
     value: T | None
     text: str | None
-    reason: Literal["parse_error", "model_error"] | None
+    reason: Literal["parse_error", "model_error", "too_long"] | None
     attempts: int
     ended: bool = True
     top_logprobs: tuple[Mapping[str, float], ...] = ()
+    num_tokens: int | None = None
 
 
 class Chat(Protocol):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from sftbench.budget import Budget
 from sftbench.errors import UsageError, unknown_name
-from sftbench.parameters import PartUse, parse_use
+from sftbench.parameters import PartUse, parse_use, plain_letters
 
 PART_ROLES = ("generator", "scorer", "selector", "trainer")
 _TAKE = "take"
@@ -109,14 +109,13 @@ def _stage(text: str, whole: str) -> tuple[MethodUse, Take | None]:
 
 
 def _split(text: str, sign: str) -> list[str]:
-    """Split at a sign that stands outside brackets; spaces before a bracket or around '=' belong to the word."""
+    """Split at a sign outside brackets and quotes; spaces before a bracket or around '=' belong to the word."""
     joined = re.sub(r"\s*(=)\s*|\s+(?=\[)", r"\1", text)
     pieces, depth, start = [], 0, 0
-    for position, letter in enumerate(joined + sign):
-        depth += (letter == "[") - (letter == "]")
+    for position, letter, depth in plain_letters(joined + sign):  # noqa: B007 -- the last depth is looked at below
         if letter == sign and depth == 0:
             pieces.append(joined[start:position].strip())
             start = position + 1
-    if depth:
-        raise UsageError(f"cannot read '{text}': a '[' is not closed")
+    if depth or start != len(joined) + 1:
+        raise UsageError(f"cannot read '{text}': a '[' or a '\"' is not closed")
     return [piece for piece in pieces if piece] if sign == " " else pieces

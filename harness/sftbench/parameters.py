@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
@@ -29,12 +29,15 @@ class PartUse:
     parameters: Mapping[str, Json] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        inside = ",".join(f"{key}={value}" for key, value in sorted(self.parameters.items()))
+        inside = ",".join(f"{key}={_quoted(value)}" for key, value in sorted(self.parameters.items()))
         return f"{self.name}[{inside}]" if inside else self.name
 
 
 def parse_use(text: str) -> PartUse:
-    """`ifd[variant=super]` as a name and its parameters; values are typed later, by the part's fields."""
+    """`ifd[variant=super]` as a name and its parameters; values are typed later, by the part's fields.
+
+    A value with commas or brackets stands in quotes: `pairwise[model="vllm:/models/a,b[c]"]`.
+    """
     match = _USE.match(text)
     if match is None:
         raise UsageError(f"cannot read '{text}': expected NAME or NAME[param=value,...]")
@@ -45,23 +48,52 @@ def parse_use(text: str) -> PartUse:
             raise UsageError(f"cannot read '{pair}' in '{text}': expected param=value")
         if key.strip() in parameters:
             raise UsageError(f"'{key.strip()}' is given twice in '{text}'")
-        parameters[key.strip()] = value.strip()
+        parameters[key.strip()] = _bare(value.strip())
     return PartUse(name=match[1], parameters=parameters)
 
 
 def split_list(text: str) -> list[str]:
-    """Split at commas that stand outside brackets: `a,b[x=1,y=2]` has two entries."""
-    entries, depth, start = [], 0, 0
-    for position, letter in enumerate(text + ","):
-        depth += (letter == "[") - (letter == "]")
+    """Split at commas that stand outside brackets and quotes: `a,b[x=1,y="2,3"]` has two entries."""
+    entries, start = [], 0
+    for position, letter, depth in plain_letters(text + ","):
         if depth < 0:
             raise UsageError(f"unbalanced ']' in '{text}'")
         if letter == "," and depth == 0:
             entries.append(text[start:position].strip())
             start = position + 1
-    if depth:
-        raise UsageError(f"unbalanced '[' in '{text}'")
+    # The comma behind the text was not seen at depth 0.
+    if start != len(text) + 1:
+        raise UsageError(f"unbalanced '[' or '\"' in '{text}'")
     return [entry for entry in entries if entry]
+
+
+def plain_letters(text: str) -> Iterator[tuple[int, str, int]]:
+    """Place and letter of all that stands outside quotes, and how many brackets are open there.
+
+    A quote begins a quoted value only behind `=`; elsewhere, as in a word with an apostrophe, it is a letter.
+    """
+    depth, quoted, before = 0, False, ""
+    for position, letter in enumerate(text):
+        if letter == '"' and (quoted or before == "="):
+            quoted = not quoted
+        elif not quoted:
+            depth += (letter == "[") - (letter == "]")
+            yield position, letter, depth
+        before = before if letter.isspace() else letter
+
+
+def _quoted(value: Json) -> str:
+    """As it is written in a use: in quotes where it would be read as something else without."""
+    text = str(value)
+    try:
+        is_plain = split_list(text) in ([text.strip()], [])
+    except UsageError:
+        is_plain = False
+    return text if is_plain else f'"{text}"'
+
+
+def _bare(value: str) -> str:
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
 
 
 def fields_of(part_class: type[Any]) -> dict[str, dataclasses.Field[Any]]:

@@ -460,13 +460,23 @@ class Planner:
         judge = self.terms.judge
         if judge is None or cell.responses is None or baseline.responses is None:
             return None
-        wished, more_identity, more_where = self.wanted(judge.needs(), self.heldout)
+        return self.verdict_step(
+            judge,
+            pool=self.heldout,
+            responses=cell.responses,
+            baseline=baseline.responses,
+            label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
+        )
+
+    def verdict_step(self, judge: Any, *, pool: Ref, responses: Ref, baseline: Ref, label: str) -> Ref:
+        """The step in which a judge compares two lists of answers to the rows of a pool."""
+        wished, more_identity, more_where = self.wanted(judge.needs(), pool)
         return self.add(
             Step(
                 room="verdicts",
-                label=f"verdicts of {judge.name} on {cell.label}, seed {cell.seed}",
+                label=label,
                 identity={**self.engine, **part_identity(judge), **more_identity},
-                parents={"pool": self.heldout, "responses": cell.responses, "baseline": baseline.responses, **wished},
+                parents={"pool": pool, "responses": responses, "baseline": baseline, **wished},
                 where={"base": self.facts.base.path, **more_where},
             )
         )

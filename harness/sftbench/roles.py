@@ -94,7 +94,7 @@ class Needs:
     foreign_models: Mapping[str, str] = field(default_factory=dict)
     """Folders (or hub names) of other causal language models, by the name under which the desk gives them."""
     folders: Mapping[str, str] = field(default_factory=dict)
-    """Folders of anything else that the part reads itself, by the name under which the desk gives them."""
+    """Folders, or files, of anything else that the part reads itself, by the name under which the desk gives them."""
     other_selection: bool = False
     embedder: bool = False
     """The encoder, for texts that are not in the pool (`Desk.embed`)."""
@@ -210,7 +210,7 @@ class Desk(Protocol):
         ...
 
     def folder(self, name: str) -> Path:
-        """A folder declared in `needs().folders`; it is identified by everything in it."""
+        """A folder, or a file, declared in `needs().folders`; it is identified by everything in it."""
         ...
 
     def other_selection(self) -> Selection:

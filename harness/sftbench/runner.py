@@ -18,6 +18,7 @@ from sftbench.devices import num_processes, num_threads, visible_gpus
 from sftbench.errors import SftbenchError, UsageError
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
+from sftbench.judging.naming import judge_use, refuse_unasked
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, parse_use
 from sftbench.plan import Facts, Plan, Ref, Step, Terms
@@ -69,7 +70,8 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
     evals = tuple(plugins.part("evaluator", parse_use(text)) for text in settings.evals)
-    judge = plugins.part("judge", parse_use(settings.judge)) if settings.judge else None
+    judge = plugins.part("judge", judge_use(settings.judge)) if settings.judge else None
+    refuse_unasked([*evals, *([judge] if judge else [])], chat=settings.chat)
     budgets = tuple(dict.fromkeys(Budget.parse(text) for text in settings.budget))
     refuse_step_bounds(budgets, methods)
     refuse_unpriced(budgets, methods, chat=settings.chat)

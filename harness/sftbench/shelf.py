@@ -223,6 +223,14 @@ def verdicts_json(verdicts: Verdicts) -> dict[str, Any]:
     }
 
 
+def verdicts_of(payload: Mapping[str, Any]) -> Verdicts:
+    """What `verdicts_json` wrote; a failed item is NaN."""
+    preference = np.array([np.nan if each is None else each for each in payload["preference"]], dtype=np.float64)
+    return Verdicts(
+        ids=tuple(payload["ids"]), preference=preference, columns=payload["columns"], report=payload["report"]
+    )
+
+
 def numbers_or_null(values: npt.NDArray[np.float64]) -> list[float | None]:
     """JSON has no NaN: a number that is not finite becomes null."""
     return [float(value) if np.isfinite(value) else None for value in np.asarray(values, dtype=np.float64)]

@@ -112,11 +112,12 @@ def tokenizer_facts(folder: str) -> ModelFacts:
 
 
 def folder_facts(folder: str) -> ModelFacts:
-    """Find a folder that a part names; all files in it identify it."""
+    """Find a folder, or a file, that a part names; all that is in it identifies it."""
     path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise EnvironmentProblem(f"there is no folder {folder}")
-    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=fingerprint_folder(path))
+    if not path.exists():
+        raise EnvironmentProblem(f"there is no file or folder {folder}")
+    content = hash_file(path) if path.is_file() else fingerprint_folder(path)
+    return ModelFacts(name=folder, path=str(path.resolve()), fingerprint=content)
 
 
 def _found(model: str) -> Path:

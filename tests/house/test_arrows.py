@@ -16,7 +16,7 @@ LAYERS = (
     {"desk", "bench", "prepare", "diversity", "judging", "perform"},
     {"executors"},
     {"survey", "runner"},
-    {"results", "predict", "choosing", "describing", "conformance"},
+    {"results", "predict", "choosing", "describing", "conformance", "judgement"},
     {"compare"},
     {"study"},
     {"commands", "cli"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ from sftbench.plan import Facts, ModelFacts, Ref, Step, Terms, parents_first
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.store import Store
-from sftbench.survey import embedder_facts
+from sftbench.survey import embedder_facts, folder_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +78,23 @@ class Trial:
             pool_content={"content": pool_key(pool), "limit": None},
             heldout_source=None, heldout_content=None, base=model, scoring=model, embedder=embedder_facts("minilm"),
             chat=None,
-            device=device_kind(), processor="any",
+            device=device_kind(), processor="any", folders=self._folders(),
         )  # fmt: skip
         terms = Terms(
             budgets=(), seeds=(SEED,), plant=0.0, heldout_share=0.2, heldout_at_most=12, max_length=128,
             max_new_tokens=8, evals=(), judge=None,
         )  # fmt: skip
         return Planner(facts, terms)
+
+
+    def _folders(self) -> dict[str, ModelFacts]:
+        """What the parts read besides, as they are without any parameters."""
+        found: dict[str, ModelFacts] = {}
+        for part_class in (part_class for offer in self.offers.values() for _, part_class in offer.parts):
+            # A part that cannot be made, or names what is not there, is told of where its step is planned.
+            with contextlib.suppress(Exception):
+                found |= {folder: folder_facts(folder) for folder in part_class().needs().folders.values()}
+        return found
 
 
 def _done(store: Store, steps: Mapping[Ref, Step], seals: Seals, given: Given) -> dict[Ref, Outcome]:

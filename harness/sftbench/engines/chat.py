@@ -9,16 +9,17 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from sftbench.chat import ChatAnswer, ChatRequest, Endpoint
-from sftbench.engines.endpoint import Reply, Sender, optional_fields
+from sftbench.engines.endpoint import Reply, Sender, is_too_long, optional_fields
 from sftbench.engines.forward import Meter
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json
 from sftbench.store import write_atomically
 
 T = TypeVar("T")
+Refusal = Literal["model_error", "too_long"]
 TEMPERATURE_OF_A_RETRY = 0.7
 """A greedy answer that cannot be parsed would only come again."""
 DISPENSABLE = ("response_format", "seed")
@@ -80,11 +81,14 @@ class ChatClient:
 
     def _answered(self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int) -> ChatAnswer[T]:
         told: dict[str, Any] = {}
+        counts: list[int | None] = []
         for attempt in range(num_attempts):
             reply = self._reply(_otherwise(request, attempt))
-            if reply is None:
-                return ChatAnswer(value=None, text=None, reason="model_error", attempts=attempt + 1)
-            told = {"text": reply.text, "ended": reply.ended, "top_logprobs": reply.top_logprobs}
+            if not isinstance(reply, Reply):
+                return ChatAnswer(value=None, text=None, reason=reply, attempts=attempt + 1, num_tokens=_sum(counts))
+            counts.append(reply.num_tokens)
+            told = {"text": reply.text, "ended": reply.ended, "top_logprobs": reply.top_logprobs,
+                    "num_tokens": _sum(counts)}  # fmt: skip
             try:
                 value = parse(reply.text)
             except ValueError as problem:
@@ -93,17 +97,17 @@ class ChatClient:
                 return ChatAnswer(value=value, reason=None, attempts=attempt + 1, **told)
         return ChatAnswer(value=None, reason="parse_error", attempts=num_attempts, **{"text": None, **told})
 
-    def _reply(self, request: ChatRequest) -> Reply | None:
-        """The answer from the cache or the endpoint; None when the endpoint refuses this one request.
+    def _reply(self, request: ChatRequest) -> Reply | Refusal:
+        """The answer from the cache or the endpoint, or why the endpoint refuses this one request.
 
         Counted alike, so that what a step costs does not depend on what was asked before it.
         """
         reply = self._found(request)
-        if reply is not None:
+        if isinstance(reply, Reply):
             self._count(reply)
         return reply
 
-    def _found(self, request: ChatRequest) -> Reply | None:
+    def _found(self, request: ChatRequest) -> Reply | Refusal:
         import openai
 
         for _ in range(1 + len(DISPENSABLE)):
@@ -115,17 +119,19 @@ class ChatClient:
             try:
                 reply = self._sender.sent(request, left_out)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
+                if is_too_long(str(problem)):
+                    return "too_long"
                 refused = {name for name in DISPENSABLE if name in str(problem)} - left_out
                 if not refused:
                     self.log(f"{self.model} refused a request: {str(problem)[:200]}")
-                    return None
+                    return "model_error"
                 self.log(f"{self.endpoint.url} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
             else:
                 kept = {"endpoint": str(self.endpoint), **dataclasses.asdict(reply)}
                 write_atomically(place, json.dumps(kept, ensure_ascii=False))
                 return reply
-        return None
+        return "model_error"
 
     def _place(self, request: ChatRequest, left_out: frozenset[str]) -> Path:
         """Where the cache has the answer of this endpoint to a request, as it is sent: without the fields left out."""
@@ -146,6 +152,12 @@ class ChatClient:
         with self._lock, self.unparsed.open("a", encoding="utf-8") as stream:
             stream.write(line + "\n")
             self.num_unparsable += 1
+
+
+def _sum(counts: Sequence[int | None]) -> int | None:
+    """None where one of them is not known."""
+    known = [each for each in counts if each is not None]
+    return sum(known) if len(known) == len(counts) else None
 
 
 def _kept(place: Path) -> Reply | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +32,16 @@ class Reply:
     prompt_tokens: int | None
     completion_tokens: int | None
     top_logprobs: tuple[Mapping[str, float], ...] = ()
+
+    @property
+    def num_tokens(self) -> int | None:
+        """Read and written together; None where either is not counted."""
+        read, written = self.prompt_tokens, self.completion_tokens
+        return None if read is None or written is None else read + written
+
+
+class BrokenAnswerError(Exception):
+    """An answer that says that all went well, and is half a JSON, or one of another kind than was asked for."""
 
 
 @dataclass(kw_only=True)
@@ -65,9 +76,17 @@ class Sender:
                 raise
             except (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError) as problem:
                 time.sleep(_asked_to_wait(problem) or wait)
+            except BrokenAnswerError:
+                time.sleep(wait)
         return self._answered(request, left_out)
 
     def _answered(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+        try:
+            return self._read(request, left_out)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
+            raise BrokenAnswerError(f"{type(problem).__name__}: {problem}") from None
+
+    def _read(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         shared: dict[str, Any] = {
             "model": self.endpoint.model,
             "max_tokens": request.max_new_tokens,
@@ -130,6 +149,8 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} allows no more requests now; what was answered is kept, run again later"
             ) from None
+        except BrokenAnswerError as problem:
+            raise EnvironmentProblem(f"{url} sends what is no whole answer ({str(problem)[:200]}); {again}") from None
         except openai.APIStatusError as problem:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
@@ -157,6 +178,18 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
         of_chat = {"logprobs": True, "top_logprobs": request.top_logprobs}
         fields |= of_chat if request.prompt is None else {"logprobs": request.top_logprobs}
     return fields
+
+
+_TOO_LONG = re.compile(
+    r"context[ _](length|window)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long",
+    re.IGNORECASE,
+)
+"""How vLLM, llama.cpp, SGLang and the hosted services say it."""
+
+
+def is_too_long(message: str) -> bool:
+    """Whether an endpoint refused a request because it does not fit into the model's context."""
+    return _TOO_LONG.search(message) is not None
 
 
 def _asked_to_wait(problem: OpenAIError) -> float | None:

@@ -81,7 +81,7 @@ def _rows_of(verdict: Verdict, weight: int) -> list[float]:
 
 
 def _style(verdict: Verdict, controls: Sequence[str], where: str) -> list[float]:
-    model, baseline = verdict.length_model, verdict.length_baseline
+    model, baseline = verdict.tokens or (verdict.length_model, verdict.length_baseline)
     if model is None or baseline is None:
         raise UsageError(f"{where}, line {verdict.line}: style control needs length_model and length_baseline")
     length = (model - baseline) / (model + baseline) if model + baseline else 0.0

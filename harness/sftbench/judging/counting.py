@@ -65,7 +65,7 @@ def count(file: VerdictFile, *, mode: Mode, known: Sequence[str] = (), num_expec
 
 def _counted(model: str, verdicts: Sequence[Verdict], skipped: set[str], total: int, mode: Mode) -> Counted:
     notes: Counter[str] = Counter(flag for verdict in verdicts for flag in verdict.flags)
-    notes["empty_response"] = sum(verdict.length_model == 0 for verdict in verdicts)
+    notes["empty_response"] = sum(_is_empty(verdict) for verdict in verdicts)
     notes["both_empty"] = sum(_both_empty(verdict) for verdict in verdicts)
     kept = [verdict for verdict in verdicts if verdict.prompt not in skipped]
     notes["not_judged"] = len(verdicts) - len(kept)
@@ -78,6 +78,13 @@ def _counted(model: str, verdicts: Sequence[Verdict], skipped: set[str], total: 
         num_missing=max(total - len(entering), 0),
         notes={name: number for name, number in notes.items() if number},
     )
+
+
+def _is_empty(verdict: Verdict) -> bool:
+    """Whether the model's answer is; the flag alone does not say whose it is."""
+    if verdict.length_model is None:
+        return "empty_response" in verdict.flags
+    return verdict.length_model == 0
 
 
 def _both_empty(verdict: Verdict) -> bool:

@@ -14,8 +14,10 @@ from sftbench.errors import UsageError
 
 Label = Literal["A>>B", "A>B", "A=B", "A<B", "A<<B", "B>>A", "B>A", "B=A", "B<A", "B<<A"]
 Flag = Literal[
-    "empty_instruction", "question_too_long", "judge_truncated", "unparsable", "no_label_mass", "non_finite"
+    "empty_instruction", "question_too_long", "judge_truncated", "unparsable", "no_label_mass", "non_finite",
+    "empty_response", "missing_answer", "no_reference", "model_error", "over_budget",
 ]  # fmt: skip
+Chance = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 
 
@@ -40,8 +42,12 @@ class _Line(_Strict):
     preference: float | None = None
     baseline_first: Label | None = None
     model_first: Label | None = None
+    baseline_first_chance: Chance | None = None
+    model_first_chance: Chance | None = None
     length_model: Count | None = None
     length_baseline: Count | None = None
+    tokens_model: Count | None = None
+    tokens_baseline: Count | None = None
     style_model: StyleCounts | None = None
     style_baseline: StyleCounts | None = None
     flags: list[Flag] = []
@@ -53,7 +59,8 @@ class Verdict:
 
     `preference` is the chance, 0 to 1, that the model's answer is the better one; NaN where there is no verdict.
     `games` are the five-way labels of Arena-Hard: first the game in which the baseline is A, then the one in which
-    the model is A; None unless both are there. Lengths are in characters or tokens, as the metric wants them.
+    the model is A; None unless both are there. Lengths are in characters or tokens, as the metric wants them; where
+    the file has both, `tokens` are the latter.
     """
 
     line: int
@@ -62,6 +69,7 @@ class Verdict:
     games: tuple[Label, Label] | None
     length_model: int | None
     length_baseline: int | None
+    tokens: tuple[int, int] | None
     style_model: StyleCounts | None
     style_baseline: StyleCounts | None
     flags: tuple[Flag, ...]
@@ -154,6 +162,11 @@ def _verdict(found: _Line, number: int) -> Verdict:
         preference, flags = None, dict.fromkeys([*flags, "non_finite"])
     elif preference is None and games is not None:
         preference = preference_of_games(games)
+    elif preference is None and found.baseline_first_chance is not None and found.model_first_chance is not None:
+        preference = preference_of_chances(found.baseline_first_chance, found.model_first_chance)
+    tokens = None
+    if found.tokens_model is not None and found.tokens_baseline is not None:
+        tokens = (found.tokens_model, found.tokens_baseline)
     return Verdict(
         line=number,
         prompt=str(found.id),
@@ -161,6 +174,7 @@ def _verdict(found: _Line, number: int) -> Verdict:
         games=games,
         length_model=found.length_model,
         length_baseline=found.length_baseline,
+        tokens=tokens,
         style_model=found.style_model,
         style_baseline=found.style_baseline,
         flags=tuple(flags),
@@ -179,3 +193,8 @@ def preference_of_games(games: tuple[Label, Label]) -> float:
     if min(for_model) > 0:
         return 1.0
     return 0.0 if max(for_model) < 0 else 0.5
+
+
+def preference_of_chances(baseline_first: float, model_first: float) -> float:
+    """From the chances that the answer shown first is the better one: `(f1 + 1 - f2) / 2`, f1 with the model first."""
+    return (model_first + 1 - baseline_first) / 2
