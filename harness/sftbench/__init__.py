@@ -1,7 +1,7 @@
 """sftbench: which way of choosing fine-tuning data is really better, and what does the choosing cost?
 
 This is the public list. Plugins import from here and from nowhere deeper; notebooks use `run`, `select`, `score`,
-`describe`, `score_verdicts` and `load_board`, which do what the command line does.
+`describe`, `score_verdicts`, `load_board`, `publish` and `verify`, which do what the command line does.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
-    from sftbench.commands import describe, load_board, run, score, score_verdicts, select
+    from sftbench.commands import describe, load_board, publish, run, score, score_verdicts, select, verify
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.generate import Continuation, answer_rows, continue_texts
@@ -72,7 +72,7 @@ if TYPE_CHECKING:
 _LAZY = {
     name: f"sftbench.{module}"
     for module, names in {
-        "commands": ("describe", "load_board", "run", "score", "score_verdicts", "select"),
+        "commands": ("describe", "load_board", "publish", "run", "score", "score_verdicts", "select", "verify"),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
@@ -161,10 +161,12 @@ __all__ = [
     "largest_share",
     "load_board",
     "param",
+    "publish",
     "run",
     "score",
     "score_verdicts",
     "select",
     "trained_on",
     "training_rows",
+    "verify",
 ]

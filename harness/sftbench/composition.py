@@ -112,7 +112,7 @@ def _split(text: str, sign: str) -> list[str]:
     """Split at a sign outside brackets and quotes; spaces before a bracket or around '=' belong to the word."""
     joined = re.sub(r"\s*(=)\s*|\s+(?=\[)", r"\1", text)
     pieces, depth, start = [], 0, 0
-    for position, letter, depth in plain_letters(joined + sign):  # noqa: B007 -- the last depth is looked at below
+    for position, letter, depth in plain_letters(joined + sign):
         if letter == sign and depth == 0:
             pieces.append(joined[start:position].strip())
             start = position + 1

@@ -49,6 +49,17 @@ def _share(value: object) -> object:
     return value
 
 
+def share_of(text: str, flag: str) -> float:
+    """A share above 0 and at most 1, from `5%` or `0.05`. Raises `UsageError` for anything else."""
+    try:
+        share = float(_share(text))  # type: ignore[arg-type]
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"{flag} {text}: expected a share such as 5% or 0.05")
+    return share
+
+
 def _texts(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else value
 

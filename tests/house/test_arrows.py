@@ -18,7 +18,7 @@ LAYERS = (
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance", "judgement"},
     {"compare"},
-    {"study"},
+    {"study", "publishing"},
     {"commands", "cli"},
 )
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""
