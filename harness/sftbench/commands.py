@@ -94,8 +94,9 @@ def publish(
 
     `more` is licence_of_pool, with_rows, with_responses. Without a store, ids and provenance are left out.
     """
-    paths = {name: Path(value) for name, value in (("board", board), ("store", store)) if value is not None}
-    return publish_results(Wanted(results=Path(results), **paths, **more), to, dry_run=dry_run)
+    places = [Path(each) if each is not None else None for each in (board, store)]
+    wanted = Wanted(results=Path(results), board=places[0], store=places[1], **more)
+    return publish_results(wanted, to, dry_run=dry_run)
 
 
 def verify(bundle: str | Path, *, watcher: Watcher | None = None, **asked: Any) -> Checked:

@@ -16,6 +16,7 @@ from sftbench.board.cells import Cell
 from sftbench.board.reading import read_cells
 from sftbench.board.render import write_board
 from sftbench.errors import UsageError
+from sftbench.fingerprint import key_of
 from sftbench.publishing.layout import (
     ABOUT,
     BOARD,
@@ -82,15 +83,18 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
     about = _copy_records(wanted.results, made)
     cells = read_cells(into / RECORDS)
     sort_metric, num_resamples = _copy_board(wanted, made)
-    records = _records(cells, wanted.store)
+    store = Store(wanted.store) if wanted.store else None
+    here = [cell for cell in cells if store is not None and _made_here(cell, store)]
+    if store is not None and len(here) < len(cells):
+        made.notes.append(f"the steps of {len(cells) - len(here)} of {len(cells)} cells are not in the store")
+    records = _records(here, store)
     made.write(LOCK, json_text(lock_of(records.values())))
     _provenance(records, made)
-    store = Store(wanted.store) if wanted.store else None
     _selections(cells, store, made)
     if wanted.with_rows:
         _rows(cells, store, made)
     if wanted.with_responses:
-        _responses(cells, store, made)
+        _responses(cells, here, store, made)
     sealed = {name: told_of(path) for name, path in files_below(into).items() if not name.startswith(f"{BOARD}/")}
     told = {
         "schema": SCHEMA,
@@ -107,7 +111,9 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
     }
     made.write(ABOUT, json_text(told))
     made.write(README, readme_of(told))
-    texts = {name: text for name, path in files_below(into).items() if (text := _text(path)) is not None}
+    # Records first: what is wrong in them is on the board too, and is to be mended where it is from.
+    files = sorted(files_below(into).items(), key=lambda each: not each[0].startswith(f"{RECORDS}/"))
+    texts = {name: _text(path) for name, path in files}
     refuse_credentials(texts)
     refuse_places(texts)
     write_manifest(into, str(told["name"]))
@@ -160,14 +166,27 @@ def _copy_board(wanted: Wanted, made: Gathered) -> tuple[str, int]:
     return board.sort_metric, board.num_resamples
 
 
-def _records(cells: list[Cell], store: Path | None) -> dict[str, Record]:
+def _records(cells: list[Cell], store: Store | None) -> dict[str, Record]:
     """The records of all steps that are still in the store, by room and key."""
-    if store is None:
-        return {}
-    place = Store(store)
     refs = sorted({f"{step.room}/{step.key}" for cell in cells for step in cell.steps})
-    found = {ref: place.record_of(ref) for ref in refs}
+    found = {ref: store.record_of(ref) for ref in refs} if store else {}
     return {ref: record for ref, record in found.items() if record is not None}
+
+
+def _made_here(cell: Cell, store: Store) -> bool:
+    """Whether the store holds the steps that this cell's numbers are from, and not another run's under the same keys.
+
+    No two trainings take as long to the last digit; an untrained model is known by its values.
+    """
+    models = [store.find("model", step.key) for step in cell.steps if step.room == "model"]
+    told = cell.cost.get("training")
+    if cell.selection is not None:
+        seconds = {record.ledger.wall_seconds for record in models if record is not None}
+        return told is not None and told.wall_seconds in seconds
+    values = [list(each) for metrics in cell.evaluations.values() for each in metrics.items.values()]
+    found = [store.find("evaluation", step.key) for step in cell.steps if step.room == "evaluation"]
+    payloads: list[Any] = [record.payload["items"] for record in found if record is not None and record.payload]
+    return bool(values) and all(each in [v for items in payloads for v in items.values()] for each in values)
 
 
 def _provenance(records: dict[str, Record], made: Gathered) -> None:
@@ -201,8 +220,9 @@ def _selections(cells: list[Cell], store: Store | None, made: Gathered) -> None:
         file = store.folder_of(key) / "selection.json" if store and "/" in key else None
         if file is not None and file.is_file():
             ids = json.loads(file.read_text(encoding="utf-8"))["ids"]
-            made.write(f"{SELECTIONS}/{key.split('/')[-1]}.json", json_text({"ids_hash": ids_hash, "ids": ids}))
-            found += 1
+            if key_of(ids) == ids_hash:
+                made.write(f"{SELECTIONS}/{key.split('/')[-1]}.json", json_text({"ids_hash": ids_hash, "ids": ids}))
+                found += 1
     if found < len(keys):
         made.notes.append(
             f"ids of {len(keys) - found} of {len(keys)} selections are not in the store; their positions and hashes are"
@@ -234,8 +254,10 @@ def _row_lines(places: list[int], rows: Any) -> Iterator[str]:
         yield json.dumps(told, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _responses(cells: list[Cell], store: Store | None, made: Gathered) -> None:
+def _responses(cells: list[Cell], here: list[Cell], store: Store | None, made: Gathered) -> None:
     """The answers of every model, once per step that gave them."""
+    if len(here) < sum(cell.status == "done" for cell in cells):
+        raise UsageError("not all steps of this run are in the store; name it with --store, or leave the answers out")
     keys = sorted({step.key for cell in cells for step in cell.steps if step.room == "responses"})
     for key in keys:
         file = store.folder("responses", key) / "responses.jsonl" if store else None
@@ -246,7 +268,7 @@ def _responses(cells: list[Cell], store: Store | None, made: Gathered) -> None:
         made.write(f"{RESPONSES}/{key}.jsonl", file.read_text(encoding="utf-8"))
 
 
-def _text(path: Path) -> str | None:
+def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
