@@ -65,7 +65,7 @@ def _texts(value: object) -> object:
 
 
 def _components(value: object) -> object:
-    """`none` is no component."""
+    """`none` is no component, and no observer."""
     entries = _names(value)
     return [] if entries == ["none"] else entries
 
@@ -76,6 +76,7 @@ OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA")
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
 Seeds = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_seeds), Field(min_length=1)]
 Components = Annotated[list[Component], BeforeValidator(_components)]
+Observers = Annotated[list[str], BeforeValidator(_components)]
 Share = Annotated[float, BeforeValidator(_share), Field(ge=0, lt=1)]
 
 
@@ -132,6 +133,10 @@ class RunSettings(BaseModel):
     results: Path = Field(default=Path("results"), description="folder of result records")
     board: Path | None = Field(default=None, description="folder of the board; default: leaderboards/NAME")
     store: Path | None = Field(default=None, description="folder of step outputs; default: the user's cache folder")
+    observers: Observers = Field(
+        default=[], description="plugins that are told of finished steps: tensorboard, wandb; default: none"
+    )
+    observer_folder: Path = Field(default=Path("observed"), description="folder of what observers write")
     redo: Redo = Field(default="missing", description="which steps to do: never, missing, failed (and missing), always")
     workers: int | None = Field(
         default=None, ge=1, description="processes at a time; default: one per GPU, or up to 4 on a CPU"
