@@ -28,4 +28,4 @@ def _writer(folder: str) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise EnvironmentProblem("TensorBoard is not installed: pip install 'sftbench[tensorboard]'") from None
-    return SummaryWriter(folder)  # type: ignore[no-untyped-call]
+    return SummaryWriter(folder)

@@ -1,4 +1,4 @@
-"""Observers hear what a run tells only when it asks for them, and whatever befalls them is none of the run's business."""
+"""Observers hear of steps only when a run asks for it, and whatever befalls them is none of the run's business."""
 
 from __future__ import annotations
 
