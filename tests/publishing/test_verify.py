@@ -258,6 +258,15 @@ def test_another_schema_is_told_as_such(bundle, name):
         verify(bundle)
 
 
+@pytest.mark.parametrize("name", ["made_with", "pool", "base", "board", "sealed"])
+@pytest.mark.parametrize("value", [None, "text", [1]])
+def test_a_bundle_that_does_not_tell_what_it_is_made_of_is_refused(bundle, name, value):
+    rewrite(bundle / "bundle.json", lambda about: about.update({name: value}))
+    make_manifest_match(bundle)
+    with pytest.raises(VerificationError, match=f"does not tell its {name}"):
+        verify(bundle)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', "[" * 100_000, '{"schema": NaN}'])
 def test_a_manifest_that_is_none_is_told(bundle, text):
     (bundle / "manifest.json").write_text(text)

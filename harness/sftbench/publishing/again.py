@@ -17,6 +17,8 @@ from sftbench.publishing.manifest import seal_of
 from sftbench.runner import Run, Watcher, carry_out, prepare
 from sftbench.settings import RunSettings, check_settings
 
+UNTOLD = ("results", "board", "store", "redo", "observers", "observer_folder")
+"""What a stranger's configuration may not decide here: where files lie, and who is told."""
 OWN = ("pool", "base", "heldout", "lm", "embedder", "chat", "workers", "store")
 
 
@@ -36,7 +38,7 @@ def planned_again(bundle: Path, own: Own, plugins: Plugins, cell: Cell) -> Run:
     told = about.get("settings")
     if not isinstance(told, dict):
         raise VerificationError("run.json does not tell its settings")
-    values = {name: value for name, value in told.items() if name in RunSettings.model_fields}
+    values = {name: value for name, value in told.items() if name in RunSettings.model_fields and name not in UNTOLD}
     given = {name: value for name, value in own.settings.items() if value is not None}
     for name in ("pool", "base"):
         if values.get(name) is not None and name not in given:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sftbench import __version__, shelf
+from sftbench import shelf
 from sftbench.board.build import build_board
 from sftbench.board.cells import Cell
 from sftbench.board.reading import read_cells
@@ -35,7 +35,7 @@ from sftbench.publishing.layout import (
 )
 from sftbench.publishing.leaks import places_in, refuse_credentials, refuse_places, shortened
 from sftbench.publishing.licences import check_licence
-from sftbench.publishing.lock import lock_of
+from sftbench.publishing.lock import lock_of, own_version
 from sftbench.publishing.manifest import told_of, write_manifest
 from sftbench.publishing.page import readme_of
 from sftbench.record import Record
@@ -100,7 +100,7 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
         "schema": SCHEMA,
         "kind": KIND,
         "name": str(about.get("name") or wanted.results.name),
-        "made_with": {"sftbench": __version__},
+        "made_with": {"sftbench": own_version()},
         "num_cells": len(cells),
         "pool": dataclasses.asdict(cells[0].pool),
         "base": dataclasses.asdict(cells[0].base),

@@ -81,6 +81,9 @@ def _attestation(told: dict[str, Any], where: str, seal: str) -> Attestation:
         made = Attestation(**fields)
     except TypeError:
         raise VerificationError("is no attestation of this version") from None
+    texts = (made.row, made.label, made.budget, made.name)
+    if not all(isinstance(each, str) for each in texts):
+        raise VerificationError("names no row")
     if made.outcome not in ("exact", "close") or not isinstance(made.seed, int):
         raise VerificationError("tells no outcome that counts")
     return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from sftbench.plugins import GROUP
@@ -56,7 +56,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def versions_told(lock: Mapping[str, Any]) -> str:
-    """The version of `sftbench` that published."""
-    packages = lock.get("published_with", {}).get("packages", {})
-    return str(packages.get("sftbench", "unknown"))
+def own_version() -> str:
+    """The version of `sftbench` that is installed."""
+    return importlib.metadata.version("sftbench")

@@ -103,6 +103,8 @@ def _source(path: Path, stack: ExitStack) -> Source:
     if not cells:
         raise UsageError(f"no records in '{path}'")
     run = json_in(records / "run.json", f"{path}/run.json")
+    if not isinstance(run.get("settings"), dict):
+        raise UsageError(f"{path}/run.json does not tell the settings of the run")
     return Source(
         name=str(path),
         cells=cells,

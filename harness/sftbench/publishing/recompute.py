@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sftbench import __version__
 from sftbench.board.build import build_board
 from sftbench.board.render import write_board
 from sftbench.errors import VerificationError
 from sftbench.publishing.layout import BOARD, RECORDS, Finding, files_below
+from sftbench.publishing.lock import own_version
 
 AT_MOST = 20
 """Differences told per file; one wrong record moves many numbers."""
@@ -28,7 +28,7 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Finding], li
     Raises `UsageError` for records from which no board can be made.
     """
     board = build_board(bundle / RECORDS, **_terms(about))
-    same_version = about.get("made_with", {}).get("sftbench") == __version__
+    same_version = about.get("made_with", {}).get("sftbench") == own_version()
     there = files_below(bundle / BOARD) if (bundle / BOARD).is_dir() else {}
     with tempfile.TemporaryDirectory(prefix="sftbench-board-") as place:
         write_board(board, Path(place))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from sftbench import __version__
 from sftbench.board.cells import Cell
 from sftbench.errors import UsageError, unknown_name
 from sftbench.plan import Cell as PlannedCell
@@ -18,7 +17,7 @@ from sftbench.plugins import Plugins
 from sftbench.publishing.again import Own, carried_out, planned_again
 from sftbench.publishing.layout import Finding
 from sftbench.publishing.levels import Attestation
-from sftbench.publishing.lock import installed
+from sftbench.publishing.lock import installed, own_version
 from sftbench.runner import Run, Watcher
 
 TOLERANCE = 0.02
@@ -89,7 +88,7 @@ def reproduce(
 def _made_with(run: Run) -> dict[str, Any]:
     versions = {name: version for name, version in installed().items() if name in _PACKAGES}
     about = {"python": platform.python_version(), "machine": platform.machine(), "device": run.facts.device}
-    return {**about, "packages": {**versions, "sftbench": __version__}}
+    return {**about, "packages": {**versions, "sftbench": own_version()}}
 
 
 def _planned(run: Run, told: Cell) -> PlannedCell:

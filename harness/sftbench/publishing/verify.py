@@ -86,6 +86,9 @@ def about_of(folder: Path) -> dict[str, Any]:
     check_schema(about, ABOUT)
     if about.get("kind") != KIND:
         raise VerificationError(f"{ABOUT} is not that of a bundle")
+    for name in ("made_with", "pool", "base", "board", "sealed"):
+        if not isinstance(about.get(name), dict):
+            raise VerificationError(f"{ABOUT} does not tell its {name}")
     return about
 
 
