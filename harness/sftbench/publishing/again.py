@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,8 +44,11 @@ def planned_again(bundle: Path, own: Own, plugins: Plugins, cell: Cell) -> Run:
     for name in ("pool", "base"):
         if values.get(name) is not None and name not in given:
             raise UsageError(f"the run was made with --{name} {values[name]}; say where yours lies, with --{name}")
+    _refuse_addresses(values, given)
     store = given.get("store") or user_cache() / "reproductions" / seal_of(bundle)[:16]
     values |= {**given, "store": store, "redo": "missing"}
+    if "://" in str(values.get("judge")):
+        values["judge"] = None
     run = prepare(check_settings(values), given, plugins)
     for what, here, there in (
         ("pool", run.plan.pool, cell.pool.key),
@@ -53,6 +57,17 @@ def planned_again(bundle: Path, own: Own, plugins: Plugins, cell: Cell) -> Run:
         if here != there:
             raise UsageError(f"the {what} here is not the one of the bundle: {here} here, {there} there")
     return run
+
+
+def _refuse_addresses(values: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """A stranger's bundle may not have this machine ask a server that its user has not named: a key would go along.
+
+    Verdicts of a judge behind an address are left out, to be made again with `--rejudge` and a judge of one's own.
+    """
+    for name, value in values.items():
+        if name not in ("judge", *given) and "://" in json.dumps(value):
+            instead = f"; name your own with --{name}" if name in OWN else ""
+            raise UsageError(f"the run asked a server ({name}: {value}), which is not asked from here{instead}")
 
 
 def carried_out(run: Run, watcher: Watcher, ends: Iterable[Ref]) -> None:

@@ -70,6 +70,8 @@ def rejudge(
     count = max(1, math.ceil(share * len(pairs) - 1e-9))
     picked = [pairs[index] for index in sorted(np.random.default_rng(seed).permutation(len(pairs))[:count])]
     published = str(json_in(bundle / RECORDS / "run.json", "run.json").get("settings", {}).get("judge"))
+    if judge is None and "://" in published:
+        raise UsageError(f"the run was judged by a server ({published}), which is not asked from here; give --judge")
     used = judge or published
     # Ids of their own, since one item is judged for many models.
     rows = _rows(bundle, cells, own, plugins, watcher)
