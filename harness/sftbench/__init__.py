@@ -1,7 +1,8 @@
 """sftbench: which way of choosing fine-tuning data is really better, and what does the choosing cost?
 
 This is the public list. Plugins import from here and from nowhere deeper; notebooks use `run`, `select`, `score`,
-`describe`, `judge_check`, `judge_pairs`, `score_verdicts` and `load_board`, which do what the command line does.
+`describe`, `judge_check`, `judge_pairs`, `score_verdicts`, `load_board`, `publish` and `verify`, which do what the
+command line does.
 """
 
 from __future__ import annotations
@@ -59,7 +60,18 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
-    from sftbench.commands import describe, judge_check, judge_pairs, load_board, run, score, score_verdicts, select
+    from sftbench.commands import (
+        describe,
+        judge_check,
+        judge_pairs,
+        load_board,
+        publish,
+        run,
+        score,
+        score_verdicts,
+        select,
+        verify,
+    )
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.generate import Continuation, answer_rows, continue_texts
@@ -81,10 +93,12 @@ _LAZY = {
             "judge_check",
             "judge_pairs",
             "load_board",
+            "publish",
             "run",
             "score",
             "score_verdicts",
             "select",
+            "verify",
         ),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
@@ -187,6 +201,7 @@ __all__ = [
     "param",
     "preference_of_chances",
     "preference_of_games",
+    "publish",
     "run",
     "run_code",
     "score",
@@ -194,5 +209,6 @@ __all__ = [
     "select",
     "trained_on",
     "training_rows",
+    "verify",
     "winner",
 ]

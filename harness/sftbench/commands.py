@@ -16,6 +16,11 @@ from sftbench.judgement import PairsWanted, judge_files
 from sftbench.judging.card.render import card_rows
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Metric, Scoring
+from sftbench.publishing.again import OWN, Own
+from sftbench.publishing.checking import Asked, Checked, check
+from sftbench.publishing.gather import Wanted
+from sftbench.publishing.publish import Published
+from sftbench.publishing.publish import publish as publish_results
 from sftbench.rooms import Ragged
 from sftbench.runner import Watcher, prepare
 from sftbench.settings import load_settings
@@ -115,6 +120,31 @@ def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:
     columns = {**found, **ragged}
     reasons = [scores.reasons.get(index) for index in range(len(ids))]
     return pandas.DataFrame({"id": ids, "score": scores.values, **columns, "reason": reasons})
+
+
+def publish(
+    results: str | Path, to: str, *, dry_run: bool = False, board: str | Path | None = None,
+    store: str | Path | None = None, **more: Any,
+) -> Published:  # fmt: skip
+    """`bench publish`: makes a bundle of a run's records; returns its seal, its files and their sizes.
+
+    `more` is licence_of_pool, with_rows, with_responses. Without a store, ids and provenance are left out.
+    """
+    places = [Path(each) if each is not None else None for each in (board, store)]
+    wanted = Wanted(results=Path(results), board=places[0], store=places[1], **more)
+    return publish_results(wanted, to, dry_run=dry_run)
+
+
+def verify(bundle: str | Path, *, watcher: Watcher | None = None, **asked: Any) -> Checked:
+    """`bench verify`: what does not hold (`.findings`), and what is known of each row (`.verification.levels`).
+
+    `asked` is seal, rejudge (a share), judge, seed, reproduce (`LABEL@BUDGET/SEED`), tolerance, name, and where things
+    lie here: pool, base, heldout, lm, embedder, chat, workers, store.
+    """
+    own = Own(settings={name: asked.pop(name) for name in OWN if name in asked})
+    wanted = Asked(own=own, **asked)
+    found = plugins.load() if wanted.runs_something else None
+    return check(Path(bundle), wanted, plugins=found, watcher=watcher or _silent())
 
 
 def load_board(path: str | Path) -> pandas.DataFrame:

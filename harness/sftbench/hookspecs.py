@@ -66,5 +66,9 @@ def sftbench_suites() -> Sequence[Suite | PromptSuite]:
 
 
 @hookspec
-def sftbench_step_ended(record: dict[str, Json]) -> None:
-    """Observe a finished step (its record, also of a failure). Called in the process of the runner."""
+def sftbench_step_ended(record: dict[str, Json], run: dict[str, Json]) -> None:
+    """Observe a finished step (its record, also of a failure). Called in the process of the runner.
+
+    `run` has `name`, `step` (what the step is called), `num_ended` (how many have ended, this one included), and the
+    settings `observers` and `observer_folder`. An implementation may leave it out.
+    """

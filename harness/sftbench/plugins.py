@@ -78,9 +78,26 @@ class Plugins:
             raise unknown_name("suite", name, {*self.suites, *self.prompt_suites})
         return self.suites[name]
 
-    def observe(self, record: dict[str, Json]) -> None:
-        """Tell observing plugins about a finished step."""
-        self.manager.hook.sftbench_step_ended(record=record)
+    def observe(self, record: dict[str, Json], run: dict[str, Json] | None = None) -> list[str]:
+        """Tell observing plugins about a finished step; returns what went wrong, a line per plugin.
+
+        Each is called by itself, so that one that fails keeps no other from hearing.
+        """
+        problems = []
+        known = self.manager.list_name_plugin()
+        for name in self.observers:
+            others = [plugin for other, plugin in known if other != name]
+            try:
+                self.manager.subset_hook_caller("sftbench_step_ended", others)(record=record, run=run or {})
+            except Exception as problem:
+                problems.append(f"{name}: {type(problem).__name__}: {problem}")
+        return problems
+
+    @property
+    def observers(self) -> tuple[str, ...]:
+        """Plugins that hear of finished steps."""
+        hook = self.manager.hook.sftbench_step_ended
+        return tuple(sorted(each.plugin_name for each in hook.get_hookimpls()))
 
     def _raise_if_broken(self, name: str) -> None:
         for each in self.broken:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from sftbench.arrays import load_arrays
 from sftbench.budget import Budget, RowPrices, allowance
 from sftbench.composition import parse_method
 from sftbench.devices import num_processes, num_threads, visible_gpus
-from sftbench.errors import SftbenchError, UsageError
+from sftbench.errors import SftbenchError, UsageError, unknown_name
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
 from sftbench.fingerprint import user_cache
 from sftbench.judging.naming import refuse_unasked
@@ -49,6 +49,14 @@ class Watcher(Protocol):
     def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> None: ...
 
 
+@dataclass
+class Heard:
+    """How many steps observers were told of, and what they failed over: each complaint is passed on once."""
+
+    num_ended: int = 0
+    complaints: set[str] = field(default_factory=set)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A plan with all that is needed to carry it out."""
@@ -62,6 +70,7 @@ class Run:
     plugins: Plugins
     store: Store
     methods: tuple[ResolvedMethod, ...]
+    heard: Heard = field(default_factory=Heard)
 
     @property
     def board_folder(self) -> Path:
@@ -71,6 +80,9 @@ class Run:
 
 def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -> Run:
     """Check every name and setting, look at the inputs, and plan. Nothing is run."""
+    for observer in settings.observers:
+        if observer not in plugins.observers:
+            raise unknown_name("observer", observer, plugins.observers)
     trainer = parse_use(settings.trainer)
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
@@ -300,12 +312,21 @@ def first_failure(run: Run, outcomes: Mapping[Ref, Outcome], stage: str) -> Sftb
 
 
 def _tell_observers(run: Run, step: Step, record: Record, watcher: Watcher) -> None:
-    # Whoever only looks on must not end the work of others.
-    try:
-        run.plugins.observe(_as_json(record))
-    except Exception as problem:
-        message = f"a plugin failed on hearing that '{step.label}' ended: {type(problem).__name__}: {problem}"
-        watcher.event(step, {"event": "log", "message": message})
+    """Whoever only looks on must not end the work of others: what goes wrong is a line in the log."""
+    heard = run.heard
+    heard.num_ended += 1
+    about: dict[str, Json] = {
+        "name": run.name,
+        "step": step.label,
+        "num_ended": heard.num_ended,
+        "observers": list(run.settings.observers),
+        "observer_folder": str(run.settings.observer_folder),
+    }
+    for problem in run.plugins.observe(_as_json(record), about):
+        if problem not in heard.complaints:
+            heard.complaints.add(problem)
+            message = f"a plugin failed on hearing that '{step.label}' ended: {problem}"
+            watcher.event(step, {"event": "log", "message": message})
 
 
 def _as_json(record: Record) -> dict[str, Json]:

@@ -49,6 +49,17 @@ def _share(value: object) -> object:
     return value
 
 
+def share_of(text: str, flag: str) -> float:
+    """A share above 0 and at most 1, from `5%` or `0.05`. Raises `UsageError` for anything else."""
+    try:
+        share = float(_share(text))  # type: ignore[arg-type]
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise UsageError(f"{flag} {text}: expected a share such as 5% or 0.05")
+    return share
+
+
 def _texts(value: object) -> object:
     return [str(each) for each in value] if isinstance(value, (list, tuple)) else value
 
@@ -158,6 +169,10 @@ class RunSettings(BaseModel):
     results: Path = Field(default=Path("results"), description="folder of result records")
     board: Path | None = Field(default=None, description="folder of the board; default: leaderboards/NAME")
     store: Path | None = Field(default=None, description="folder of step outputs; default: the user's cache folder")
+    observers: SomeNames = Field(
+        default=[], description="plugins that are told of finished steps: tensorboard, wandb; default: none"
+    )
+    observer_folder: Path = Field(default=Path("observed"), description="folder of what observers write")
     redo: Redo = Field(default="missing", description="which steps to do: never, missing, failed (and missing), always")
     workers: int | None = Field(
         default=None, ge=1, description="processes at a time; default: one per GPU, or up to 4 on a CPU"

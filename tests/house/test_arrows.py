@@ -21,7 +21,7 @@ LAYERS = (
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance", "judgement", "checking", "run_card"},
     {"compare"},
-    {"study"},
+    {"study", "publishing"},
     {"commands", "cli"},
 )  # fmt: skip
 """Each part of the core and what stands above it; a module imports from its own layer and from those before."""

@@ -19,12 +19,16 @@ VERBS = {
     "score": "score the rows of a pool and write a table",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
-    "board": "print or rebuild the leaderboard of a run",
+    "board": "print or rebuild the leaderboard of a run, or merge those of several people",
+    "publish": "make a bundle of a run that others can check: a folder, GitHub Pages, the Hugging Face hub",
+    "verify": "check a bundle: hashes, every number of its board, and rows or judgements made again",
     "judge": "judge two files of answers, or compute win rates, with control of length or style, from verdicts",
     "plugins": "start a plugin of one's own, or check one against the rules",
     "doctor": "look at this machine and installation, and say what is missing",
     "cache": "show or empty the store of step outputs",
 }
+ACTIONS = {("board", "merge"): "board_merge"}
+"""Second words that make a verb another one, in a file of its own."""
 EXIT_INTERRUPTED = 130
 
 
@@ -34,10 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     verb = next((each for each in given if not each.startswith("-")), None)
     if verb in VERBS and given[0] == verb:
-        module = import_module(f"sftbench.cli.{verb}_verb")
-        parser = Parser(prog=f"bench {verb}", description=module.__doc__)
+        action = ACTIONS.get((verb, given[1])) if len(given) > 1 else None
+        module = import_module(f"sftbench.cli.{action or f'{verb}_verb'}")
+        parser = Parser(prog=f"bench {(action or verb).replace('_', ' ')}", description=module.__doc__)
         module.add_arguments(parser)
-        options = parser.parse_args(given[1:])
+        options = parser.parse_args(given[2:] if action else given[1:])
         return _guarded(module.run, options)
     if verb is not None and given[0] == verb:
         import difflib

@@ -1,0 +1,88 @@
+"""Check a published bundle: hashes, every number of its board, and, if asked, judgements and a row made again."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sftbench.cli.options import add_format, print_rows
+
+if TYPE_CHECKING:
+    from sftbench.publishing.checking import Checked
+
+OWN = {
+    "pool": "where your copy of the pool lies", "base": "where your copy of the base model lies",
+    "heldout": "where your copy of the held-out rows lies", "lm": "where your copy of the scoring model lies",
+    "embedder": "encoder of texts", "chat": "language model for judges and scorers, as URL#MODEL",
+}  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", type=Path, help="folder, .tar.gz, .tar or .zip file of a bundle")
+    parser.add_argument("--seal", metavar="SHA256", help="what the publisher told elsewhere; 16 digits or more of it")
+    parser.add_argument("--rejudge", metavar="SHARE", help="judge a random part of the items again, such as 5%%")
+    parser.add_argument("--judge", help="judge for --rejudge (default: the one of the bundle)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of that random part (default: 0)")
+    parser.add_argument("--reproduce", metavar="ROW", help="run LABEL@BUDGET/SEED again and compare")
+    parser.add_argument("--tolerance", type=float, help="how far a reproduced mean may be away (default: 0.02)")
+    parser.add_argument("--name", default="", help="name under which you attest a reproduction (default: anonymous)")
+    for name, about in OWN.items():
+        parser.add_argument(f"--{name}", help=about)
+    parser.add_argument("--workers", type=int, metavar="N", help="processes at a time")
+    parser.add_argument("--store", type=Path, help="store for what is made again (default: one for this bundle alone)")
+    add_format(parser, ("table", "json"))
+
+
+def run(options: argparse.Namespace) -> int:
+    from sftbench import plugins
+    from sftbench.cli.watching import Watching
+    from sftbench.publishing.again import OWN as NAMES
+    from sftbench.publishing.again import Own
+    from sftbench.publishing.checking import Asked, check
+    from sftbench.settings import share_of
+
+    own = Own(settings={name: getattr(options, name) for name in NAMES})
+    asked = Asked(
+        seal=options.seal,
+        rejudge=share_of(options.rejudge, "--rejudge") if options.rejudge else None,
+        judge=options.judge,
+        seed=options.seed,
+        reproduce=options.reproduce,
+        tolerance=options.tolerance,
+        name=options.name,
+        own=own,
+    )
+    if asked.runs_something:
+        with Watching() as watcher:
+            checked = check(options.bundle, asked, plugins=plugins.load(), watcher=watcher)
+    else:
+        checked = check(options.bundle, asked)
+    _show(checked, options.output)
+    return 0 if checked.holds else 6
+
+
+def _show(checked: Checked, output: str) -> None:
+    verification = checked.verification
+    levels: list[dict[str, Any]] = [
+        {"row": each.label, "budget": each.budget, "level": each.level} for each in verification.levels
+    ]
+    if output == "json":
+        told = {"holds": checked.holds, **asdict(verification), "rejudged": None, "reproduced": None}
+        for name in ("rejudged", "reproduced"):
+            part = getattr(checked, name)
+            told[name] = asdict(part) if part is not None else None
+        print(json.dumps(told, indent=1, ensure_ascii=False, default=str))
+        return
+    for finding in checked.findings:
+        print(f"mismatch: {finding}")
+    if levels:
+        print_rows(levels, output, title=f"{verification.bundle}: what is known of each row")
+    for line in checked.lines():
+        print(line)
+    for note in checked.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(f"seal {verification.seal}", file=sys.stderr)

@@ -1,0 +1,102 @@
+"""What lies where in a bundle, and which names and texts may lie in one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sftbench.errors import UsageError, VerificationError
+
+SCHEMA = 1
+KIND = "sftbench bundle"
+MANIFEST = "manifest.json"
+ABOUT = "bundle.json"
+README = "README.md"
+LOCK = "lock.json"
+BOARD = "board"
+RECORDS = "records"
+LEVELS = "levels.json"
+"""Among the records of a merged bundle: what was known of each row in the bundles before."""
+STEPS = "provenance/steps.jsonl"
+SELECTIONS = "selections"
+ROWS = "rows/rows.jsonl"
+RESPONSES = "responses"
+REPRODUCTIONS = "reproductions"
+"""Folder of what others found on reproducing; it grows after publication, so that the manifest leaves it out."""
+_SAFE = re.compile(r"[^\x00-\x1f\\:*?\"<>|\x7f]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that is not as it was told: where, what, and the two values where there are two."""
+
+    where: str
+    what: str
+    told: Any = None
+    recomputed: Any = None
+
+    def __str__(self) -> str:
+        both = "" if self.told is None and self.recomputed is None else f": told {self.told}, is {self.recomputed}"
+        return f"{self.where}: {self.what}{both}"
+
+
+def is_safe(name: str) -> bool:
+    """Whether a name stays inside the folder that it is in, on every system."""
+    parts = name.split("/")
+    return bool(_SAFE.fullmatch(name)) and not any(part in ("", ".", "..") for part in parts) and len(name) < 1024
+
+
+def files_below(folder: Path) -> dict[str, Path]:
+    """Every file below a folder by its relative name, sorted.
+
+    Raises `VerificationError` for links and anything else that is neither file nor folder: they could lead out of it.
+    """
+    found: dict[str, Path] = {}
+    for place, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            path = Path(place) / name
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise VerificationError(f"{relative(path, folder)} is a link or a device; a bundle has files only")
+            if path.is_file():
+                found[relative(path, folder)] = path
+    return dict(sorted(found.items()))
+
+
+def relative(path: Path, folder: Path) -> str:
+    """A path below a folder, with forward slashes."""
+    return PurePosixPath(path.relative_to(folder)).as_posix()
+
+
+def json_text(value: Any) -> str:
+    """The text of a JSON file of a bundle."""
+    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def json_in(path: Path, what: str) -> dict[str, Any]:
+    """A JSON object from a file. Raises `VerificationError` for anything else, NaN included."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except FileNotFoundError:
+        raise VerificationError(f"{what} is missing") from None
+    except (ValueError, RecursionError, OSError) as problem:
+        raise VerificationError(f"{what} is cut off or not JSON: {str(problem)[:200]}") from None
+    if not isinstance(value, dict):
+        raise VerificationError(f"{what} holds no JSON object")
+    return value
+
+
+def check_schema(value: dict[str, Any], what: str) -> None:
+    """Raises `UsageError` for a file of another version, `VerificationError` for one that tells none."""
+    schema = value.get("schema")
+    if not isinstance(schema, int):
+        raise VerificationError(f"{what} does not tell its schema")
+    if schema != SCHEMA:
+        raise UsageError(f"{what} is of schema {schema}; this version of sftbench reads {SCHEMA}")
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number")

@@ -1,0 +1,106 @@
+"""Checking a bundle: hashes first, then every number of the board from the records, and the records by themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sftbench.errors import UsageError, VerificationError
+from sftbench.publishing.archive import opened
+from sftbench.publishing.crosscheck import check_records, check_sealed
+from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Finding, check_schema, json_in
+from sftbench.publishing.levels import RowLevel, attestations, levels_of
+from sftbench.publishing.manifest import check_files, read_manifest, seal_of
+from sftbench.publishing.recompute import recompute
+
+LIMIT = (
+    "what this cannot show: that whoever published ran it at all. Records that were made up as a whole, with board, "
+    "bundle.json and manifest to match, recompute; --seal with a seal from elsewhere shows later changes, "
+    "--reproduce and --rejudge show invented results"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What was found. `findings` is empty where all holds; `levels` has a line per row of the board."""
+
+    bundle: str
+    seal: str
+    findings: tuple[Finding, ...]
+    levels: tuple[RowLevel, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.findings
+
+
+def verify(bundle: Path, *, seal: str | None = None) -> Verification:
+    """Check a bundle, a folder or an archive, against itself and against a `seal` known from elsewhere.
+
+    Raises `UsageError` where there is no bundle or one of another schema, and `VerificationError` where it is too
+    damaged or too dangerous to be looked into; everything else is a finding.
+    """
+    with opened(bundle) as folder:
+        return verify_folder(folder, seal=seal, name=str(bundle))
+
+
+def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> Verification:
+    """`verify` for a bundle that is unpacked."""
+    manifest = read_manifest(folder)
+    found = seal_of(folder)
+    findings = []
+    if seal is not None and not (len(seal) >= 16 and found.startswith(seal.lower())):
+        what = "is not the one with the given seal"
+        findings.append(Finding(where="manifest.json", what=what, told=seal, recomputed=found))
+    findings += check_files(folder, manifest["files"])
+    about = about_of(folder)
+    findings += check_sealed(folder, about)
+    cells: list[Any] = []
+    notes: list[str] = []
+    try:
+        cells, wrong = check_records(folder, about)
+        different, unproven = recompute(folder, about)
+        findings += [*wrong, *different]
+        if unproven:
+            notes.append(f"{len(unproven)} files beside the board follow from no record and were checked by hash alone")
+    except (UsageError, VerificationError) as problem:
+        findings.append(Finding(where="records", what=_short(str(problem), folder)))
+    if (folder / RECORDS / LEVELS).is_file():
+        notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
+    attested, wrong = attestations(folder)
+    findings += wrong
+    return Verification(
+        bundle=name or str(folder),
+        seal=found,
+        findings=tuple(findings),
+        levels=levels_of(cells, attested, holds=not findings),
+        notes=(*notes, LIMIT),
+    )
+
+
+def about_of(folder: Path) -> dict[str, Any]:
+    """`bundle.json`. Raises `VerificationError` where it is missing or no such file."""
+    about = json_in(folder / ABOUT, ABOUT)
+    check_schema(about, ABOUT)
+    if about.get("kind") != KIND:
+        raise VerificationError(f"{ABOUT} is not that of a bundle")
+    for name in ("made_with", "pool", "base", "board", "sealed"):
+        if not isinstance(about.get(name), dict):
+            raise VerificationError(f"{ABOUT} does not tell its {name}")
+    return about
+
+
+def _short(message: str, folder: Path) -> str:
+    return message.replace(f"{folder}/", "")
+
+
+def verified_folder(folder: Path, *, name: str) -> Verification:
+    """A bundle that holds. Raises `VerificationError` with the first findings of one that does not."""
+    found = verify_folder(folder, name=name)
+    if not found.holds:
+        first = "; ".join(map(str, found.findings[:3]))
+        raise VerificationError(f"{name} does not verify: {first}")
+    return found
+

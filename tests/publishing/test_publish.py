@@ -1,0 +1,236 @@
+"""`bench publish`: what a bundle holds, what must never be in one, and that nothing is overwritten."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+import sftbench
+from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.publishing.gather import Wanted
+from sftbench.publishing.leaks import refuse_credentials, refuse_places, shortened
+from sftbench.publishing.licences import check_licence
+from sftbench.publishing.lock import installed
+from sftbench.publishing.publish import publish
+
+HOME = "/" + "home"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_bundle_holds_all_that_is_needed_to_check_it(new_run, tmp_path):
+    run = new_run()
+    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    files = tree(tmp_path / "out")
+    assert {"README.md", "bundle.json", "lock.json", "manifest.json"} <= set(files)
+    assert {"board/board.json", "board/board.csv", "board/README.md", "records/run.json"} <= set(files)
+    assert files["records/alpha/10/seed-1.json"] == (run.folder / "alpha/10/seed-1.json").read_bytes()
+    manifest = json.loads(files["manifest.json"])["files"]
+    assert set(manifest) == set(files) - {"manifest.json"}
+    for name, told in manifest.items():
+        assert told == {"sha256": hashlib.sha256(files[name]).hexdigest(), "bytes": len(files[name])}
+    assert made.seal == hashlib.sha256(files["manifest.json"]).hexdigest()
+    lock = json.loads(files["lock.json"])["published_with"]["packages"]
+    assert lock["sftbench"] == sftbench.__version__
+    assert {"torch", "pydantic", "numpy"} <= set(lock)
+    assert "pytest" not in installed(), "what tests need is not what a run needs"
+
+
+def test_the_same_results_give_the_same_bundle(new_run, tmp_path):
+    run = new_run()
+    seals = {publish(Wanted(results=run.folder), str(tmp_path / name)).seal for name in ("one", "two")}
+    assert len(seals) == 1
+    assert tree(tmp_path / "one") == tree(tmp_path / "two")
+
+
+def test_publishing_the_same_again_is_no_error_and_another_bundle_is_not_overwritten(new_run, tmp_path):
+    run, out = new_run(), tmp_path / "out"
+    publish(Wanted(results=run.folder), str(out))
+    publish(Wanted(results=run.folder), str(out))
+    before = tree(out)
+    other = new_run("others", ("alpha", "beta", "gamma"))
+    with pytest.raises(UsageError, match="holds another bundle, which is not overwritten"):
+        publish(Wanted(results=other.folder), str(out))
+    assert tree(out) == before
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds other files"):
+        publish(Wanted(results=run.folder), str(tmp_path / "notes"))
+    with pytest.raises(UsageError, match="no folder"):
+        publish(Wanted(results=run.folder), str(tmp_path / "notes" / "mine.txt"))
+    assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")], "nothing half-made is left"
+
+
+def test_a_dry_run_lists_files_and_writes_nothing(new_run, tmp_path):
+    run = new_run()
+    before = tree(tmp_path)
+    told = publish(Wanted(results=run.folder), str(tmp_path / "out"), dry_run=True)
+    assert tree(tmp_path) == before
+    assert not told.written
+    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert told.files == made.files == {name: len(content) for name, content in tree(tmp_path / "out").items()}
+
+
+def test_a_bundle_is_there_whole_or_not_at_all(new_run, tmp_path, monkeypatch):
+    run = new_run()
+
+    def fails(*arguments):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sftbench.publishing.gather.write_manifest", fails)
+    with pytest.raises(EnvironmentProblem, match="is full"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["toys"]
+
+
+def test_a_target_that_cannot_be_written_is_told(new_run, tmp_path, monkeypatch):
+    run = new_run()
+
+    def fails(*arguments, **more):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", fails)
+    with pytest.raises(EnvironmentProblem, match="cannot write"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+def test_a_target_below_a_file_is_told(new_run, tmp_path):
+    run = new_run()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot make a folder"):
+        publish(Wanted(results=run.folder), str(tmp_path / "file" / "out"))
+
+
+def test_a_board_that_is_not_what_the_records_give_is_not_published(new_run, tmp_path):
+    from sftbench.board.build import build_board
+    from sftbench.board.render import write_board
+
+    run = new_run()
+    board = tmp_path / "board"
+    write_board(build_board(run.folder), board)
+    (board / "index.html").write_text("<p>a page</p>")
+    publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
+    assert (tmp_path / "out/board/index.html").read_text() == "<p>a page</p>"
+    text = (board / "board.csv").read_text()
+    (board / "board.csv").write_text(text.replace("alpha", "alfa"))
+    with pytest.raises(UsageError, match=r"board.csv is not what .* gives; write it again"):
+        publish(Wanted(results=run.folder, board=board), str(tmp_path / "other"))
+
+
+SECRETS = {
+    "a Hugging Face token": "hf_" + "aB3" * 12,
+    "an API key": "sk-proj-" + "aB3x" * 8,
+    "a GitHub token": "ghp_" + "a1" * 18,
+    "an AWS key": "AKIA" + "ABCD1234" * 2,
+    "a private key": "-----BEGIN RSA " + "PRIVATE KEY-----",
+    "an authorization header": "Authorization: Bearer " + "a1b2" * 8,
+    "an address with a password": "http://ann:secret@server.example/v1",
+    "an address with a key": "https://server.example/v1?api_key=" + "123456789",
+    "a signed token": "eyJhbGciOiJIUzI1" + ".eyJzdWIiOiIxMjM0." + "SflKxwRJSMeKKF2QT4",
+}
+
+
+@pytest.mark.parametrize("kind", SECRETS)
+def test_credentials_are_refused_with_their_place_and_without_their_text(kind, new_run, tmp_path):
+    run = new_run()
+    run.settings["chat"] = SECRETS[kind]
+    run.finish()
+    with pytest.raises(UsageError, match=f"records/run.json, line [0-9]+, holds what looks like {kind}") as refused:
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert SECRETS[kind] not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_values_of_secret_variables_are_refused(new_run, tmp_path, monkeypatch):
+    monkeypatch.setenv("MY_API_KEY", "correct horse battery")
+    run = new_run()
+    failure = {"step": "scores", "error": "ValueError", "message": "401 for correct horse battery"}
+    run.write(run.cell("alpha", 1, status="failed", failure=failure, selection=None, evaluations={}, verdicts=None))
+    with pytest.raises(UsageError, match=r"seed-1.json, line [0-9]+, holds the value of \$MY_API_KEY"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["http://127.0.0.1:8000/v1#model", "risk-taking-methods-of-this-sort-2024", "a?b=c&token=x", "hf_hub", "a@b.c",
+     "https://example.org/a@b", "sk-learn-is-a-package-for-python"],
+)  # fmt: skip
+def test_ordinary_text_is_no_credential(text):
+    refuse_credentials({"file": text}, {})
+
+
+@pytest.mark.parametrize(
+    "place",
+    [f"{HOME}/ann/rows.jsonl", "/" + "tmp/rows.jsonl", "C:\\Users\\ann\\rows.jsonl", str(Path.cwd() / "rows.jsonl")],
+)
+def test_places_on_a_machine_become_their_last_name(place):
+    told = shortened({"pool": place, "message": f"cannot read {place}: gone", place: [place, 3, None]})
+    short = "rows.jsonl"
+    assert told == {"pool": short, "message": f"cannot read {short}: gone", short: [short, 3, None]}
+    with pytest.raises(UsageError, match="file, line 2, names the place"):
+        refuse_places({"file": f"one\ntwo {place}"})
+
+
+@pytest.mark.parametrize(
+    "text", ["and/or", "https://example.org/home/page", "org/name", "./home/x", "a/tmp/b", "5/10/2024"]
+)
+def test_ordinary_text_is_no_place(text):
+    assert shortened(text) == text
+    refuse_places({"file": text})
+
+
+def test_a_bundle_names_no_place_and_the_publisher_hears_of_it(new_run, tmp_path):
+    run = new_run()
+    run.settings["pool"] = f"{HOME}/ann/pools/rows.jsonl"
+    run.finish()
+    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert json.loads((tmp_path / "out/records/run.json").read_text())["settings"]["pool"] == "rows.jsonl"
+    assert any("1 records name places" in note for note in made.notes)
+    assert not [name for name, content in tree(tmp_path / "out").items() if f"{HOME}/".encode() in content]
+    assert sftbench.verify(tmp_path / "out").holds
+
+
+def test_a_page_that_names_a_place_is_refused(new_run, tmp_path):
+    from sftbench.board.build import build_board
+    from sftbench.board.render import write_board
+
+    run = new_run()
+    write_board(build_board(run.folder), tmp_path / "board")
+    (tmp_path / "board" / "index.html").write_text(f"<p>{HOME}/ann/x</p>")
+    with pytest.raises(UsageError, match=r"board/index.html, line 1, names the place"):
+        publish(Wanted(results=run.folder, board=tmp_path / "board"), str(tmp_path / "out"))
+
+
+def test_rows_go_out_only_under_a_licence_that_lets_them():
+    assert check_licence(None, with_rows=False) is None
+    assert check_licence("CC-BY-4.0", with_rows=True) == "cc-by-4.0"
+    assert check_licence("cc-by-nc-4.0", with_rows=False) == "cc-by-nc-4.0"
+    with pytest.raises(UsageError, match="needs --licence-of-pool"):
+        check_licence(None, with_rows=True)
+    with pytest.raises(UsageError, match="not known to let rows be passed on"):
+        check_licence("cc-by-nc-4.0", with_rows=True)
+
+
+def test_links_in_results_are_refused(new_run, tmp_path):
+    run = new_run()
+    (run.folder / "alpha" / "more.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(sftbench.SftbenchError, match=r"alpha/more.json is a link"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+def test_a_folder_that_is_no_run_is_told(tmp_path):
+    with pytest.raises(UsageError, match=r"no run.json"):
+        publish(Wanted(results=tmp_path), str(tmp_path / "out"))
+
+
+def test_from_python_the_same(new_run, tmp_path):
+    run = new_run()
+    made = sftbench.publish(run.folder, str(tmp_path / "out"))
+    assert made.written
+    assert sftbench.verify(tmp_path / "out", seal=made.seal).holds

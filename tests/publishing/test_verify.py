@@ -1,0 +1,315 @@
+"""`bench verify`: an untouched bundle verifies, and edits are found, also where the manifest was made to match."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+
+import pytest
+
+from sftbench.errors import UsageError, VerificationError
+from sftbench.fingerprint import key_of
+from sftbench.publishing.layout import files_below
+from sftbench.publishing.levels import Attestation, write_attestation
+from sftbench.publishing.manifest import seal_of
+from sftbench.publishing.verify import verify
+
+from .conftest import make_manifest_match, rewrite
+
+NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])")
+
+
+def told(bundle):
+    return [str(each) for each in verify(bundle).findings]
+
+
+def test_an_untouched_bundle_verifies(bundle):
+    found = verify(bundle)
+    assert found.findings == ()
+    assert [(each.label, each.level) for each in found.levels] == [("alpha", "recomputed"), ("beta", "recomputed")]
+    assert any("cannot show" in note for note in found.notes)
+
+
+def test_a_bundle_may_be_looked_at_from_anywhere_and_is_not_written_to(bundle):
+    before = {name: path.stat().st_mtime_ns for name, path in files_below(bundle).items()}
+    assert verify(bundle).holds
+    assert {name: path.stat().st_mtime_ns for name, path in files_below(bundle).items()} == before
+
+
+def test_an_edited_a_missing_and_an_extra_file_are_named(bundle):
+    (bundle / "records/alpha/10/seed-0.json").unlink()
+    (bundle / "records/beta/10/seed-2.json").write_text("{}")
+    with (bundle / "lock.json").open("a") as stream:
+        stream.write(" ")
+    found = "\n".join(told(bundle))
+    assert "records/alpha/10/seed-0.json: is in the manifest and missing" in found
+    assert "records/beta/10/seed-2.json: is not in the manifest" in found
+    assert "lock.json: was changed after publication" in found
+
+
+def test_an_edited_number_on_the_board_is_told_by_row_and_column_with_both_values(bundle):
+    def change(board):
+        board["rows"][0]["metrics"]["exact-match"]["mean"] = 0.99
+
+    label = json.loads((bundle / "board/board.json").read_text())["rows"][0]["label"]
+    rewrite(bundle / "board/board.json", change)
+    make_manifest_match(bundle)
+    (finding,) = verify(bundle).findings
+    assert finding.where == "board/board.json"
+    assert finding.what == f"row '{label}' at 10, column metrics exact-match mean"
+    assert finding.told == 0.99
+    assert isinstance(finding.recomputed, float)
+
+
+def test_an_edited_field_of_the_csv_is_told_by_row_and_column(bundle):
+    path = bundle / "board/board.csv"
+    lines = path.read_text().splitlines()
+    place = lines[0].split(",").index("exact_match")
+    fields = lines[1].split(",")
+    fields[place] = "0.875"
+    path.write_text("\n".join([lines[0], ",".join(fields), *lines[2:]]) + "\n")
+    make_manifest_match(bundle)
+    (finding,) = verify(bundle).findings
+    assert re.fullmatch(r"row '(alpha|beta)' at 10, column exact_match", finding.what)
+    assert finding.told == "'0.875'"
+
+
+def numbers_of(bundle):
+    """Every number in every file of a bundle, as the file and where in it."""
+    for name, path in files_below(bundle).items():
+        text = path.read_text(encoding="utf-8")
+        yield from ((name, match.span()) for match in NUMBER.finditer(text))
+
+
+def other_number(text, rng):
+    """Another number in the same notation, mostly one digit of it changed."""
+    digits = [index for index, letter in enumerate(text) if letter.isdigit()]
+    index = rng.choice(digits)
+    digit = rng.choice([each for each in "123456789" if each != text[index]])
+    return text[:index] + digit + text[index + 1 :]
+
+
+def test_every_file_holds_numbers_to_edit(bundle):
+    kinds = {name.split("/")[0] for name, _ in numbers_of(bundle)}
+    assert kinds == {"README.md", "board", "bundle.json", "lock.json", "manifest.json", "records"}
+
+
+@pytest.mark.parametrize("matching", [False, True], ids=["manifest as it was", "manifest made to match"])
+def test_any_number_edited_in_any_file_is_found(bundle, tmp_path, matching):
+    """Forty random edits per way, spread over all files. The manifest cannot be edited and made to match as well."""
+    rng = random.Random(matching)
+    by_file = {}
+    for name, span in numbers_of(bundle):
+        by_file.setdefault(name, []).append(span)
+    names = sorted(name for name in by_file if not (matching and name == "manifest.json"))
+    for turn in range(40):
+        name = names[turn % len(names)]
+        start, end = rng.choice(by_file[name])
+        copy = tmp_path / f"copy-{turn}"
+        shutil.copytree(bundle, copy)
+        path = copy / name
+        text = path.read_text(encoding="utf-8")
+        changed = other_number(text[start:end], rng)
+        path.write_text(text[:start] + changed + text[end:], encoding="utf-8")
+        if matching:
+            make_manifest_match(copy)
+        try:
+            findings = verify(copy).findings
+        except (UsageError, VerificationError):
+            findings = ("refused",)
+        assert findings, f"{name}: {text[start - 40 : end]} -> {changed}"
+        shutil.rmtree(copy)
+
+
+def test_what_is_made_up_as_a_whole_recomputes_and_only_the_seal_tells(new_run, tmp_path):
+    """The limit of the check, which its output states: whoever forges records and publishes them anew is not found."""
+    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.publish import publish
+
+    run = new_run()
+    honest = publish(Wanted(results=run.folder), str(tmp_path / "honest"))
+    forged = run.cell("alpha", 0)
+    forged["evaluations"]["exact-match"]["items"]["exact-match"] = [1.0] * 12
+    run.write(forged)
+    publish(Wanted(results=run.folder), str(tmp_path / "forged"))
+    assert verify(tmp_path / "forged").holds
+    (finding,) = verify(tmp_path / "forged", seal=honest.seal).findings
+    assert finding.what == "is not the one with the given seal"
+    assert verify(tmp_path / "honest", seal=honest.seal[:16]).holds
+    assert not verify(tmp_path / "honest", seal=honest.seal[:15]).holds
+
+
+def test_a_record_cut_short_is_named(bundle):
+    path = bundle / "records/alpha/10/seed-0.json"
+    path.write_text(path.read_text()[:200])
+    make_manifest_match(bundle)
+    assert any("records/alpha/10/seed-0.json: cut off or not a result" in each for each in told(bundle))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda cell: cell["evaluations"]["exact-match"]["items"].update({"exact-match": [float("nan")]}), "finite"),
+        (lambda cell: cell["verdicts"]["preference"].__setitem__(0, 1.5), "a preference outside 0..1"),
+        (lambda cell: cell["verdicts"]["ids"].__setitem__(0, "item-1"), "an item id occurs twice"),
+        (lambda cell: cell["selection"].update(positions="1,3,999"), "row 999 of a pool of 100 rows"),
+        (lambda cell: cell["selection"].update(num_planted_rows=11), "11 of 10 chosen rows are planted"),
+        (lambda cell: cell["selection"].update(trained_share=1.5), "1.5 of the tokens were trained"),
+        (lambda cell: cell["cost"]["training"].update(flops=-1.0), "training cost -1.0 flops"),
+        (lambda cell: cell.update(schema=2), "schema 2"),
+        (lambda cell: cell.update(status="failed"), "status is 'failed' but failure is missing"),
+    ],
+)  # fmt: skip
+def test_records_that_cannot_be_are_told(bundle, change, says):
+    path = bundle / "records/alpha/10/seed-0.json"
+    cell = json.loads(path.read_text())
+    change(cell)
+    path.write_text(json.dumps(cell))
+    make_manifest_match(bundle)
+    assert any(says in each for each in told(bundle)), told(bundle)
+
+
+def test_a_missing_seed_is_told(bundle):
+    shutil.rmtree(bundle / "records/alpha/10")
+    make_manifest_match(bundle)
+    found = told(bundle)
+    assert any("records/run.json: number of cells: told 4, is 2" in each for each in found)
+
+
+def test_a_failed_seed_stays_failed_and_its_bundle_verifies(new_run, tmp_path):
+    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.publish import publish
+
+    run = new_run()
+    failure = {"step": "scores", "error": "ValueError", "message": "no finite score"}
+    run.write(run.cell("alpha", 1, status="failed", failure=failure, selection=None, evaluations={}, verdicts=None))
+    publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert verify(tmp_path / "out").holds
+    board = json.loads((tmp_path / "out/board/board.json").read_text())
+    (row,) = [row for row in board["rows"] if row["label"] == "alpha"]
+    assert (row["status"], row["seeds_failed"]) == ("partial", [1])
+
+
+def test_ids_are_held_to_their_hash_and_to_the_positions(new_run, tmp_path):
+    from sftbench.publishing.crosscheck import check_records
+    from sftbench.publishing.verify import about_of
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(_with_ids(new_run, tmp_path), bundle)
+    assert check_records(bundle, about_of(bundle))[1] == []
+    selections = sorted((bundle / "selections").iterdir())
+    first = json.loads(selections[0].read_text())
+    rewrite(selections[0], lambda value: value["ids"].__setitem__(0, "another"))
+    found = [str(each) for each in check_records(bundle, about_of(bundle))[1]]
+    assert any("hash of the ids" in each for each in found)
+    # A forger who hashes anew has still to agree with every other selection that has rows in common.
+    ids = ["another", *first["ids"][1:]]
+    selections[0].write_text(json.dumps({"ids": ids, "ids_hash": key_of(ids)}))
+    for path in (bundle / "records").rglob("seed-*.json"):
+        rewrite(path, lambda cell: _rehash(cell, selections[0].stem, key_of(ids)))
+    found = [str(each) for each in check_records(bundle, about_of(bundle))[1]]
+    assert found == ["selections: ids and positions do not name the same rows"]
+
+
+def _rehash(cell, stem, ids_hash):
+    if cell["selection"]["key"].endswith(stem):
+        cell["selection"]["ids_hash"] = ids_hash
+
+
+def _with_ids(new_run, tmp_path):
+    """A published run of many selections with their ids, as a store would have given them."""
+    from sftbench.positions import positions_from_text
+    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.publish import publish
+
+    run = new_run("many", tuple(f"method-{letter}" for letter in "abcdefgh"))
+    publish(Wanted(results=run.folder), str(tmp_path / "with-ids"))
+    for path in run.folder.rglob("seed-*.json"):
+        chosen = json.loads(path.read_text())["selection"]
+        ids = [f"row-{each}" for each in positions_from_text(chosen["positions"], num_rows=100)]
+        target = tmp_path / "with-ids" / "selections" / f"{chosen['key'].split('/')[1]}.json"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text(json.dumps({"ids": ids, "ids_hash": chosen["ids_hash"]}))
+    return tmp_path / "with-ids"
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "a\\b", "", "a//b", "C:x"])
+def test_a_manifest_that_names_a_path_outside_is_refused(bundle, name):
+    rewrite(bundle / "manifest.json", lambda value: value["files"].update({name: {"sha256": "0", "bytes": 1}}))
+    with pytest.raises(VerificationError, match="outside of the bundle"):
+        verify(bundle)
+
+
+def test_a_link_in_a_bundle_is_refused(bundle, tmp_path):
+    (tmp_path / "secret").write_text("mine")
+    (bundle / "records" / "link.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(VerificationError, match=r"records/link.json is a link"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "bundle.json"])
+def test_another_schema_is_told_as_such(bundle, name):
+    rewrite(bundle / name, lambda value: value.update(schema=7))
+    if name != "manifest.json":
+        make_manifest_match(bundle)
+    with pytest.raises(UsageError, match=f"{name} is of schema 7"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("name", ["made_with", "pool", "base", "board", "sealed"])
+@pytest.mark.parametrize("value", [None, "text", [1]])
+def test_a_bundle_that_does_not_tell_what_it_is_made_of_is_refused(bundle, name, value):
+    rewrite(bundle / "bundle.json", lambda about: about.update({name: value}))
+    make_manifest_match(bundle)
+    with pytest.raises(VerificationError, match=f"does not tell its {name}"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 1}', "[" * 100_000, '{"schema": NaN}'])
+def test_a_manifest_that_is_none_is_told(bundle, text):
+    (bundle / "manifest.json").write_text(text)
+    with pytest.raises(VerificationError, match=r"manifest.json"):
+        verify(bundle)
+
+
+def test_what_is_no_bundle_is_told(tmp_path):
+    with pytest.raises(UsageError, match="there is no bundle"):
+        verify(tmp_path / "nothing")
+    with pytest.raises(VerificationError, match=r"manifest.json is missing"):
+        verify(tmp_path)
+
+
+def attested(bundle, **changes):
+    about = {"row": "alpha@10/0", "label": "alpha", "budget": "10", "seed": 0, "outcome": "exact", "tolerance": 0.02}
+    return write_attestation(bundle, Attestation(**{**about, **changes}))
+
+
+def level(bundle, label="alpha"):
+    return next(each.level for each in verify(bundle).levels if each.label == label)
+
+
+def test_a_row_is_reproduced_by_as_many_as_gave_a_name_and_those_without_count_as_one(bundle):
+    attested(bundle)
+    attested(bundle, seed=1)
+    assert level(bundle) == "reproduced by 1"
+    attested(bundle, name="Ann")
+    attested(bundle, name="Ann", seed=1)
+    attested(bundle, name="Bo")
+    assert level(bundle) == "reproduced by 3"
+    assert level(bundle, "beta") == "recomputed"
+    assert verify(bundle).levels[0].seeds_reproduced == (0, 1)
+
+
+def test_an_attestation_that_was_edited_or_is_of_another_bundle_does_not_count(bundle):
+    path = attested(bundle, name="Ann")
+    rewrite(path, lambda value: value.update(name="Bo"))
+    found = verify(bundle)
+    assert [each.what for each in found.findings] == ["was changed after it was written"]
+    assert {each.level for each in found.levels} == {"self-reported"}
+    path.unlink()
+    attested(bundle)
+    rewrite(bundle / "manifest.json", lambda value: value.update(name="other"))
+    assert seal_of(bundle)
+    assert any("is of another bundle" in each for each in told(bundle))
