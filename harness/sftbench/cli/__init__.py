@@ -19,7 +19,7 @@ VERBS = {
     "score": "score the rows of a pool and write a table",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
-    "board": "print or rebuild the leaderboard of a run",
+    "board": "print the leaderboard of a run, build its site, or serve one",
     "judge": "compute win rates, with control of length or style, from a file of verdicts",
     "plugins": "start a plugin of one's own, or check one against the rules",
     "doctor": "look at this machine and installation, and say what is missing",
@@ -37,7 +37,8 @@ def main(arguments: list[str] | None = None) -> int:
         module = import_module(f"sftbench.cli.{verb}_verb")
         parser = Parser(prog=f"bench {verb}", description=module.__doc__)
         module.add_arguments(parser)
-        options = parser.parse_args(given[1:])
+        spelled_out = getattr(module, "spelled_out", list)
+        options = parser.parse_args(spelled_out(given[1:]))
         return _guarded(module.run, options)
     if verb is not None and given[0] == verb:
         import difflib

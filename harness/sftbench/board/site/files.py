@@ -17,7 +17,16 @@ from sftbench.board.table import Board
 from sftbench.errors import UsageError
 from sftbench.store import write_atomically
 
-OWN = ("assets/*.css", "assets/*.js", "data/*.js", "methods/*.html", "rows/*.html", "index.html", "run.html", "study.html")
+OWN = (
+    "assets/*.css",
+    "assets/*.js",
+    "data/*.js",
+    "methods/*.html",
+    "rows/*.html",
+    "index.html",
+    "run.html",
+    "study.html",
+)
 """What in the folder of a board belongs to its site; whatever else of these names lies there is left over."""
 MOST_LINES = 60
 _SIZE = re.compile(r"<svg[^>]*\bviewBox=\"0 0 ([0-9.]+) ([0-9.]+)\"")

@@ -30,7 +30,7 @@ def _shown(letter: str) -> str:
 
 
 def link(text: str) -> str | None:
-    """An address on the web if `text` is one or names a paper on arXiv; anything else, `javascript:` above all, is none."""
+    """An address on the web if `text` is one or names a paper on arXiv; `javascript:` and all else is none."""
     paper = _ARXIV.search(text)
     if paper:
         return f"https://arxiv.org/abs/{paper.group(1)}"

@@ -17,15 +17,25 @@ from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
 from sftbench.board.table import Board, BoardRow
-from sftbench.board.words import legend
+from sftbench.board.words import caveats, legend
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
-    "budget method label kind matched_to fidelity status seeds_done seeds_failed seeds_missing failures rank tier "
-    "tied_with_best seeds_to_tell behind_best metrics win_rate is_baseline training cost stand_ins asked overlap "
-    "undescribed against_matched".split()
-)
+    {
+        "budget", "method", "label", "kind", "matched_to", "fidelity", "status", "seeds_done", "seeds_failed",
+        "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
+        "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
+        "against_matched",
+    }
+)  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
+
+_KNOWN_OF_BOARD = frozenset(
+    {
+        "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
+        "judge", "num_resamples", "notes", "rows",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +99,7 @@ def board_page(site: Site) -> str:
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board),
+        caveats=caveats(board),
         about=_summaries(site),
         counts={
             budget: {
@@ -98,7 +109,7 @@ def board_page(site: Site) -> str:
             }
             for budget in board.budgets
         },
-        extras=_extras(board, frozenset(each.name for each in dataclasses.fields(Board)) - {"judged"}),
+        extras=_extras(board, _KNOWN_OF_BOARD),
     )
 
 
@@ -127,6 +138,7 @@ def row_page(site: Site, name: RowName, *, data: str | None) -> str:
         root="../",
         rows=rows,
         first=rows[0],
+        card=site.records.methods.get(rows[0].method),
         data=data,
         metrics=metric_order(board),
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},

@@ -1,12 +1,10 @@
-"""Small drawings as SVG: an interval on the scale of its metric, and scores against total cost with the Pareto front."""
+"""Where the marks of drawings go: an interval on the scale of its metric, scores against cost with the Pareto front."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from markupsafe import Markup
 
 from sftbench.board.statistics import Estimate
 
@@ -44,15 +42,25 @@ class Scale:
         return round(edge + min(max(share, 0.0), 1.0) * (width - 2 * edge), 1)
 
 
-def bar(estimate: Estimate | None, scale: Scale | None, reference: float | None) -> Markup:
+@dataclass(frozen=True, kw_only=True)
+class Bar:
     """An interval as a line with a dot for the mean, and a thin line where the reference stands."""
+
+    mean: str
+    low: str | None
+    high: str | None
+    reference: str | None
+
+
+def bar(estimate: Estimate | None, scale: Scale | None, reference: float | None) -> Bar | None:
+    """The places of the marks; None where there is nothing to draw."""
     if estimate is None or scale is None:
-        return Markup("")
-    marks = [] if reference is None else [f'<path class="r" d="M{scale.at(reference):g} 0V{HEIGHT}"/>']
-    if estimate.low is not None and estimate.high is not None:
-        marks.append(f'<path class="w" d="M{scale.at(estimate.low):g} 7H{scale.at(estimate.high):g}"/>')
-    marks.append(f'<circle cx="{scale.at(estimate.mean):g}" cy="7" r="3"/>')
-    return Markup(f'<svg class="bar" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{"".join(marks)}</svg>')
+        return None
+    places = [
+        None if value is None else f"{scale.at(value):g}"
+        for value in (estimate.mean, estimate.low, estimate.high, reference)
+    ]
+    return Bar(mean=places[0] or "", low=places[1], high=places[2], reference=places[3])
 
 
 @dataclass(frozen=True, kw_only=True)

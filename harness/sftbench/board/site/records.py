@@ -19,7 +19,6 @@ from sftbench.errors import UsageError
 Told = TypeVar("Told")
 
 
-
 class Loose(BaseModel):
     """Leaves out what it does not know: what a run tells of itself may grow."""
 
@@ -31,6 +30,7 @@ class Parameter(Loose):
 
     parameter: str
     part: str = ""
+    strategy: str = ""
     default: Any = None
     about: str = ""
 
@@ -145,7 +145,7 @@ def _told(path: Path, form: type[Told]) -> Told | None:
 
 
 def _beside(results: Path, out: Path) -> str | None:
-    """`../../results/NAME` for `leaderboards/NAME`: only where both lie in one place, since others cannot be published."""
+    """`../../results/NAME` for `leaderboards/NAME`: only where both lie in one place."""
     here, there = out.resolve(), results.resolve()
     if not there.is_relative_to(here.parent.parent) or there == here or here.is_relative_to(there):
         return None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-from markupsafe import Markup
+from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.columns import metric_order, processed_tokens, seeds_text
-from sftbench.board.site.pictures import Scale, bar
+from sftbench.board.site.pictures import Bar, Scale, bar
 from sftbench.board.statistics import Estimate
-from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, Training
+from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, MatchedComparison, Training
 
 Sorted = float | str | None
 NOT_MAKING = ("evaluating", "judging")
@@ -29,13 +27,15 @@ class Column:
     heading: str
     kind: str
     value: Callable[[BoardRow], Sorted] = lambda row: None
-    text: Callable[[BoardRow], str | Markup] = lambda row: ""
+    text: Callable[[BoardRow], str] = lambda row: ""
     first: str | None = "up"
     shown: bool = False
     about: str = ""
     ends: tuple[str, ...] = ()
     digits: int = 2
-    estimate: Callable[[BoardRow], Estimate | None] = field(default=lambda row: None)
+    estimate: Callable[[BoardRow], Estimate | None] = lambda row: None
+    bar: Callable[[BoardRow], Bar | None] = lambda row: None
+    compared: Callable[[BoardRow], MatchedComparison | None] = lambda row: None
 
 
 def estimate_of(row: BoardRow, metric: str) -> Estimate | None:
@@ -86,7 +86,7 @@ def columns_of(board: Board) -> list[Column]:
         columns += _metric(board, metric, main=metric == board.sort_metric)
     matched = next((index for index, each in enumerate(columns) if each.kind == "bar"), len(columns) - 1) + 1
     columns[matched:matched] = _matched(board)
-    return [*columns, *_told(board), *_trained(board), *_spent(board)]
+    return [*columns, *_trained(board), *_spent(board), *_told(board)]
 
 
 def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
@@ -110,14 +110,14 @@ def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
             estimate=lambda row: estimate_of(row, metric),
             digits=digits,
             first="down" if bigger else "up",
-            shown=main or metric == WIN_RATE,
+            shown=main,
             about=f"mean and 95 % interval; {'bigger' if bigger else 'smaller'} is better",
         ),
         Column(
             name=f"{metric} drawn",
             heading=f"{name}, drawn",
             kind="bar",
-            text=lambda row: bar(estimate_of(row, metric), scale, reference.get(row.budget)),
+            bar=lambda row: bar(estimate_of(row, metric), scale, reference.get(row.budget)),
             first=None,
             shown=main,
             ends=(f"{scale.low:.{min(digits, 2)}f}", f"{scale.high:.{min(digits, 2)}f}") if scale else (),
@@ -125,21 +125,34 @@ def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
     ]
 
 
+def against(row: BoardRow, control: str) -> MatchedComparison | None:
+    """How a row stands to one of the controls that are matched to it."""
+    return next((each for each in row.against_matched if each.control == control), None)
+
+
 def _matched(board: Board) -> list[Column]:
-    if not any(row.against_matched for row in board.rows):
-        return []
+    """A column per kind of matched control."""
     return [
-        Column(
-            name="matched",
-            heading="against matched chance",
-            kind="matched",
-            value=lambda row: max((each.difference.mean for each in row.against_matched), default=None),
-            first="down" if board.bigger_is_better[board.sort_metric] else "up",
-            shown=True,
-            digits=digits_of(board, board.sort_metric),
-            about="difference to random rows of the same lengths, or of as many trained tokens",
-        )
+        _against(board, name) for name in sorted({each.control for row in board.rows for each in row.against_matched})
     ]
+
+
+def _against(board: Board, control: str) -> Column:
+    def value(row: BoardRow) -> float | None:
+        found = against(row, control)
+        return found.difference.mean if found else None
+
+    return Column(
+        name=f"against {control}",
+        heading=f"vs {control}",
+        kind="matched",
+        value=value,
+        compared=lambda row: against(row, control),
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        shown=True,
+        digits=digits_of(board, board.sort_metric),
+        about="paired difference to random rows that are matched to this method",
+    )
 
 
 def _told(board: Board) -> list[Column]:
@@ -151,7 +164,7 @@ def _told(board: Board) -> list[Column]:
             value=lambda row: len(row.seeds_done),
             text=seeds_text,
             first="down",
-            shown=True,
+            shown=any(row.seeds_done != board.seeds for row in board.rows if not row.matched_to),
         ),
         Column(name="fidelity", heading="fidelity", kind="text", value=lambda row: row.fidelity, shown=True),
         Column(
@@ -216,7 +229,9 @@ def _of_training(
     def value(row: BoardRow) -> float | None:
         return of(row.training) if row.training else None
 
-    return Column(name=name, heading=name, kind="number", value=value, text=lambda row: written(value(row)), shown=shown)
+    return Column(
+        name=name, heading=name, kind="number", value=value, text=lambda row: written(value(row)), shown=shown
+    )
 
 
 def _spent(board: Board) -> list[Column]:
@@ -224,12 +239,12 @@ def _spent(board: Board) -> list[Column]:
     columns = [
         Column(
             name="total FLOPs",
-            heading="choosing + training FLOPs",
+            heading="total FLOPs",
             kind="number",
             value=making_flops,
             text=lambda row: "not known" if row.asked else texts.amount(making_flops(row)),
             shown=True,
-            about="what it took to make the model; counted, not measured",
+            about="of choosing and training: what it took to make the model; counted, not measured",
         )
     ]
     for phase in phases:
@@ -252,9 +267,7 @@ def _peak(row: BoardRow) -> float | None:
     return max((cost.peak_memory_bytes for cost in row.cost.values()), default=None)
 
 
-def _of_cost(
-    phase: str, what: str, of: Callable[[Cost], float], written: Callable[[float | None], str]
-) -> Column:
+def _of_cost(phase: str, what: str, of: Callable[[Cost], float], written: Callable[[float | None], str]) -> Column:
     def value(row: BoardRow) -> float | None:
         return of(row.cost[phase]) if phase in row.cost else None
 
