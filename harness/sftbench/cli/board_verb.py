@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sftbench.board.table import Board
 
 ACTIONS = ("show", "build", "serve")
+MOST_NAMED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,7 +77,10 @@ def _build(options: argparse.Namespace) -> int:
         return 0
     stale = stale_files(site_files(board, options.results, options.out), options.out)
     if stale:
-        raise VerificationError(f"{options.out} is not what its records give: {', '.join(stale)}")
+        more = f" and {len(stale) - MOST_NAMED} more" if len(stale) > MOST_NAMED else ""
+        raise VerificationError(
+            f"{options.out} is not what its records give: {', '.join(stale[:MOST_NAMED])}{more}; build it again"
+        )
     print(f"{options.out} is up to date", file=sys.stderr)
     return 0
 

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sftbench.board.columns import metric_order
@@ -76,7 +77,7 @@ def pages_of(site: Site) -> Iterator[tuple[str, str]]:
     yield "run.html", render("run.html", site=site, root="", run=site.records.run, totals=_totals(site))
     items = ItemLists()
     for name, page in site.pages.items():
-        files = site.records.cells.get(name, ())
+        files = [file for budget in site.board.budgets for file in site.records.of(name, budget)]
         script = row_script(files, items)
         if script is not None:
             yield f"data/{page}.js", script
@@ -182,9 +183,14 @@ def published_for(paper: str) -> list[Published]:
     address = link(paper) or ""
     return [
         each
-        for each in published_tables().values()
+        for each in _published()
         if (each.source.arxiv and address.endswith(each.source.arxiv)) or each.source.paper in paper
     ]
+
+
+@cache
+def _published() -> tuple[Published, ...]:
+    return tuple(published_tables().values())
 
 
 def _summaries(site: Site) -> dict[str, str]:

@@ -57,28 +57,49 @@
     return Number.isNaN(number) ? text : number;
   };
 
-  const compare = (first, second) => {
-    if (typeof first === "number" && typeof second === "number") return first - second;
-    return String(first).localeCompare(String(second), "en", { numeric: true });
-  };
+  const order = new Intl.Collator("en", { numeric: true });
+  const compare = (first, second) =>
+    typeof first === "number" && typeof second === "number" ? first - second : order.compare(first, second);
 
-  // Rows without a value stand last in either direction; equal ones stay as they were.
-  function sortBy(table, head) {
-    const heads = [...head.parentNode.children];
-    const column = heads.indexOf(head);
-    const before = head.getAttribute("aria-sort");
-    const up = before ? before === "descending" : head.dataset.first === "up";
+  // The table with all its cells. Those of hidden columns are kept out of the page, which makes sorting quick.
+  function tableOfBoard(table) {
     const body = table.tBodies[0];
-    const keyed = [...body.rows].map((row) => [keyOf(row.cells[column]), row]);
-    keyed.sort(([first], [second]) => {
-      if (first === null || second === null) return (first === null) - (second === null);
-      return up ? compare(first, second) : compare(second, first);
-    });
-    const sorted = document.createDocumentFragment();
-    for (const [, row] of keyed) sorted.append(row);
-    body.append(sorted);
-    for (const each of heads) each.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", up ? "ascending" : "descending");
+    const lines = [table.tHead.rows[0], ...body.rows].map((row) => ({ row, cells: [...row.cells] }));
+    const [head, ...rows] = lines;
+    const keys = new Map();
+    const shown = new Set(head.cells.keys());
+    const draw = () => {
+      for (const { row, cells } of lines) row.replaceChildren(...cells.filter((_, index) => shown.has(index)));
+    };
+    const keysOf = (column) => {
+      if (!keys.has(column)) keys.set(column, new Map(rows.map(({ row, cells }) => [row, keyOf(cells[column])])));
+      return keys.get(column);
+    };
+    return {
+      rows: rows.map(({ row }) => row),
+      show(columns, on) {
+        for (const column of columns) {
+          if (on) shown.add(column);
+          else shown.delete(column);
+        }
+        draw();
+      },
+      // Rows without a value stand last in either direction; equal ones stay as they were.
+      sortBy(heading) {
+        const column = head.cells.indexOf(heading);
+        const before = heading.getAttribute("aria-sort");
+        const up = before ? before === "descending" : heading.dataset.first === "up";
+        const of = keysOf(column);
+        const sorted = [...body.rows].sort((one, other) => {
+          const [first, second] = [of.get(one), of.get(other)];
+          if (first === null || second === null) return (first === null) - (second === null);
+          return up ? compare(first, second) : compare(second, first);
+        });
+        body.replaceChildren(...sorted);
+        for (const each of head.cells) each.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      },
+    };
   }
 
   function board(panel) {
@@ -86,7 +107,8 @@
     const tools = panel.querySelector(".tools");
     const shown = tools.querySelector(".shown");
     const find = tools.querySelector(".find");
-    const rows = [...table.tBodies[0].rows].map((row) => [row, row.querySelector("th").textContent.toLowerCase()]);
+    const filled = tableOfBoard(table);
+    const rows = filled.rows.map((row) => [row, row.querySelector("th").textContent.toLowerCase()]);
     const filter = () => {
       const wanted = find.value.trim().toLowerCase();
       for (const box of all(".kind", tools)) table.classList.toggle(`no-${box.value}`, !box.checked);
@@ -99,12 +121,13 @@
     };
     find.addEventListener("input", filter);
     for (const box of all(".kind", tools)) box.addEventListener("change", filter);
-    for (const box of all(".column", tools)) {
-      box.addEventListener("change", () => table.classList.toggle(`x${box.value}`, !box.checked));
-    }
+    const boxes = all(".column", tools);
+    for (const box of boxes) box.addEventListener("change", () => filled.show([box.value - 1], box.checked));
     for (const button of all("thead button", table)) {
-      button.addEventListener("click", () => sortBy(table, button.closest("th")));
+      button.addEventListener("click", () => filled.sortBy(button.closest("th")));
     }
+    filled.show(boxes.filter((box) => !box.checked).map((box) => box.value - 1), false);
+    table.classList.add("picked");
     const pick = tools.querySelector(".pick");
     pick.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !pick.open) return;
