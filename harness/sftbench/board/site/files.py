@@ -38,9 +38,10 @@ def site_files(board: Board, results: Path, out: Path) -> dict[str, str]:
     They follow from the records, from where these lie as seen from `out`, and from the figures of a study in
     `out/study`. Nothing is written.
     """
-    records = read_records(results, out)
-    site = Site.of(board, records)
-    files = {"README.md": board_markdown(board), "board.csv": board_csv(board), "board.json": board.to_json()}
+    as_json = board.to_json()
+    files = {"README.md": board_markdown(board), "board.csv": board_csv(board), "board.json": as_json}
+    # Pages show the numbers of board.json, whose digits are the same on every machine.
+    site = Site.of(Board.from_json(as_json, where="board.json"), read_records(results, out))
     files |= pages_of(site)
     if site.has_study:
         files["study.html"] = study_page(site, _figures(out / "study"), _tables(out / "study"))

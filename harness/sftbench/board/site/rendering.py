@@ -44,6 +44,7 @@ def _environment() -> Environment:
         "json": lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         "percent": texts.percent,
         "seconds": texts.seconds,
+        "sorting": _sorting,
         "fixed": _fixed,
         "signed": lambda value, digits: f"{value:+.{digits}f}",
         "interval": texts.interval,
@@ -57,6 +58,11 @@ def _finished(value: Any) -> Any:
     if value is None:
         return ""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _sorting(value: float | str | None) -> str:
+    """What a row is sorted by, as the script of the page reads it; empty for nothing."""
+    return "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
 
 
 def _fixed(value: float, digits: int) -> str:
