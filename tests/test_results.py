@@ -159,7 +159,7 @@ def made(tmp_path, monkeypatch):
 def test_every_cell_has_one_file_that_reads_as_a_sentence(made):
     files = made(GAP, RANDOM, seeds=(0, 7)).finish().write()
     cells = {f"{name}/10pct/seed-{seed}.json" for name in ("gap", "random") for seed in (0, 7)}
-    assert set(files) == {*cells, "run.json"}
+    assert set(files) == {*cells, "methods.json", "run.json"}
     assert all(files[path]["label"] == path.split("/")[0] for path in cells)
     assert files["run.json"]["num_cells"] == 4
 

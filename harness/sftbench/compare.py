@@ -1,4 +1,4 @@
-"""One run from start to end: look at the inputs, do what is missing, write records and board."""
+"""One run from start to end: look at the inputs, do what is missing, write records, board and site."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.board.build import build_board
-from sftbench.board.render import write_board
+from sftbench.board.site.files import write_site
 from sftbench.board.table import Board
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref
@@ -39,7 +39,7 @@ class Comparison:
 
 
 def compare(run: Run, watcher: Watcher) -> Comparison:
-    """Carry a run out and write its results and its board.
+    """Carry a run out and write its results, its board and the site of it.
 
     Raises the error of an input that cannot be read, and `UsageError` for a budget above the pool,
     before anything is spent or written. A run that is interrupted writes what is finished first.
@@ -67,5 +67,5 @@ def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None)
     board = build_board(folder) if cells else None
     if board is not None:
         with full_disk_explained(run.board_folder, "board"):
-            write_board(board, run.board_folder)
+            write_site(board, folder, run.board_folder)
     return Comparison(results=folder, cells=cells, outcomes=outcomes, board=board)

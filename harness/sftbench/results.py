@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sftbench.cards import NAME as CARDS
+from sftbench.cards import cards_of
 from sftbench.executors.local import Outcome
 from sftbench.ledger import Ledger
 from sftbench.plan import Cell, Ref
@@ -28,7 +30,7 @@ OF_THIS_MACHINE = ("store", "results", "board", "workers", "redo", "task_data", 
 
 
 def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list[dict[str, Any]]]:
-    """Write every cell that is finished or failed, and `run.json`.
+    """Write every cell that is finished or failed, `run.json`, and what the methods are, `methods.json`.
 
     Once all planned cells are there, cells of an earlier run under this name that are not planned now
     are removed (their steps stay in the store): a folder holds one run. Returns the folder and the
@@ -57,6 +59,8 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
         "num_cells": len(run.plan.cells),
     }
     write_atomically(folder / "run.json", json.dumps(about, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    cards = cards_of(run.plugins, (cell.method for cell in run.plan.cells))
+    write_atomically(folder / CARDS, json.dumps(cards, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return folder, list(written.values())
 
 

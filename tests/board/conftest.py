@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,6 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+HOSTILE = [
+    "<script>window.harmed = 1</script>\"'><img src=x onerror='window.harmed = 2'>",
+    "a\u202egnp.exe\u2066 and \u200b\u0007",
+    "javascript:window.harmed=3",
+    "</script><svg onload=window.harmed=4>{{ 7 * 7 }}\u2028",
+    "x" * 1_000_000,
+]
 
 
 @dataclass
@@ -61,6 +70,14 @@ class Results:
         path.write_text(json.dumps(cell), encoding="utf-8")
         return path
 
+    def write_safely(self, cell: dict[str, Any]) -> Path:
+        """Put a cell in a folder whose name does not depend on the label, which may be none."""
+        name = hashlib.sha256(cell["label"].encode("utf-8", "replace")).hexdigest()[:12]
+        path = self.folder / name / cell["budget"].replace("%", "pct") / f"seed-{cell['seed']}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(cell), encoding="utf-8")
+        return path
+
     def add(self, label: str, *, seeds: range = range(3), **about: Any) -> None:
         """A row over several seeds."""
         for seed in seeds:
@@ -82,6 +99,62 @@ class Results:
                 **about,
             )
         )
+
+
+@pytest.fixture(scope="session")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `results/shown` and its site `leaderboards/shown`: two budgets, matched controls, a study,
+    accidents, and texts that would do harm on a page that took them for markup."""
+    from sftbench.board.build import build_board
+    from sftbench.board.site.files import write_site
+
+    home = tmp_path_factory.mktemp("shown")
+    made = Results(home / "results" / "shown", num_items=60)
+    pool = made.cell("x")["pool"] | {"name": HOSTILE[0]}
+
+    def add(label: str, **about: Any) -> None:
+        for seed in range(3):
+            made.write_safely(made.cell(label, seed=seed, pool=pool, **about))
+
+    for budget, better in (("5%", 0.0), ("10%", 0.1)):
+        add("careful", budget=budget, skill=0.6 + better)
+        add("random", budget=budget, skill=0.4 + better, kind="control")
+        add("full", budget=budget, skill=0.5 + better, kind="control")
+        add("lengths(careful)", budget=budget, skill=0.3, kind="control", matched_to="careful", method="lengths")
+        for index, text in enumerate(HOSTILE):
+            add(text, budget=budget, skill=0.2 + 0.02 * index)
+    failure = {"step": HOSTILE[0], "error": HOSTILE[1], "message": HOSTILE[3] + "\n" + "m" * 1_000_000}
+    failed = {
+        "status": "failed",
+        "failure": failure,
+        "selection": None,
+        "evaluations": {},
+        "verdicts": None,
+        "cost": {},
+    }
+    made.write_safely(made.cell("broken", budget="5%", pool=pool, **failed))
+    cards = {
+        "careful": {"about": HOSTILE[0], "paper": "A paper (arXiv 2506.01317)", "fidelity": {"*": "exact"},
+                    "deviations": [HOSTILE[2]], "parts": {"scorer": HOSTILE[1]},
+                    "parameters": [{"parameter": "alpha", "default": HOSTILE[0], "part": "scorer", "about": "noise"}]},
+        "random": {"paper": HOSTILE[2]},
+    }  # fmt: skip
+    for name, content in (
+        ("methods.json", cards),
+        (
+            "run.json",
+            {"name": "shown", "given": {"methods": HOSTILE}, "settings": {"seeds": [0, 1, 2]}, "num_cells": 9},
+        ),
+        ("study.json", {"name": "a study", "about": HOSTILE[0], "paper": HOSTILE[2], "notes": HOSTILE}),
+    ):
+        (made.folder / name).write_text(json.dumps(content), encoding="utf-8")
+    study = home / "leaderboards" / "shown" / "study"
+    study.mkdir(parents=True)
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 200"><rect width="400" height="200"/></svg>'
+    (study / "sweep-nll.svg").write_text(drawing)
+    (study / "slopes.csv").write_text(f'series,slope\n"{HOSTILE[0].replace(chr(34), chr(34) * 2)}",1.5\n')
+    write_site(build_board(made.folder, num_resamples=40), made.folder, study.parent)
+    return home
 
 
 @pytest.fixture

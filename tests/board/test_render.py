@@ -31,7 +31,10 @@ def many(results: Any) -> None:
             results.add(label, budget=budget, skill=skill)
         results.add("random", budget=budget, skill=0.42, kind="control", verdicts=None)
         results.add(
-            "random-tokens(tshirt[mode=official])", method="random-tokens", budget=budget, kind="control",
+            "random-tokens(tshirt[mode=official])",
+            method="random-tokens",
+            budget=budget,
+            kind="control",
             matched_to="tshirt[mode=official]",
         )
         results.fail("zip", budget=budget, seed=0)

@@ -44,7 +44,8 @@ def run(shared_bench, material):
             return shared_bench.start(*self.command(methods))
 
         def boards(self):
-            return {path.name: path.read_bytes() for path in sorted(self.board.iterdir())}
+            files = [path for path in sorted(self.board.rglob("*")) if path.is_file()]
+            return {path.relative_to(self.board).as_posix(): path.read_bytes() for path in files}
 
     return Run()
 
@@ -140,6 +141,13 @@ def test_a_board_can_be_printed_again_from_its_records(run, form):
     done = run.bench("board", run.results, "-o", form)
     assert done.returncode == 0, done.stderr
     assert "toy" in done.stdout
+
+
+def test_the_site_of_a_run_is_what_its_records_give(run):
+    assert json.loads((run.results / "methods.json").read_text(encoding="utf-8"))["toy"]["kind"] == "method"
+    done = run.bench("board", "build", run.results, "--out", run.board, "--check")
+    assert done.returncode == 0, done.stderr
+    assert (run.board / "index.html").is_file()
 
 
 def test_a_damaged_record_is_named(run):

@@ -10,13 +10,16 @@ import sftbench
 
 LAYERS = (
     {"rooms", "errors", "arrays", "positions"},
-    {"parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat"},
+    {
+        "parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat",
+        "published",
+    },
     {
         "record", "store", "shelf", "budget", "plugins", "pools", "engines", "serving", "plant", "planted", "board",
         "scaffold", "judging", "sandbox",
     },
     {"composition", "methods", "settings", "plan", "planner", "jury", "prompting"},
-    {"desk", "bench", "prepare", "responding", "diversity", "perform"},
+    {"cards", "desk", "bench", "prepare", "responding", "diversity", "perform"},
     {"executors"},
     {"survey", "runner"},
     {"results", "predict", "choosing", "describing", "conformance", "judgement", "checking", "run_card"},
@@ -88,7 +91,7 @@ def test_the_core_knows_no_plugin(harness):
 
 
 def test_the_board_is_made_from_records_and_nothing_else(harness):
-    allowed = {"board", "budget", "errors", "judging", "positions", "store"}
+    allowed = {"board", "budget", "errors", "judging", "positions", "published", "store"}
     foreign = [
         f"{source}:{line} imports {module}"
         for source in harness

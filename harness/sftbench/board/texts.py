@@ -13,9 +13,10 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 
 def one_line(text: str, longest: int = 160) -> str:
     """Text without line breaks and control characters, cut with an ellipsis."""
-    kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Cs") else letter for letter in text)
+    head = text[: 16 * longest]
+    kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Cs") else letter for letter in head)
     line = " ".join(kept.split())
-    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return line if len(line) <= longest and len(head) == len(text) else line[: longest - 1].rstrip() + "…"
 
 
 def label(row: BoardRow) -> str:

@@ -55,7 +55,12 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    told = (_matched_notes, _seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
+    return [*_matched_notes(board), *caveats(board)]
+
+
+def caveats(board: Board) -> list[str]:
+    """The notes but those that are findings: who is better or worse than chance that is matched to it."""
+    told = (_seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
     return [note for each in told for note in each(board)]
 
 

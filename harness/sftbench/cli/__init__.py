@@ -19,7 +19,7 @@ VERBS = {
     "score": "score the rows of a pool and write a table",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
-    "board": "print or rebuild the leaderboard of a run, or merge those of several people",
+    "board": "print the leaderboard of a run, build its site, serve one, or merge those of several people",
     "publish": "make a bundle of a run that others can check: a folder, GitHub Pages, the Hugging Face hub",
     "verify": "check a bundle: hashes, every number of its board, and rows or judgements made again",
     "judge": "judge two files of answers, or compute win rates, with control of length or style, from verdicts",
@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         module = import_module(f"sftbench.cli.{action or f'{verb}_verb'}")
         parser = Parser(prog=f"bench {(action or verb).replace('_', ' ')}", description=module.__doc__)
         module.add_arguments(parser)
-        options = parser.parse_args(given[2:] if action else given[1:])
+        spelled_out = getattr(module, "spelled_out", list)
+        options = parser.parse_args(spelled_out(given[2:] if action else given[1:]))
         return _guarded(module.run, options)
     if verb is not None and given[0] == verb:
         import difflib

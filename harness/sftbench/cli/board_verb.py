@@ -1,4 +1,4 @@
-"""Print the leaderboard of a run from its records, and write it again."""
+"""The leaderboard of a run, from its records: print it, build its site, or serve a site to a browser here."""
 
 from __future__ import annotations
 
@@ -12,22 +12,98 @@ from sftbench.cli.options import FORMATS, add_format
 if TYPE_CHECKING:
     from sftbench.board.table import Board
 
+ACTIONS = ("show", "build", "serve")
+MOST_NAMED = 20
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("results", type=Path, help="folder of a run's records, such as results/microcosm")
-    parser.add_argument("--out", type=Path, help="also write the board into this folder")
-    parser.add_argument("--sort", help="metric to order by (default: exact-match, else win rate, else nll)")
+    parser.usage = "bench board [show] RESULTS | build RESULTS --out FOLDER | serve FOLDER"
+    actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS), prog="bench board")
+    _add_show(actions.add_parser("show", help="print the board; 'bench board RESULTS' is short for it"))
+    _add_build(actions.add_parser("build", help="write the board as text, CSV, JSON and a site that opens from disk"))
+    _add_serve(actions.add_parser("serve", help="serve the folder of a board on the loopback address"))
+
+
+def spelled_out(given: list[str]) -> list[str]:
+    """`bench board RESULTS` is `bench board show RESULTS`."""
+    return given if not given or given[0] in (*ACTIONS, "-h", "--help") else ["show", *given]
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    _add_results(parser)
+    parser.add_argument("--out", type=Path, help="also write the board, with its site, into this folder")
     add_format(parser, FORMATS)
 
 
+def _add_build(parser: argparse.ArgumentParser) -> None:
+    _add_results(parser)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the board, such as leaderboards/microcosm")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the folder is not up to date")
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("results", type=Path, help="folder of a run's records, such as results/microcosm")
+    parser.add_argument("--sort", help="metric to order by (default: exact-match, else win rate, else nll)")
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder of a board, such as leaderboards/microcosm")
+    parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1; 0 takes a free one (default: 8000)")
+
+
 def run(options: argparse.Namespace) -> int:
+    return {"show": _show, "build": _build, "serve": _serve}[options.action](options)
+
+
+def _show(options: argparse.Namespace) -> int:
     from sftbench.board.build import build_board
-    from sftbench.board.render import write_board
 
     board = build_board(options.results, sort_metric=options.sort)
     if options.out is not None:
-        write_board(board, options.out)
+        _write(board, options)
     show_board(board, options.output)
+    return 0
+
+
+def _build(options: argparse.Namespace) -> int:
+    from sftbench.board.build import build_board
+    from sftbench.board.site.files import site_files, stale_files
+    from sftbench.errors import VerificationError
+
+    board = build_board(options.results, sort_metric=options.sort)
+    if not options.check:
+        changed = _write(board, options)
+        print(f"{len(changed)} files written or removed; open {options.out / 'index.html'}", file=sys.stderr)
+        return 0
+    stale = stale_files(site_files(board, options.results, options.out), options.out)
+    if stale:
+        more = f" and {len(stale) - MOST_NAMED} more" if len(stale) > MOST_NAMED else ""
+        raise VerificationError(
+            f"{options.out} is not what its records give: {', '.join(stale[:MOST_NAMED])}{more}; build it again"
+        )
+    print(f"{options.out} is up to date", file=sys.stderr)
+    return 0
+
+
+def _write(board: Board, options: argparse.Namespace) -> list[str]:
+    from sftbench.board.site.files import require_own_folder, write_site
+    from sftbench.errors import UsageError
+    from sftbench.store import full_disk_explained
+
+    require_own_folder(options.out)
+    try:
+        with full_disk_explained(options.out, "out"):
+            return write_site(board, options.results, options.out)
+    except OSError as problem:
+        raise UsageError(f"cannot write the board to '{options.out}': {problem.strerror}") from None
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from sftbench.board.site.serving import server
+
+    with server(options.folder, options.port) as serving:
+        print(f"serving {serving.address} until it is interrupted", file=sys.stderr, flush=True)
+        serving.serve_forever()
     return 0
 
 

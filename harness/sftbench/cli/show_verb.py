@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
-from collections.abc import Iterator
-from typing import Any, get_type_hints
+from typing import Any
 
+from sftbench.cards import method_card, part_card
 from sftbench.cli.options import add_format
 from sftbench.errors import unknown_name
-from sftbench.methods import parts_by_strategy
-from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins, load
-from sftbench.roles import ROLES, Method
+from sftbench.roles import ROLES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,10 +36,10 @@ def described(plugins: Plugins, name: str) -> list[dict[str, Any]]:
         raise unknown_name("role", wanted_role, (*ROLES, "method"))
     entries = []
     if wanted_role in ("", "method") and bare in plugins.methods:
-        entries.append(_method(plugins, bare))
+        entries.append(method_card(plugins, bare))
     for role in ROLES:
         if wanted_role in ("", role) and bare in plugins.parts[role]:
-            entries.append(_part(plugins, role, bare))
+            entries.append(part_card(plugins, role, bare))
     if entries:
         return entries
     if any(bare in (each.name, each.name.replace("_", "-")) for each in plugins.broken):
@@ -51,69 +48,6 @@ def described(plugins: Plugins, name: str) -> list[dict[str, Any]]:
         plugins.part_class(wanted_role, bare)
     every = {*plugins.methods, *(each for role in ROLES for each in plugins.parts[role])}
     raise unknown_name("method or part", bare, every)
-
-
-def _method(plugins: Plugins, name: str) -> dict[str, Any]:
-    method = plugins.methods[name]
-    parts = parts_by_strategy(method)
-    return {
-        "kind": "method",
-        "name": name,
-        "about": method.summary,
-        "paper": method.paper,
-        "plugin": plugins.plugin_of[f"method:{name}"],
-        "fidelity": dict(method.fidelity),
-        "deviations": list(method.deviations),
-        "parts": {role: str(use) for role, use in parts.items()},
-        "strategies": {
-            name: {role: str(use or "none") for role, use in others.items()}
-            for name, others in method.strategies.items()
-        },
-        "parameters": [
-            {**each, "part": role, **({"strategy": strategy} if strategy else {})}
-            for strategy, role, use in _parts(method)
-            if use.name in plugins.parts[role]
-            for each in _parameters(plugins.part_class(role, use.name))
-        ],
-    }
-
-
-def _parts(method: Method) -> Iterator[tuple[str, str, PartUse]]:
-    """Role and part, of the first strategy (told as "") and then of each other what is not among these."""
-    usual = parts_by_strategy(method)
-    yield from (("", role, use) for role, use in usual.items())
-    for strategy in method.strategies:
-        others = parts_by_strategy(method, strategy)
-        yield from ((strategy, role, use) for role, use in others.items() if usual.get(role) != use)
-
-
-def _part(plugins: Plugins, role: str, name: str) -> dict[str, Any]:
-    offered = plugins.parts[role][name]
-    part_class = offered.part_class
-    return {
-        "kind": role,
-        "name": name,
-        "about": inspect.getdoc(part_class) or "",
-        "plugin": offered.plugin,
-        "version": part_class.version,
-        "deterministic": part_class.deterministic,
-        "parameters": _parameters(part_class),
-    }
-
-
-def _parameters(part_class: type[Any]) -> list[dict[str, Any]]:
-    hints = get_type_hints(part_class)
-    return [
-        {
-            "parameter": name,
-            "type": str(hints[name]).replace("typing.", "")
-            if not isinstance(hints[name], type)
-            else hints[name].__name__,
-            "default": field.default,
-            "about": field.metadata.get("doc", ""),
-        }
-        for name, field in fields_of(part_class).items()
-    ]
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:

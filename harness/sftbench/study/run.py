@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.board.entries import board_names
+from sftbench.board.site.files import write_site
 from sftbench.board.table import WIN_RATE
 from sftbench.compare import Comparison, compare
 from sftbench.composition import parse_method
@@ -71,6 +72,7 @@ def carry_out_study(run: Run, study: Study, watcher: Watcher, *, remarks: list[s
         write_atomically(compared.results / RECORD, kept.model_dump_json(indent=1) + "\n")
         findings = analyse(kept, compared.results)
         write_report(kept, findings, folder, draw=draw)
+        write_site(compared.board, compared.results, run.board_folder)
     return Studied(run=run, comparison=compared, findings=findings, folder=folder)
 
 

@@ -1,0 +1,275 @@
+"""The columns of the table on a board's page: what a cell shows, what it is sorted by, and which are there at first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sftbench.board import texts
+from sftbench.board.columns import metric_order, processed_tokens, seeds_text
+from sftbench.board.site.pictures import Bar, Scale, bar
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, MatchedComparison, Training
+
+Sorted = float | str | None
+NOT_MAKING = ("evaluating", "judging")
+"""Phases that are no part of what a model costs to make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """One column. `first` is the direction of the first sorting, `up` or `down`; None where there is none.
+
+    `kind` tells the template how a cell is drawn: `number`, `text`, `method`, `estimate`, `bar`, `matched` or `share`.
+    """
+
+    name: str
+    heading: str
+    kind: str
+    value: Callable[[BoardRow], Sorted] = lambda row: None
+    text: Callable[[BoardRow], str] = lambda row: ""
+    first: str | None = "up"
+    shown: bool = False
+    about: str = ""
+    ends: tuple[str, ...] = ()
+    digits: int = 2
+    estimate: Callable[[BoardRow], Estimate | None] = lambda row: None
+    bar: Callable[[BoardRow], Bar | None] = lambda row: None
+    compared: Callable[[BoardRow], MatchedComparison | None] = lambda row: None
+
+
+def estimate_of(row: BoardRow, metric: str) -> Estimate | None:
+    """A metric of a row, the win rate among them."""
+    return row.win_rate if metric == WIN_RATE else row.metrics.get(metric)
+
+
+def making_flops(row: BoardRow) -> float | None:
+    """FLOPs of choosing and training together; None where an endpoint was asked, whose FLOPs nobody knows."""
+    if row.asked or not row.cost:
+        return None
+    return sum(cost.flops for phase, cost in row.cost.items() if phase not in NOT_MAKING)
+
+
+def scale_of(board: Board, metric: str) -> Scale | None:
+    """The scale that all bars of a metric share, whatever the budget."""
+    return Scale.of(found for row in board.rows if (found := estimate_of(row, metric)) is not None)
+
+
+def digits_of(board: Board, metric: str) -> int:
+    """Digits after the point for a metric, the same on every page."""
+    return texts.decimals([found for row in board.rows if (found := estimate_of(row, metric)) is not None], metric)
+
+
+def columns_of(board: Board) -> list[Column]:
+    """All columns, in order."""
+    columns = [
+        Column(
+            name="rank",
+            heading="#",
+            kind="number",
+            value=lambda row: row.rank,
+            text=lambda row: texts.NOTHING if row.rank is None else str(row.rank),
+            shown=True,
+            about="place by the mean; rows matched to a method have none",
+        ),
+        Column(
+            name="tier",
+            heading="tier",
+            kind="tier",
+            value=lambda row: row.tier,
+            shown=True,
+            about="no two rows of a tier can be told apart",
+        ),
+        Column(name="method", heading="method", kind="method", value=lambda row: row.label.lower(), shown=True),
+    ]
+    for metric in metric_order(board):
+        columns += _metric(board, metric, main=metric == board.sort_metric)
+    matched = next((index for index, each in enumerate(columns) if each.kind == "bar"), len(columns) - 1) + 1
+    columns[matched:matched] = _matched(board)
+    return [*columns, *_trained(board), *_spent(board), *_told(board)]
+
+
+def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
+    scale, digits = scale_of(board, metric), digits_of(board, metric)
+    bigger = board.bigger_is_better[metric]
+    reference = {
+        row.budget: found.mean for row in board.rows if row.is_baseline and (found := estimate_of(row, metric))
+    }
+    name = f"win rate vs {board.baseline}" if metric == WIN_RATE else metric
+
+    def value(row: BoardRow) -> Sorted:
+        found = estimate_of(row, metric)
+        return None if found is None else found.mean
+
+    return [
+        Column(
+            name=metric,
+            heading=f"{name} {'↑' if bigger else '↓'}",
+            kind="estimate",
+            value=value,
+            estimate=lambda row: estimate_of(row, metric),
+            digits=digits,
+            first="down" if bigger else "up",
+            shown=main,
+            about=f"mean and 95 % interval; {'bigger' if bigger else 'smaller'} is better",
+        ),
+        Column(
+            name=f"{metric} drawn",
+            heading=f"{name}, drawn",
+            kind="bar",
+            bar=lambda row: bar(estimate_of(row, metric), scale, reference.get(row.budget)),
+            first=None,
+            shown=main,
+            ends=(f"{scale.low:.{min(digits, 2)}f}", f"{scale.high:.{min(digits, 2)}f}") if scale else (),
+        ),
+    ]
+
+
+def against(row: BoardRow, control: str) -> MatchedComparison | None:
+    """How a row stands to one of the controls that are matched to it."""
+    return next((each for each in row.against_matched if each.control == control), None)
+
+
+def _matched(board: Board) -> list[Column]:
+    """A column per kind of matched control."""
+    return [
+        _against(board, name) for name in sorted({each.control for row in board.rows for each in row.against_matched})
+    ]
+
+
+def _against(board: Board, control: str) -> Column:
+    def value(row: BoardRow) -> float | None:
+        found = against(row, control)
+        return found.difference.mean if found else None
+
+    return Column(
+        name=f"against {control}",
+        heading=f"vs {control}",
+        kind="matched",
+        value=value,
+        compared=lambda row: against(row, control),
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        shown=True,
+        digits=digits_of(board, board.sort_metric),
+        about="paired difference to random rows that are matched to this method",
+    )
+
+
+def _told(board: Board) -> list[Column]:
+    columns = [
+        Column(
+            name="seeds",
+            heading="seeds",
+            kind="number",
+            value=lambda row: len(row.seeds_done),
+            text=seeds_text,
+            first="down",
+            shown=any(row.seeds_done != board.seeds for row in board.rows if not row.matched_to),
+        ),
+        Column(name="fidelity", heading="fidelity", kind="text", value=lambda row: row.fidelity, shown=True),
+        Column(
+            name="seeds to tell",
+            heading="seeds to tell",
+            kind="number",
+            value=lambda row: row.seeds_to_tell,
+            text=lambda row: texts.count(row.seeds_to_tell),
+            about="seeds in all that would tell this row from the best",
+        ),
+        Column(
+            name="behind",
+            heading="behind the best",
+            kind="estimate",
+            value=lambda row: row.behind_best.mean if row.behind_best else None,
+            estimate=lambda row: row.behind_best,
+            digits=digits_of(board, board.sort_metric),
+            first="down" if board.bigger_is_better[board.sort_metric] else "up",
+            about="paired difference to the first row",
+        ),
+    ]
+    if any(row.overlap for row in board.rows):
+        columns.append(
+            Column(
+                name="overlap",
+                heading="overlap across seeds",
+                kind="share",
+                value=lambda row: row.overlap.mean if row.overlap else None,
+                text=lambda row: texts.percent(row.overlap.mean if row.overlap else None),
+                first="down",
+                about="rows that the selections of two seeds share",
+            )
+        )
+    return columns
+
+
+def _trained(board: Board) -> list[Column]:
+    columns = [
+        _of_training("rows", lambda training: training.num_rows, texts.count),
+        _of_training("trained tokens", lambda training: training.trained_tokens, texts.count),
+    ]
+    if board.pool.num_planted:
+        columns += [
+            _of_training("planted rows, share", lambda training: training.planted_row_share, texts.percent, shown=True),
+            _of_training("planted rows, let in", lambda training: training.planted_rows_let_in, texts.percent),
+        ]
+    if board.pool.num_planted_tokens:
+        columns += [
+            _of_training("planted tokens, share", lambda training: training.planted_token_share, texts.percent),
+            _of_training("planted tokens, let in", lambda training: training.planted_tokens_let_in, texts.percent),
+        ]
+    return columns
+
+
+def _of_training(
+    name: str,
+    of: Callable[[Training], float | None],
+    written: Callable[[float | None], str],
+    *,
+    shown: bool = False,
+) -> Column:
+    def value(row: BoardRow) -> float | None:
+        return of(row.training) if row.training else None
+
+    return Column(
+        name=name, heading=name, kind="number", value=value, text=lambda row: written(value(row)), shown=shown
+    )
+
+
+def _spent(board: Board) -> list[Column]:
+    phases = list(dict.fromkeys(phase for row in board.rows for phase in row.cost))
+    columns = [
+        Column(
+            name="total FLOPs",
+            heading="total FLOPs",
+            kind="number",
+            value=making_flops,
+            text=lambda row: "not known" if row.asked else texts.amount(making_flops(row)),
+            shown=True,
+            about="of choosing and training: what it took to make the model; counted, not measured",
+        )
+    ]
+    for phase in phases:
+        columns.append(_of_cost(phase, "FLOPs", lambda cost: cost.flops, texts.amount))
+        columns.append(_of_cost(phase, "tokens", processed_tokens, texts.amount))
+    columns += [_of_cost(phase, "time", lambda cost: cost.device_seconds, texts.seconds) for phase in phases]
+    columns.append(
+        Column(
+            name="peak memory",
+            heading="peak memory",
+            kind="number",
+            value=_peak,
+            text=lambda row: texts.megabytes(_peak(row)),
+        )
+    )
+    return columns
+
+
+def _peak(row: BoardRow) -> float | None:
+    return max((cost.peak_memory_bytes for cost in row.cost.values()), default=None)
+
+
+def _of_cost(phase: str, what: str, of: Callable[[Cost], float], written: Callable[[float | None], str]) -> Column:
+    def value(row: BoardRow) -> float | None:
+        return of(row.cost[phase]) if phase in row.cost else None
+
+    name = f"{phase} {what}"
+    return Column(name=name, heading=name, kind="number", value=value, text=lambda row: written(value(row)))

@@ -1,0 +1,250 @@
+// Sorting, filtering, columns, budgets, theme, and data that is loaded when asked for. Pages are whole without it.
+(() => {
+  "use strict";
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  function theme() {
+    const root = document.documentElement;
+    const button = document.getElementById("theme");
+    const system = matchMedia("(prefers-color-scheme: dark)");
+    const dark = () => (root.dataset.theme ? root.dataset.theme === "dark" : system.matches);
+    const tell = () => {
+      button.textContent = dark() ? "Light" : "Dark";
+      button.setAttribute("aria-label", `Use the ${dark() ? "light" : "dark"} theme`);
+    };
+    button.addEventListener("click", () => {
+      root.dataset.theme = dark() ? "light" : "dark";
+      try {
+        localStorage.setItem("sftbench-theme", root.dataset.theme);
+      } catch {
+        // Without storage the choice holds for this page.
+      }
+      tell();
+    });
+    system.addEventListener("change", tell);
+    tell();
+    button.hidden = false;
+  }
+
+  function tabs() {
+    const buttons = all('[role="tab"]');
+    const choose = (chosen, focus) => {
+      for (const each of buttons) {
+        const on = each === chosen;
+        each.setAttribute("aria-selected", String(on));
+        each.tabIndex = on ? 0 : -1;
+        document.getElementById(each.getAttribute("aria-controls")).classList.toggle("on", on);
+      }
+      if (focus) chosen.focus();
+    };
+    buttons.forEach((button, index) => {
+      button.addEventListener("click", () => choose(button, false));
+      button.addEventListener("keydown", (event) => {
+        const last = buttons.length - 1;
+        const to = { ArrowRight: index === last ? 0 : index + 1, ArrowLeft: index || last + 1, Home: 0, End: last };
+        if (!(event.key in to)) return;
+        event.preventDefault();
+        choose(buttons[event.key === "ArrowLeft" ? (index || last + 1) - 1 : to[event.key]], true);
+      });
+    });
+  }
+
+  const keyOf = (cell) => {
+    const given = cell.dataset.v;
+    const text = given === undefined ? cell.textContent.trim().toLowerCase() : given;
+    if (text === "" || text === "–") return null;
+    const number = Number(text);
+    return Number.isNaN(number) ? text : number;
+  };
+
+  const order = new Intl.Collator("en", { numeric: true });
+  const compare = (first, second) =>
+    typeof first === "number" && typeof second === "number" ? first - second : order.compare(first, second);
+
+  // The table with all its cells. Those of hidden columns are kept out of the page, which makes sorting quick.
+  function tableOfBoard(table) {
+    const body = table.tBodies[0];
+    const lines = [table.tHead.rows[0], ...body.rows].map((row) => ({ row, cells: [...row.cells] }));
+    const [head, ...rows] = lines;
+    const keys = new Map();
+    const shown = new Set(head.cells.keys());
+    const draw = () => {
+      for (const { row, cells } of lines) row.replaceChildren(...cells.filter((_, index) => shown.has(index)));
+    };
+    const keysOf = (column) => {
+      if (!keys.has(column)) keys.set(column, new Map(rows.map(({ row, cells }) => [row, keyOf(cells[column])])));
+      return keys.get(column);
+    };
+    return {
+      rows: rows.map(({ row }) => row),
+      show(columns, on) {
+        for (const column of columns) {
+          if (on) shown.add(column);
+          else shown.delete(column);
+        }
+        draw();
+      },
+      // Rows without a value stand last in either direction; equal ones stay as they were.
+      sortBy(heading) {
+        const column = head.cells.indexOf(heading);
+        const before = heading.getAttribute("aria-sort");
+        const up = before ? before === "descending" : heading.dataset.first === "up";
+        const of = keysOf(column);
+        const sorted = [...body.rows].sort((one, other) => {
+          const [first, second] = [of.get(one), of.get(other)];
+          if (first === null || second === null) return (first === null) - (second === null);
+          return up ? compare(first, second) : compare(second, first);
+        });
+        body.replaceChildren(...sorted);
+        for (const each of head.cells) each.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      },
+    };
+  }
+
+  function board(panel) {
+    const table = panel.querySelector("table.board");
+    const tools = panel.querySelector(".tools");
+    const shown = tools.querySelector(".shown");
+    const find = tools.querySelector(".find");
+    const filled = tableOfBoard(table);
+    const rows = filled.rows.map((row) => [row, row.querySelector("th").textContent.toLowerCase()]);
+    const filter = () => {
+      const wanted = find.value.trim().toLowerCase();
+      for (const box of all(".kind", tools)) table.classList.toggle(`no-${box.value}`, !box.checked);
+      let visible = 0;
+      for (const [row, text] of rows) {
+        row.hidden = wanted !== "" && !text.includes(wanted);
+        if (!row.hidden && !table.classList.contains(`no-${row.classList[0]}`)) visible += 1;
+      }
+      shown.textContent = `${visible} of ${rows.length} rows`;
+    };
+    find.addEventListener("input", filter);
+    for (const box of all(".kind", tools)) box.addEventListener("change", filter);
+    const boxes = all(".column", tools);
+    for (const box of boxes) box.addEventListener("change", () => filled.show([box.value - 1], box.checked));
+    for (const button of all("thead button", table)) {
+      button.addEventListener("click", () => filled.sortBy(button.closest("th")));
+    }
+    filled.show(boxes.filter((box) => !box.checked).map((box) => box.value - 1), false);
+    table.classList.add("picked");
+    const pick = tools.querySelector(".pick");
+    pick.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !pick.open) return;
+      pick.open = false;
+      pick.querySelector("summary").focus();
+    });
+    document.addEventListener("click", (event) => {
+      if (pick.open && !pick.contains(event.target)) pick.open = false;
+    });
+    tools.hidden = false;
+    filter();
+  }
+
+  const make = (name, text, about = {}) => {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    for (const [key, value] of Object.entries(about)) made.setAttribute(key, value);
+    return made;
+  };
+
+  const load = (path) =>
+    new Promise((done, failed) => {
+      const script = make("script", undefined, { src: path });
+      script.onload = done;
+      script.onerror = () => failed(new Error(path));
+      document.head.append(script);
+    });
+
+  const letters = { 0: 0, h: 0.5, 1: 1, "-": null };
+  const unpacked = (of) =>
+    typeof of === "string" ? [...of].map((each) => letters[each]) : of.map((each) => (each === null ? null : each / 1000));
+
+  // "3,7-9" as a drawing: a mark for each stretch of chosen rows, on a line as long as the pool.
+  function strip(cell) {
+    const space = "http://www.w3.org/2000/svg";
+    const drawn = document.createElementNS(space, "svg");
+    const about = { viewBox: `0 0 ${cell.pool} 10`, preserveAspectRatio: "none", class: "strip", "aria-hidden": "true" };
+    for (const [key, value] of Object.entries(about)) drawn.setAttribute(key, value);
+    const path = document.createElementNS(space, "path");
+    const stretches = cell.rows === "" ? [] : cell.rows.split(",").map((each) => each.split("-").map(Number));
+    path.setAttribute("d", stretches.map(([from, to = from]) => `M${from} 0h${to - from + 1}v10h-${to - from + 1}z`).join(""));
+    drawn.append(path);
+    return drawn;
+  }
+
+  function tableOf(cells, metric, lists) {
+    const having = cells.flatMap((cell) =>
+      cell.values.filter((each) => each.metric === metric).map((each) => [cell.seed, lists[each.items], unpacked(each.of)])
+    );
+    const byItem = new Map();
+    for (const [seed, ids, values] of having) {
+      ids.forEach((id, index) => byItem.set(id, { ...byItem.get(id), [seed]: values[index] }));
+    }
+    const table = make("table");
+    table.append(make("caption", `${metric}, ${byItem.size} items`));
+    const head = make("tr");
+    head.append(make("th", "item", { scope: "col" }));
+    for (const [seed] of having) head.append(make("th", `seed ${seed}`, { scope: "col", class: "number" }));
+    table.append(make("thead"));
+    table.tHead.append(head);
+    const body = make("tbody");
+    for (const [id, values] of byItem) {
+      const row = make("tr");
+      row.append(make("th", id, { scope: "row" }));
+      for (const [seed] of having) {
+        const value = values[seed];
+        row.append(make("td", value === null || value === undefined ? "–" : String(value), { class: "number" }));
+      }
+      body.append(row);
+    }
+    table.append(body);
+    const box = make("div", undefined, { class: "box tall", role: "region", "aria-label": `${metric}, items`, tabindex: "0" });
+    box.append(table);
+    const details = make("details");
+    details.append(make("summary", metric), box);
+    return details;
+  }
+
+  function lazy(section) {
+    const button = section.querySelector(".load");
+    const place = section.querySelector(".loaded");
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      let lists = [];
+      let cells = [];
+      window.sftbenchItems = (given) => (lists = given);
+      window.sftbenchRow = (given) => (cells = given);
+      try {
+        await load(section.dataset.items);
+        await load(section.dataset.row);
+      } catch {
+        place.textContent = "The data does not lie beside this page; the records hold the same.";
+        button.disabled = false;
+        return;
+      }
+      button.hidden = true;
+      for (const budget of new Set(cells.map((cell) => cell.budget))) {
+        const here = cells.filter((cell) => cell.budget === budget);
+        place.append(make("h3", `Budget ${budget}`));
+        for (const cell of here.filter((each) => each.rows !== undefined)) {
+          const figure = make("figure", undefined, { class: "chosen" });
+          figure.append(strip(cell), make("figcaption", `Seed ${cell.seed}: where the chosen rows stand in the pool of ${cell.pool}`));
+          const positions = make("details");
+          positions.append(make("summary", "Their positions"), make("pre", cell.rows));
+          figure.append(positions);
+          place.append(figure);
+        }
+        for (const metric of new Set(here.flatMap((cell) => cell.values.map((each) => each.metric)))) {
+          place.append(tableOf(here, metric, lists));
+        }
+      }
+    });
+  }
+
+  theme();
+  tabs();
+  all(".panel").forEach(board);
+  all(".lazy").forEach(lazy);
+})();

@@ -1,0 +1,347 @@
+"""The site without a browser: all that is shown is text, bytes are reproducible, and what is stale is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import threading
+import unicodedata
+import urllib.error
+import urllib.request
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sftbench.board.build import build_board
+from sftbench.board.files import read_board
+from sftbench.board.site.data import as_script, packed
+from sftbench.board.site.files import site_files, stale_files, write_site
+from sftbench.board.site.hostile import file_name, link, visible
+from sftbench.board.site.pages import Site, row_page
+from sftbench.board.site.pictures import Point, Scale, chart, pareto
+from sftbench.board.site.records import page_names, read_records
+from sftbench.board.site.serving import server
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import BoardRow
+from sftbench.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED = sorted(path.parent for path in (ROOT / "leaderboards").glob("*/index.html"))
+
+
+class Page(HTMLParser):
+    """The tags of a page with their attributes, as a browser would see them."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.path, self.tags = path, []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def links(self):
+        """Whatever the page leads to or loads."""
+        return [
+            about[name] for _, about in self.tags for name in ("href", "src", "data-row", "data-items") if name in about
+        ]
+
+
+def pages(folder):
+    return [Page(path) for path in sorted(folder.rglob("*.html"))]
+
+
+@pytest.fixture
+def folder(shown):
+    return shown / "leaderboards" / "shown"
+
+
+def test_nothing_that_came_from_records_is_markup(folder):
+    for page in pages(folder):
+        for tag, about in page.tags:
+            assert not [name for name in about if name.startswith("on") or name == "style"], (page.path, tag)
+            assert tag not in ("iframe", "object", "embed", "form", "base"), page.path
+            assert tag != "style", page.path
+        scripts = [about.get("src", "inline") for tag, about in page.tags if tag == "script"]
+        assert all(re.fullmatch(r"(\.\./)?assets/(theme|board)\.js", src) for src in scripts), page.path
+        images = [about["src"] for tag, about in page.tags if tag == "img"]
+        assert all(src.startswith("study/") for src in images), page.path
+
+
+def test_every_page_forbids_what_it_does_not_need(folder):
+    for page in pages(folder):
+        policies = [about["content"] for _, about in page.tags if about.get("http-equiv") == "Content-Security-Policy"]
+        assert len(policies) == 1
+        assert "default-src 'none'" in policies[0]
+        assert "unsafe" not in policies[0]
+
+
+@pytest.mark.parametrize("name", ["shown", *(path.name for path in COMMITTED)])
+def test_every_link_leads_to_a_file_or_to_a_page_on_the_web(name, shown):
+    site = ROOT / "leaderboards" / name if name != "shown" else shown / "leaderboards" / "shown"
+    broken = []
+    for page in pages(site):
+        for found in page.links():
+            if not re.match(r"https://arxiv\.org/abs/[0-9.]+$|#", found):
+                target = page.path.parent / unquote(found)
+                broken += [] if target.is_file() else [f"{page.path.name}: {found}"]
+    assert broken == []
+
+
+def test_no_file_of_a_site_has_hidden_characters_or_ends_of_scripts(folder):
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix in (".html", ".js") and path.parent.name != "assets":
+            text = path.read_text(encoding="utf-8")
+            hidden = {letter for letter in text if unicodedata.category(letter) in ("Cf", "Cs", "Zl", "Zp", "Cc")}
+            assert hidden <= {"\n", "\t"}, path
+            assert path.suffix == ".html" or "</" not in text, path
+
+
+def test_hostile_labels_are_shown_with_their_hidden_characters_written_out(folder):
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "⟨U+202E⟩" in text
+    assert "&lt;script&gt;window.harmed = 1" in text
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_huge_texts_are_cut_and_pages_stay_small(folder):
+    sizes = {path.name: path.stat().st_size for path in folder.rglob("*.html")}
+    assert max(sizes.values()) < 200_000, sizes
+    assert all(len(path.name) < 100 for path in folder.rglob("*"))
+    assert any("(1,000,0" in path.read_text(encoding="utf-8") for path in (folder / "rows").iterdir())
+
+
+@given(st.text(max_size=80))
+def test_visible_text_hides_nothing_and_keeps_what_is_plain(text):
+    shown = visible(text)
+    assert not [each for each in shown if unicodedata.category(each) in ("Cf", "Cs", "Zl", "Zp")]
+    assert shown.encode("utf-8").decode("utf-8") == shown
+    if text.isprintable():
+        assert shown == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("https://example.org/a?b=c", "https://example.org/a?b=c"),
+        ("T-SHIRT (arXiv 2506.01317)", "https://arxiv.org/abs/2506.01317"),
+        ("javascript:alert(1)", None),
+        ("JaVaScRiPt:alert(1)", None),
+        ("data:text/html,x", None),
+        ("//example.org", None),
+        ("http:", None),
+        ("https://a b", None),
+        ("https://exa\u202emple.org", None),
+        ("http://[", None),
+        ("Sener and Savarese 2018", None),
+    ],
+)
+def test_only_addresses_on_the_web_become_links(text, expected):
+    assert link(text) == expected
+
+
+@given(st.lists(st.tuples(st.text(max_size=90), st.text(max_size=90), st.text(max_size=9)), unique=True, max_size=12))
+def test_every_row_has_a_file_name_of_its_own_that_any_system_can_hold(names):
+    found = page_names(names)
+    assert len({each.lower() for each in found.values()}) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]{1,80}", each) and each[0] not in ".-" for each in found.values())
+
+
+def test_a_plain_name_is_its_own_file_name():
+    assert file_name("facility-location") == "facility-location"
+    assert file_name("../../x") != "../../x"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 9)), min_size=1, max_size=9), st.booleans())
+def test_the_front_is_what_nothing_cheaper_or_equal_in_cost_beats(rows, bigger):
+    points = [
+        Point(label=str(index), score=score, cost=float(cost), style="method")
+        for index, (score, cost) in enumerate(rows)
+    ]
+    sign = 1 if bigger else -1
+    front = pareto(points, bigger_is_better=bigger)
+    for index, point in enumerate(points):
+        beaten = any(
+            other.cost <= point.cost and sign * other.score >= sign * point.score
+            and (other.cost < point.cost or sign * other.score > sign * point.score)
+            for other in points
+        )  # fmt: skip
+        twin = any(points[other].cost == point.cost and points[other].score == point.score for other in front)
+        assert (index in front or twin) == (not beaten)
+
+
+def test_rows_of_unknown_cost_and_matched_controls_are_on_no_front():
+    points = [
+        Point(label="asked", score=0.9, cost=None, style="method"),
+        Point(label="matched", score=0.8, cost=1.0, style="matched"),
+        Point(label="a", score=0.5, cost=2.0, style="method"),
+    ]
+    assert pareto(points, bigger_is_better=True) == {2}
+
+
+def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
+    drawn = chart(
+        [Point(label=str(n), score=n / 7, cost=0.0 if n == 0 else 10.0 ** (3 + n), style="method") for n in range(6)]
+    )
+    dots = sorted(drawn.dots, key=lambda dot: dot.point.score)
+    assert all(before.x < after.x and before.y > after.y for before, after in pairwise(dots))
+    assert all(0 < dot.x < drawn.width and 0 < dot.y < drawn.height for dot in dots)
+    assert chart([]) is None
+
+
+def test_a_scale_shows_every_mean_and_cuts_an_interval_that_would_hide_the_rest():
+    def of(mean, half):
+        return Estimate(mean=mean, low=mean - half, high=mean + half, num_seeds=3, num_items=9, num_failed_items=0)
+
+    scale = Scale.of([of(0.4, 0.05), of(0.5, 0.05), of(0.6, 0.05), of(0.5, 50)])
+    assert scale.low <= 0.4 < 0.6 <= scale.high
+    assert scale.high - scale.low < 1
+    assert scale.at(-99) < scale.at(0.45) < scale.at(0.55) < scale.at(99) <= 120
+
+
+@given(st.lists(st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0]), st.floats(-50, 50)), max_size=30))
+def test_packed_values_are_the_values_to_a_thousandth(values):
+    found = packed(values)
+    letters = {"0": 0.0, "h": 0.5, "1": 1.0, "-": None}
+    back = [letters[each] if isinstance(found, str) else None if each is None else each / 1000 for each in found]
+    assert all(
+        (a is None) == (b is None) and (a is None or abs(a - b) <= 0.0005001) for a, b in zip(values, back, strict=True)
+    )
+
+
+@given(st.recursive(st.text(max_size=20), lambda inner: st.lists(inner, max_size=3), max_leaves=6))
+def test_a_data_script_is_a_call_with_data_and_nothing_else(content):
+    text = as_script("receive", content)
+    assert text.isascii()
+    assert "<" not in text
+    assert json.loads(text.removeprefix("receive(").removesuffix(");\n")) == content
+
+
+def test_the_same_records_give_the_same_bytes_wherever_they_lie(shown, tmp_path):
+    import shutil
+
+    other = tmp_path / "elsewhere" / "deep"
+    shutil.copytree(shown / "results", other / "results")
+    shutil.copytree(shown / "leaderboards" / "shown" / "study", other / "leaderboards" / "shown" / "study")
+    board = read_board(shown / "leaderboards" / "shown")
+    found = site_files(board, other / "results" / "shown", other / "leaderboards" / "shown")
+    assert found == site_files(board, shown / "results" / "shown", shown / "leaderboards" / "shown")
+    assert not [name for name, text in found.items() if str(shown) in text or str(tmp_path) in text]
+
+
+def test_records_that_lie_elsewhere_are_named_and_not_linked(results, tmp_path):
+    results.add("a")
+    out = tmp_path / "far" / "away" / "from" / "it"
+    files = site_files(build_board(results.folder, num_resamples=20), results.folder, out)
+    assert "do not lie beside this page" in files["rows/a.html"]
+    assert "a/10pct/seed-0.json" in files["rows/a.html"]
+    assert "../results" not in files["rows/a.html"]
+
+
+def test_what_is_stale_missing_or_left_over_is_named_and_mended(results, tmp_path):
+    results.add("a")
+    results.add("b", skill=0.3)
+    out = tmp_path / "boards" / "x"
+    board = build_board(results.folder, num_resamples=20)
+    write_site(board, results.folder, out)
+    (out / "rows" / "a.html").write_text("edited")
+    (out / "data" / "b.js").unlink()
+    (out / "rows" / "gone.html").write_text("of a row that is no longer there")
+    (out / "notes.txt").write_text("somebody's own")
+    wanted = ["data/b.js", "rows/a.html", "rows/gone.html"]
+    assert stale_files(site_files(board, results.folder, out), out) == wanted
+    assert write_site(board, results.folder, out) == wanted
+    assert stale_files(site_files(board, results.folder, out), out) == []
+    assert (out / "notes.txt").exists()
+
+
+def test_what_a_row_learns_to_tell_is_told(results, tmp_path):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Wiser(BoardRow):
+        verified_by: str = ""
+
+    results.add("a")
+    board = build_board(results.folder, num_resamples=20)
+    row = Wiser(
+        **{each.name: getattr(board.rows[0], each.name) for each in dataclasses.fields(BoardRow)}, verified_by="<b>x"
+    )
+    site = Site.of(dataclasses.replace(board, rows=(row,)), read_records(results.folder, tmp_path))
+    page = row_page(site, ("a", "a", ""), data=None)
+    assert "Verified by" in page
+    assert "&lt;b&gt;x" in page
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"a": {"deviations": 3}}', '{"a": '])
+def test_a_file_beside_the_records_that_is_not_what_it_should_be_is_named(results, tmp_path, content):
+    results.add("a")
+    (results.folder / "methods.json").write_text(content)
+    with pytest.raises(UsageError, match=r"methods\.json"):
+        read_records(results.folder, tmp_path)
+
+
+@pytest.mark.parametrize("name", [path.name for path in COMMITTED])
+def test_a_committed_board_is_small_without_the_data_of_its_rows(name):
+    folder = ROOT / "leaderboards" / name
+    own = [folder / "index.html", folder / "README.md", *(folder / "assets").iterdir()]
+    assert sum(path.stat().st_size for path in own) < 1_000_000
+    assert max(path.stat().st_size for path in folder.glob("rows/*.html")) < 40_000
+    everything = [path for path in folder.rglob("*") if path.is_file() and path.parent.name != "study"]
+    assert sum(path.stat().st_size for path in everything) < 4_500_000
+
+
+@pytest.fixture
+def served(shown):
+    (shown / "secret.txt").write_text("not for the browser")
+    with server(shown / "leaderboards" / "shown", 0) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield serving
+        serving.shutdown()
+        thread.join()
+
+
+def fetched(serving, path, host=None):
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{serving.server_port}{path}", headers={"Host": host} if host else {}
+    )
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, b""
+
+
+def test_the_server_gives_the_site_and_its_records(served, shown):
+    site = shown / "leaderboards" / "shown"
+    assert fetched(served, "/") == (200, (site / "index.html").read_bytes())
+    assert fetched(served, "/leaderboards/shown/assets/board.css") == (
+        200,
+        (site / "assets" / "board.css").read_bytes(),
+    )
+    assert fetched(served, "/results/shown/run.json")[0] == 200
+    assert served.server_address[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/secret.txt", "/leaderboards/shown/../../secret.txt", "/%2e%2e/secret.txt", "/results/../secret.txt",
+     "/leaderboards/shown/%2e%2e/%2e%2e/secret.txt", "//etc/passwd", "/%00", "/results/shown/", "/nothing"],
+)  # fmt: skip
+def test_the_server_gives_nothing_else(served, path):
+    assert fetched(served, path)[0] in (400, 404)
+
+
+def test_the_server_answers_to_no_other_name(served):
+    assert fetched(served, "/", host="evil.example:80")[0] == 421
+
+
+def test_a_folder_without_a_site_is_not_served(tmp_path):
+    with pytest.raises(UsageError, match="bench board build"):
+        server(tmp_path, 0)
