@@ -9,6 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
 from sftbench.ledger import Ledger
 from sftbench.plan import Cell, Ref
@@ -122,6 +125,7 @@ def describe(
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
         "asked": _asked(run, cell),
+        **_hits(run, cell, outcomes),
     }
 
 
@@ -167,6 +171,32 @@ def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
     found = [pool.index_of.get(row_id) for row_id in load_selection(run.store.folder_of(cell.chosen)).ids]
     known = [position for position in found if position is not None]
     return positions_as_text(known) if len(known) == len(found) else None
+
+
+def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
+    """The held-out items that rows of the selection have something of; no key where there are none."""
+    likeness = run.terms.contamination
+    needed = (cell.hits, cell.chosen, run.plan.heldout)
+    if cell.hits is None or likeness is None or any(outcomes.get(ref) != "done" for ref in needed if ref):
+        return {}
+    hits = Hits.load(run.store.folder_of(cell.hits))
+    if not len(hits.items):
+        return {}
+    pool_ref, heldout_ref = run.plan.steps[cell.hits].parents["pool"], run.plan.heldout
+    pool = load_pool(run.store.folder_of(pool_ref), pool_ref)
+    ids = load_selection(run.store.folder_of(cell.chosen)).ids
+    rows = np.array([pool.index_of[row_id] for row_id in ids], dtype=np.int64)
+    items = hits.items_in(rows)
+    if not len(items):
+        return {}
+    heldout = load_pool(run.store.folder_of(heldout_ref), heldout_ref)
+    told = {
+        "num_words": likeness.num_words,
+        "cosine": likeness.cosine if likeness.embedder else None,
+        "num_rows": len(np.intersect1d(rows, hits.rows)),
+        "ids": [heldout.ids[item] for item in items],
+    }
+    return {"hits": told}
 
 
 def _evaluation(record: Record | None) -> dict[str, Any]:
@@ -236,8 +266,9 @@ def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
 
 
 def _own(cell: Cell) -> list[Ref]:
-    """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions."""
-    others = {cell.verdicts, *cell.descriptions.values()}
+    """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions, nor
+    hits."""
+    others = {cell.verdicts, *cell.descriptions.values(), cell.hits}
     return [ref for ref in cell.refs if ref not in others]
 
 

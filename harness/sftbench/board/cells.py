@@ -120,6 +120,19 @@ class Spent(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellHits(Strict):
+    """Held-out items of which a selection has something: `ids` of the items, and how many rows of it have it.
+
+    Found by runs of `num_words` words in common, and, where `cosine` is given, by embeddings at least so close.
+    """
+
+    num_words: int
+    cosine: float | None
+    num_rows: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step(Strict):
     """A step that the cell went through."""
 
@@ -158,3 +171,5 @@ class Cell(Strict):
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)
     undescribed: dict[str, CellFailure] = field(default_factory=dict)
     """By component: why its diversity could not be measured. The cell is finished without it."""
+    hits: CellHits | None = None
+    """None where the selection has nothing of any held-out item, or it was not looked for."""

@@ -33,7 +33,7 @@ def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] 
 
 
 def _metavar(name: str) -> str:
-    return {"redo": "never|missing|failed|always", "controls": "standard|all|none", "seeds": "N|LIST"}.get(
+    return {"redo": "never|missing|failed|always", "controls": "standard|all|none", "contamination": "none|words|all", "seeds": "N|LIST"}.get(
         name, {"limit": "N", "workers": "N", "plant": "SHARE"}.get(name, name.rpartition("_")[2].upper())
     )
 

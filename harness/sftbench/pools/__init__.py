@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sftbench.pools.arrow import pool_of
 from sftbench.pools.forms import form_of
+from sftbench.pools.items import items_key, read_items
 from sftbench.pools.overlap import Screen
 from sftbench.pools.read import pool_from_rows, pool_key, read_pool
 from sftbench.pools.split import apart_from, held_out_split
@@ -14,9 +15,11 @@ __all__ = [
     "apart_from",
     "form_of",
     "held_out_split",
+    "items_key",
     "pool_from_rows",
     "pool_key",
     "pool_of",
+    "read_items",
     "read_pool",
     "write_rows",
 ]
