@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sftbench import plugins
+from sftbench.checking import Check, ItemHit, check_pool
 from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
@@ -57,6 +59,24 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
 
     wanted = Description(pool=pool, **more)
     return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
+
+
+def check_contamination(
+    pool: str, *, against: str, watcher: Watcher | None = None, **more: Any
+) -> pandas.DataFrame:
+    """`bench check contamination`: a line per item of `against` that stands in the pool, with the row that has most of
+    it: item, row, by, share, longest_run, cosine, num_rows, positions and texts of both, and where the run stands.
+
+    `more` is by, component, words, cosine, embedder, limit, store. The counts are in `attrs` of the frame.
+    """
+    import pandas
+
+    wanted = Check(pool=pool, against=against, **more)
+    checked = check_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent())
+    columns = [each.name for each in fields(ItemHit)]
+    found = pandas.DataFrame([each.plain() for each in checked.item_hits()], columns=columns)
+    found.attrs = checked.summary
+    return found
 
 
 def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:

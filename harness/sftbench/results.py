@@ -125,7 +125,7 @@ def describe(
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
         "asked": _asked(run, cell),
-        **_hits(run, cell, outcomes),
+        **_hits(run, cell, outcomes, pool),
     }
 
 
@@ -173,7 +173,7 @@ def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
     return positions_as_text(known) if len(known) == len(found) else None
 
 
-def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
+def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], pool: Pool | None) -> dict[str, Any]:
     """The held-out items that rows of the selection have something of; no key where there are none."""
     likeness = run.terms.contamination
     needed = (cell.hits, cell.chosen, run.plan.heldout)
@@ -183,7 +183,8 @@ def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, An
     if not len(hits.items):
         return {}
     pool_ref, heldout_ref = run.plan.steps[cell.hits].parents["pool"], run.plan.heldout
-    pool = load_pool(run.store.folder_of(pool_ref), pool_ref)
+    if pool is None or pool_ref != run.plan.pool:
+        pool = load_pool(run.store.folder_of(pool_ref), pool_ref)
     ids = load_selection(run.store.folder_of(cell.chosen)).ids
     rows = np.array([pool.index_of[row_id] for row_id in ids], dtype=np.int64)
     items = hits.items_in(rows)

@@ -14,7 +14,7 @@ from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
-OPTIONAL = ("overlap", "asked", "undescribed", "against_matched")
+OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "without_hits")
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
@@ -86,6 +86,21 @@ class MatchedComparison(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithoutHits(Strict):
+    """The metrics without held-out items of which something was trained on, where any row of the budget has such.
+
+    `num_own` items are hit by the selections of this row (of any of its seeds), `num_any` by those of any row.
+    `own` are the metrics without the former (empty where there are none): each row on items of its own. `common` are
+    those without the latter: all rows on the same items, which is how they compare fairly.
+    """
+
+    num_own: int
+    num_any: int
+    own: dict[str, Estimate]
+    common: dict[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
@@ -125,6 +140,7 @@ class BoardRow(Strict):
     overlap: Overlap | None = None
     undescribed: tuple[FailedSeed, ...] = ()
     against_matched: tuple[MatchedComparison, ...] = ()
+    without_hits: WithoutHits | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +171,8 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, whose diversity was measured, or to which nothing is matched do not
-        name these, as in boards from before there was any.
+        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched or without a hit
+        in their budget do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [

@@ -17,6 +17,7 @@ VERBS = {
     "show": "show one method or part: what it does, its parameters, modes, fidelity and deviations",
     "select": "choose rows of a pool by a method and write them to a file",
     "score": "score the rows of a pool and write a table",
+    "check": "look for evaluation items in a pool before it is used",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
     "board": "print or rebuild the leaderboard of a run",

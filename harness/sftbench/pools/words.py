@@ -28,12 +28,14 @@ def words_of(text: str) -> list[str]:
 
 
 def word_places(text: str) -> list[tuple[int, int]]:
-    """Where each word of a text stands: start and end of its characters.
-
-    Found in the text as it is written, which is why the words are as many as those of `words_of` unless putting a
-    letter in lower case makes several of it.
-    """
-    return [match.span() for match in _WORD.finditer(text)]
+    """Where each word of `words_of` stands in the text as it is written: start and end of its characters."""
+    lowered = text.lower()
+    places = [match.span() for match in _WORD.finditer(lowered)]
+    if len(lowered) == len(text):
+        return places
+    # Some letters are several in lower case.
+    origin = [place for place, letter in enumerate(text) for _ in letter.lower()]
+    return [(origin[start], origin[end - 1] + 1) for start, end in places]
 
 
 def turns_of(row: Row) -> Iterator[tuple[str, str]]:
