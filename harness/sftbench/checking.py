@@ -54,9 +54,9 @@ class ItemHit:
     """An evaluation item that stands in a pool, and the row that has most of it.
 
     `by` names what found it in any row: `words`, `embedding` or both. `share` is how much of the item's runs of words
-    that row has (1 where its prompt is the item's, which `is_whole` tells), `longest_run` the most words in a row that both have, `cosine` how
-    close the two lie (None below the threshold), `num_rows` how many rows have something of the item. `run_in_item`
-    and `run_in_row` are the characters of the longest run in the two texts.
+    that row has (1 where its prompt is the item's, which `is_whole` tells), `longest_run` the most words in a row that
+    both have, `cosine` how close the two lie (None below the threshold), `num_rows` how many rows have something of the
+    item. `run_in_item` and `run_in_row` are the characters of the longest run in the two texts.
     """
 
     item: str
@@ -145,9 +145,9 @@ class Checked:
         common = longest_common_run(*turns)
         return ItemHit(
             item=self.items.ids[item], row=self.pool.ids[row], by=tuple(way for way, found in ways.items() if found),
-            share=float(hits.shares[best]), is_whole=bool(hits.is_whole[best]), longest_run=common.num_words, cosine=_finite(hits.cosines[best]),
-            num_rows=int(end - start), item_position=item, row_position=row, item_text=texts[0], row_text=texts[1],
-            run_in_item=common.first, run_in_row=common.second,
+            share=float(hits.shares[best]), is_whole=bool(hits.is_whole[best]), longest_run=common.num_words,
+            cosine=_finite(hits.cosines[best]), num_rows=int(end - start), item_position=item, row_position=row,
+            item_text=texts[0], row_text=texts[1], run_in_item=common.first, run_in_row=common.second,
         )  # fmt: skip
 
 

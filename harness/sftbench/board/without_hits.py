@@ -24,9 +24,12 @@ def estimate_without_hits(
     anyone = frozenset[str]().union(*own)
     if not anyone:
         return {}
-    about = {"directions": directions, "baseline": baseline, "num_resamples": num_resamples}
-    without_own = _estimates([_without(entry, hit) for entry, hit in zip(entries, own, strict=True)], **about)
-    without_any = _estimates([_without(entry, anyone) for entry in entries], **about)
+
+    def estimates(of: list[Entry]) -> list[dict[str, Estimate]]:
+        return _estimates(of, directions, baseline=baseline, num_resamples=num_resamples)
+
+    without_own = estimates([_without(entry, hit) for entry, hit in zip(entries, own, strict=True)])
+    without_any = estimates([_without(entry, anyone) for entry in entries])
     return {
         row: WithoutHits(
             num_own=len(hit),
@@ -72,7 +75,7 @@ def _verdicts_without(verdicts: CellVerdicts, items: Collection[str]) -> CellVer
 
 
 def _estimates(
-    entries: list[Entry], *, directions: dict[str, bool], baseline: str | None, num_resamples: int
+    entries: list[Entry], directions: dict[str, bool], *, baseline: str | None, num_resamples: int
 ) -> list[dict[str, Estimate]]:
     """Of each entry, its metrics by name."""
     found: list[dict[str, Estimate]] = [{} for _ in entries]

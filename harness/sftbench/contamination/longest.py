@@ -39,7 +39,10 @@ def longest_common_run(first: Sequence[str], second: Sequence[str]) -> CommonRun
 
 def _words(turns: Sequence[str], *, end: int) -> list[str | int]:
     """The words of all turns, with `end` after each."""
-    return [word for turn in turns for word in (*words_of(turn), end)]
+    words: list[str | int] = []
+    for turn in turns:
+        words += [*words_of(turn), end]
+    return words
 
 
 def _places(turns: Sequence[str]) -> list[Span]:

@@ -30,7 +30,8 @@ _CONTEXT: Final = ("passage", "context", "document", "article")
 _ASKED: Final = ("question", "query", "prompt", "instruction", "question_text", "problem", "input", "ctx", "text")
 _OPTIONS: Final = ("choices", "options", "endings")
 _ANSWERED: Final = (
-    "answer", "best answer", "output", "response", "reference", "canonical_solution", "solution", "target", "completion",
+    "answer", "best answer", "output", "response", "reference", "canonical_solution", "solution", "target",
+    "completion",
 )  # fmt: skip
 _RIGHT: Final = ("gold", "label", "answer", "answerKey")
 _NAMED: Final = ("id", "_id", "task_id", "question_id", "example_id", "key", "ind")
