@@ -58,7 +58,16 @@ from sftbench.rooms import (
 )
 
 if TYPE_CHECKING:
-    from sftbench.commands import check_contamination, describe, load_board, run, score, score_verdicts, select
+    from sftbench.commands import (
+        check_contamination,
+        compare_selections,
+        describe,
+        load_board,
+        run,
+        score,
+        score_verdicts,
+        select,
+    )
     from sftbench.engines.encode import Encoded, encode_rows
     from sftbench.engines.forward import LanguageModel, Passage, Perturbation
     from sftbench.engines.generate import Continuation, answer_rows, continue_texts
@@ -72,7 +81,10 @@ if TYPE_CHECKING:
 _LAZY = {
     name: f"sftbench.{module}"
     for module, names in {
-        "commands": ("check_contamination", "describe", "load_board", "run", "score", "score_verdicts", "select"),
+        "commands": (
+            "check_contamination", "compare_selections", "describe", "load_board", "run", "score", "score_verdicts",
+            "select",
+        ),
         "engines.encode": ("Encoded", "encode_rows"),
         "engines.forward": ("LanguageModel", "Passage", "Perturbation"),
         "engines.generate": ("Continuation", "answer_rows", "continue_texts"),
@@ -154,6 +166,7 @@ __all__ = [
     "Weighing",
     "answer_rows",
     "check_contamination",
+    "compare_selections",
     "continue_texts",
     "describe",
     "encode_rows",

@@ -79,6 +79,21 @@ def check_contamination(
     return found
 
 
+def compare_selections(a: str, b: str, **more: Any) -> dict[str, Any]:
+    """`bench compare`: the anatomy of two methods of a run, or of two files of rows; docs/anatomy.md tells the keys.
+
+    `more` is results, budget, seed, lm, num_clusters, num_examples, pick, embeddings, store.
+    """
+    import tempfile
+
+    from sftbench.anatomy.compare import Wanted
+    from sftbench.anatomy.compare import compare_selections as compared
+
+    paths = {name: Path(more[name]) for name in ("results", "store") if more.get(name) is not None}
+    with tempfile.TemporaryDirectory() as scratch:
+        return compared(Wanted(a=a, b=b, **{**more, **paths}), plugins=plugins.load(), scratch=Path(scratch))
+
+
 def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:
     """`bench judge score`: one line per model, best first, rates in percent, from a file of verdicts alone.
 

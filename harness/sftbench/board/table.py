@@ -171,8 +171,8 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, or in whose
-        budget no item was hit, do not name these, as in boards from before there was any.
+        Rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, or in
+        whose budget no item was hit, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told["rows"] = [

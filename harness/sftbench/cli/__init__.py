@@ -20,6 +20,7 @@ VERBS = {
     "check": "look for evaluation items in a pool before it is used",
     "describe": "measure how diverse the rows of a pool or a selection are, by every metric",
     "study": "run a grid of methods and draw what its records say: slopes, correlations, sweeps, ablations",
+    "compare": "show what two selections have in common, and in what they differ",
     "board": "print or rebuild the leaderboard of a run",
     "judge": "compute win rates, with control of length or style, from a file of verdicts",
     "plugins": "start a plugin of one's own, or check one against the rules",
