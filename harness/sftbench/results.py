@@ -192,6 +192,7 @@ def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], pool: Pool | No
         return {}
     heldout = load_pool(run.store.folder_of(heldout_ref), heldout_ref)
     told = {
+        "key": cell.hits,
         "num_words": likeness.num_words,
         "cosine": likeness.cosine if likeness.embedder else None,
         "num_rows": len(np.intersect1d(rows, hits.rows)),
@@ -243,8 +244,9 @@ def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
 
 
 def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
-    """The rooms this cell went through, in order, with what identifies each."""
-    refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+    """The rooms this cell went through, in order, with what identifies each; no number rests on the look for hits."""
+    ends = [ref for ref in cell.refs if ref != cell.hits]
+    refs = {*ends}.union(*(run.plan.ancestors(ref) for ref in ends))
     steps = [run.plan.steps[ref] for ref in run.plan.steps if ref in refs]
     return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
 

@@ -127,7 +127,7 @@ def test_two_runs_with_one_hash_are_told_apart(monkeypatch):
 @pytest.mark.parametrize(
     ("item", "other", "is_found"),
     [
-        ("What is the capital city of the country France", "Tell me: what is the capital city of the country france?", True),
+        ("What is the capital city of the country France", "Say what is the capital city of the country france?", True),
         ("What is the capital of France", "Tell me: what is the capital of France?", False),
         ("What is the capital of France", "WHAT is the capital of France?", True),
         ("Yes", "yes!", True),

@@ -123,9 +123,11 @@ class Spent(Strict):
 class CellHits(Strict):
     """Held-out items of which a selection has something: `ids` of the items, and how many rows of it have it.
 
-    Found by runs of `num_words` words in common, and, where `cosine` is given, by embeddings at least so close.
+    Found by runs of `num_words` words in common, and, where `cosine` is given, by embeddings at least so close, in the
+    step `key`.
     """
 
+    key: str
     num_words: int
     cosine: float | None
     num_rows: int
