@@ -12,7 +12,7 @@ from sftbench.errors import SftbenchError, UsageError
 from sftbench.plan import Facts, ModelFacts, Plan, Step, Terms
 from sftbench.plugins import Plugins
 from sftbench.record import Failure, Record
-from sftbench.runner import Run, exit_code_of, first_failure, known_outcomes, prepare
+from sftbench.runner import Run, exit_code_of, first_failure, known_outcomes, likeness_of, prepare
 from sftbench.settings import check_settings
 from sftbench.store import Store
 
@@ -324,3 +324,12 @@ def test_the_first_failure_of_a_stage_is_told_as_the_error_it_was(tmp_path):
     assert (str(error), error.exit_code) == ("UsageError happened", 2)
     assert first_failure(made.run, outcomes, "train") is None
     assert first_failure(made.run, {}, "prepare") is None
+
+
+@pytest.mark.parametrize(("contamination", "embeds"), [("words", False), ("all", True)])
+def test_held_out_items_are_looked_for_as_the_setting_says(contamination, embeds):
+    likeness = likeness_of(contamination)
+    assert likeness.num_words == 13
+    assert (likeness.embedder is not None) == embeds
+    assert likeness.cosine == 0.85
+    assert likeness_of("none") is None
