@@ -72,7 +72,7 @@ def _shared(told: Mapping[str, Any]) -> Iterator[Line]:
         yield [("  which rows both took is not known", "")]
     else:
         chance = f", {percent(found['by_chance'])} by chance" if found["by_chance"] is not None else ""
-        both = f"{found['num_common']} rows of {found['num_a']} and {found['num_b']}"
+        both = f"{found['num_common']} row{'s' * (found['num_common'] != 1)} of {found['num_a']} and {found['num_b']}"
         yield [(f"  {both}: Jaccard {percent(found['jaccard'])}{chance}", "")]
         ranks = found["ranks"]
         if ranks:
