@@ -13,7 +13,7 @@ from sftbench import Needs, PartUse, PassRequest, Recipe, UsageError, param
 from sftbench.budget import Budget
 from sftbench.composition import Take
 from sftbench.methods import ResolvedMethod
-from sftbench.plan import Facts, ModelFacts, Terms, parents_first
+from sftbench.plan import Facts, Likeness, ModelFacts, Terms, parents_first
 from sftbench.planner import make_plan
 
 CONDITIONAL, ALONE = PassRequest(view="conditional"), PassRequest(view="response_only")
@@ -642,3 +642,52 @@ def test_the_rows_chosen_in_training_may_be_what_another_method_chooses_from():
     assert trained.startswith("model/")
     assert made.steps[trained].identity["budget"]["amount"] == pytest.approx(0.4)
     assert trained in made.cost_of_choosing(cell.chosen, cell.model)
+
+
+BY_WORDS = Likeness(num_words=13)
+
+
+def test_held_out_items_are_looked_for_once_in_each_pool_that_is_chosen_from():
+    @dataclass(frozen=True, kw_only=True)
+    class Maker(Best):
+        """Makes rows."""
+
+        name: ClassVar[str] = "maker"
+
+    untrained = method("base", trains=False, ignores_budget=True, control=True)
+    after = method("after", before=method("gap", scorer=Gap()), take=Take(times=4.0))
+    made = plan(method("made", generator=Maker()), after, *LINE, untrained, contamination=BY_WORDS)
+    assert rooms(made)["contamination"] == 2
+    pools = {cell.label: made.steps[cell.hits].parents["pool"] for cell in made.cells if cell.hits}
+    assert pools.pop("made").startswith("generated/")
+    assert set(pools.values()) == {made.pool}
+    assert set(pools) == {"after", *(each.name for each in LINE)}
+    assert {made.steps[cell.hits].parents["items"] for cell in made.cells if cell.hits} == {made.heldout}
+    assert only(made, "base").hits is None
+
+
+def test_looking_for_held_out_items_changes_no_other_step_and_costs_no_choice():
+    plain, looking = plan(*LINE), plan(*LINE, contamination=BY_WORDS)
+    assert not rooms(plain)["contamination"]
+    assert set(plain.steps) == {ref for ref, step in looking.steps.items() if step.room != "contamination"}
+    cells = [cell for cell in looking.cells if cell.model is not None]
+    assert cells
+    assert all(cell.hits not in looking.cost_of_choosing(cell.chosen, cell.model) for cell in cells)
+
+
+def test_embeddings_are_made_for_a_look_only_where_it_is_asked_for():
+    encoder = ModelFacts(name="minilm", path="minilm", fingerprint="minilm@1")
+    likeness = replace(BY_WORDS, embedder=encoder, cosine=0.85)
+    assert not rooms(plan(RANDOM, contamination=BY_WORDS))["embeddings"]
+    made = plan(RANDOM, contamination=likeness)
+    assert rooms(made)["embeddings"] == 2
+    (step,) = [each for each in made.steps.values() if each.room == "contamination"]
+    embedded = [made.steps[step.parents[role]] for role in ("embeddings", "embeddings_of_items")]
+    assert [each.parents["pool"] for each in embedded] == [made.pool, made.heldout]
+    assert {each.identity["embedder"] for each in embedded} == {"minilm@1"}
+    keys = {
+        each.hits
+        for changed in ({}, {"cosine": 0.9}, {"num_words": 8}, {"component": "response"}, {"embedded": "response"})
+        for each in plan(RANDOM, contamination=replace(likeness, **changed), seeds=(0,)).cells
+    }
+    assert len(keys) == 5

@@ -6,22 +6,25 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pluggy
 import pytest
 
 from sftbench import shelf
 from sftbench.budget import Budget
+from sftbench.contamination.runs import Found, Wanted
+from sftbench.contamination.step import joined
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
 from sftbench.parameters import PartUse
-from sftbench.plan import Facts, ModelFacts, PromptFacts, Terms
+from sftbench.plan import Facts, Likeness, ModelFacts, PromptFacts, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.pools import pool_from_rows
 from sftbench.record import Failure, Record
 from sftbench.results import cell_path, describe, write_results
 from sftbench.roles import Needs, PassRequest, Recipe
-from sftbench.rooms import Selection
+from sftbench.rooms import Row, Selection
 from sftbench.runner import Run
 from sftbench.settings import check_settings
 from sftbench.store import Store
@@ -74,7 +77,7 @@ WARMED = method(
 class Made:
     """A run whose steps are ended by hand. The step at place i of the plan has used 2**i FLOPs and 1 s."""
 
-    def __init__(self, folder, *methods, seeds=(0,), describe=(), judges=("referee",), **facts):
+    def __init__(self, folder, *methods, seeds=(0,), describe=(), judges=("referee",), contamination=None, **facts):
         home = folder / "home"
         base = ModelFacts(name="tiny", path=str(home / "models" / "tiny"), fingerprint="f")
         found = Facts(
@@ -86,7 +89,7 @@ class Made:
         terms = Terms(
             budgets=(Budget.parse("10%"),), seeds=seeds, plant=0.1, heldout_share=0.1, heldout_at_most=20,
             max_length=256, max_new_tokens=8, evals=(part("marks"),), judges={name: part(name) for name in judges},
-            describe=describe,
+            describe=describe, contamination=contamination,
         )  # fmt: skip
         given = {
             "methods": ["gap"], "pool": "rows.jsonl", "base": "tiny", "seeds": "1", "store": str(home / "store"),
@@ -97,6 +100,7 @@ class Made:
             plan=make_plan(found, terms, methods), plugins=NONE, store=Store(home / "store"), methods=methods,
         )  # fmt: skip
         self.outcomes = {}
+        self.heldout_rows, self.hits = [], None
         self.chosen = ("r7", "r2", "r3", "r1")
         self.flops = {ref: 2.0**place for place, ref in enumerate(self.run.plan.steps)}
 
@@ -112,6 +116,10 @@ class Made:
             if ref == self.run.plan.pool:
                 rows = ({"id": f"r{at}", "instruction": "say", "output": "a"} for at in range(NUM_ROWS))
                 shelf.save_pool_form(pool_from_rows(rows, into=work / shelf.POOL_ROWS, key=ref), work)
+            if ref == self.run.plan.heldout and self.heldout_rows:
+                shelf.save_pool_form(pool_from_rows(self.heldout_rows, into=work / shelf.POOL_ROWS, key=ref), work)
+            if step.room == "contamination" and not failure:
+                self.hits.save(work)
             if step.room == "selection":
                 shelf.save_selection(Selection(ids=self.chosen), work)
             self.run.store.commit(work, record)
@@ -199,6 +207,44 @@ def test_generated_rows_have_no_place_in_the_pool(made):
     given = made(GAP)
     given.chosen = ("r1", "r2", "new", "r3")
     assert given.finish().write()["gap/10pct/seed-0.json"]["selection"]["positions"] is None
+
+
+def with_hits(made, pairs, *methods):
+    """A run that has looked for its held-out items: `pairs` of item and row that share words."""
+    given = made(*methods, contamination=Likeness(num_words=13))
+    rows = [{"id": f"h{at}", "instruction": "say", "output": "b"} for at in range(5)]
+    hits = joined(
+        Found(
+            rows=np.array([row for _, row in pairs], dtype=np.int64),
+            items=np.array([item for item, _ in pairs], dtype=np.int64),
+            runs=np.ones(len(pairs), dtype=np.int64),
+            is_whole=np.zeros(len(pairs), dtype=np.bool_),
+        ),
+        None,
+        wanted=Wanted([Row(id=each["id"], messages=()) for each in rows]),
+    )
+    given.heldout_rows, given.hits = rows, hits
+    return given
+
+
+def test_a_cell_names_the_heldout_items_that_its_own_selection_has_something_of(made):
+    given = with_hits(made, [(0, 7), (3, 2), (3, 30), (4, 31)], GAP, BASE).finish()
+    told = given.write()["gap/10pct/seed-0.json"]["hits"]
+    cell = given.cell("gap")
+    assert told == {"key": cell.hits, "num_words": 13, "cosine": None, "num_rows": 2, "ids": ["h0", "h3"]}
+    assert "hits" not in given.write()["base/10pct/seed-0.json"]
+
+
+def test_a_cell_whose_selection_has_nothing_of_held_out_items_is_as_without_a_look(made):
+    looked, given = with_hits(made, [(4, 31)], GAP).finish(), made(GAP).finish()
+    assert looked.described("gap") == given.described("gap")
+
+
+def test_a_look_that_failed_fails_no_cell(made):
+    given = with_hits(made, [(0, 7)], GAP)
+    given.end(given.cell("gap").hits, failure=failed("too big"))
+    told = given.finish().described("gap")
+    assert (told["status"], "hits" in told) == ("done", False)
 
 
 def test_the_steps_of_a_cell_are_those_it_rests_on_parents_first(made):

@@ -12,7 +12,7 @@ from sftbench.errors import SftbenchError, UsageError
 from sftbench.plan import Facts, ModelFacts, Plan, Step, Terms
 from sftbench.plugins import Plugins
 from sftbench.record import Failure, Record
-from sftbench.runner import Run, exit_code_of, first_failure, known_outcomes, prepare
+from sftbench.runner import Run, exit_code_of, first_failure, known_outcomes, likeness_of, prepare
 from sftbench.settings import check_settings
 from sftbench.store import Store
 
@@ -329,10 +329,11 @@ def test_the_first_failure_of_a_stage_is_told_as_the_error_it_was(tmp_path):
 def test_a_judge_is_named_by_its_model_in_short_and_a_template_is_part_of_its_verdicts(prepared):
     model = "http://127.0.0.1:1/v1#org/m,[x]"
     run = prepared("random", "longest", judge=model)
-    assert (run.terms.judge.name, run.terms.judge.model) == ("pairwise", model)
+    (judge,) = run.terms.judges.values()
+    assert (judge.name, judge.model) == ("pairwise", model)
     (step,) = [step for step in run.plan.steps.values() if step.room == "verdicts"]
     assert step.identity["asks:judge"] == model
-    assert len(step.identity["folder:template"]) == 64
+    assert len(step.identity["file:template"]) == 64
     assert run.plan.steps.keys() == prepared("random", "longest", judge=f'pairwise[model="{model}"]').plan.steps.keys()
 
 
@@ -341,3 +342,12 @@ def test_who_asks_a_language_model_needs_one_before_anything_is_spent(prepared, 
     with pytest.raises(UsageError, match="asks a language model and none is named"):
         prepared("random", **asking)
     assert prepared("random", **asking, chat="http://127.0.0.1:1/v1#m").plan.cells
+
+
+@pytest.mark.parametrize(("contamination", "embeds"), [("words", False), ("all", True)])
+def test_held_out_items_are_looked_for_as_the_setting_says(contamination, embeds):
+    likeness = likeness_of(contamination)
+    assert likeness.num_words == 13
+    assert (likeness.embedder is not None) == embeds
+    assert likeness.cosine == 0.85
+    assert likeness_of("none") is None

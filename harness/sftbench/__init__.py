@@ -61,6 +61,8 @@ from sftbench.rooms import (
 
 if TYPE_CHECKING:
     from sftbench.commands import (
+        check_contamination,
+        compare_selections,
         describe,
         judge_check,
         judge_pairs,
@@ -89,6 +91,8 @@ _LAZY = {
     name: f"sftbench.{module}"
     for module, names in {
         "commands": (
+            "check_contamination",
+            "compare_selections",
             "describe",
             "judge_check",
             "judge_pairs",
@@ -189,6 +193,8 @@ __all__ = [
     "Weighing",
     "answer_columns",
     "answer_rows",
+    "check_contamination",
+    "compare_selections",
     "continue_texts",
     "describe",
     "encode_rows",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
 from sftbench.errors import SftbenchError
+from sftbench.finding import ItemHit, Search, search_pool
 from sftbench.judgement import PairsWanted, judge_files
 from sftbench.judging.card.render import card_rows
 from sftbench.judging.score import score_file
@@ -65,6 +67,39 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
 
     wanted = Description(pool=pool, **more)
     return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
+
+
+def check_contamination(
+    pool: str, *, against: str, watcher: Watcher | None = None, **more: Any
+) -> pandas.DataFrame:
+    """`bench check contamination`: a line per item of `against` that stands in the pool, with the row that has most of
+    it: item, row, by, share, longest_run, cosine, num_rows, positions and texts of both, and where the run stands.
+
+    `more` is by, component, words, cosine, embedder, limit, store. The counts are in `attrs` of the frame.
+    """
+    import pandas
+
+    wanted = Search(pool=pool, against=against, **more)
+    checked = search_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent())
+    columns = [each.name for each in fields(ItemHit)]
+    found = pandas.DataFrame([each.plain() for each in checked.item_hits()], columns=columns)
+    found.attrs = checked.summary
+    return found
+
+
+def compare_selections(a: str, b: str, **more: Any) -> dict[str, Any]:
+    """`bench compare`: the anatomy of two methods of a run, or of two files of rows; docs/anatomy.md tells the keys.
+
+    `more` is results, budget, seed, lm, num_clusters, num_examples, pick, embeddings, store.
+    """
+    import tempfile
+
+    from sftbench.anatomy.compare import Wanted
+    from sftbench.anatomy.compare import compare_selections as compared
+
+    paths = {name: Path(more[name]) for name in ("results", "store") if more.get(name) is not None}
+    with tempfile.TemporaryDirectory() as scratch:
+        return compared(Wanted(a=a, b=b, **{**more, **paths}), plugins=plugins.load(), scratch=Path(scratch))
 
 
 def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:

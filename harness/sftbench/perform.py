@@ -12,6 +12,7 @@ from sftbench import shelf
 from sftbench.arrays import load_arrays
 from sftbench.bench import Bench, parent_pool
 from sftbench.budget import Budget, RowPrices, allowance, enforce, enforce_total
+from sftbench.contamination.step import find_items
 from sftbench.desk import WorkingDesk
 from sftbench.diversity.step import count_types, describe_rows
 from sftbench.errors import ContractError, SftbenchError, UsageError
@@ -47,6 +48,7 @@ def perform(step: Step, bench: Bench) -> Payload:
         "verdicts": _judge,
         "types": count_types,
         "description": describe_rows,
+        "contamination": find_items,
     }[step.room]
     payload = doer(step, bench, desk)
     return {**payload, **desk.asked()}

@@ -22,7 +22,7 @@ STAGES = {
     "generated": "choose", "chosen": "choose",
     "model": "train",
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
-    "types": "measure", "description": "measure",
+    "types": "measure", "description": "measure", "contamination": "measure",
 }  # fmt: skip
 STAGE_ORDER = ("prepare", "choose", "ask", "train", "measure", "judge")
 """`ask` and `judge` are what of choosing and of measuring asks a model that the run itself serves."""
@@ -33,6 +33,8 @@ ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
 DIVERSITY_VERSION = "2"
 """Bumped when a diversity metric may give other numbers."""
+CONTAMINATION_VERSION = "1"
+"""Bumped when a check may find other items in a pool."""
 PLANT_VERSION = "1"
 SPLIT_VERSION = "2"
 SCREEN_VERSION = "2"
@@ -111,6 +113,8 @@ class Cell:
     """By component: how diverse the rows are that were chosen."""
     chooses: Chosen | None = None
     """What the trainer has chosen itself."""
+    hits: Ref | None = None
+    """Which rows that it chose from have something of which held-out items."""
 
     @property
     def chosen(self) -> Ref:
@@ -121,6 +125,7 @@ class Cell:
     def refs(self) -> list[Ref]:
         """The steps that end this cell."""
         measured = [self.responses, *self.evaluations.values(), *self.verdicts.values(), *self.descriptions.values()]
+        measured.append(self.hits)
         ends = [self.selection, self.model, *measured]
         return [ref for ref in ends if ref is not None]
 
@@ -217,6 +222,21 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Likeness:
+    """When a row has something of an item: runs of `num_words` words in common, and, with an `embedder`, a `cosine` of
+    at least so much.
+
+    Words are compared on the side `component`, embeddings on the side `embedded`.
+    """
+
+    num_words: int
+    component: Component = "both"
+    embedder: ModelFacts | None = None
+    embedded: Component = "instruction"
+    cosine: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Terms:
     """The settings that decide numbers and are the same for every cell."""
 
@@ -234,6 +254,8 @@ class Terms:
     describe: tuple[Component, ...] = ()
     """Sides of the selected rows whose diversity is measured."""
     describe_tokens: int | None = None
+    contamination: Likeness | None = None
+    """How held-out items are looked for in the rows of the pool, if they are."""
 
 
 @dataclass(frozen=True, kw_only=True)

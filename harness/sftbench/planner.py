@@ -9,6 +9,7 @@ from typing import Any
 from sftbench.budget import Budget
 from sftbench.methods import ResolvedMethod
 from sftbench.plan import (
+    CONTAMINATION_VERSION,
     DIVERSITY_VERSION,
     ENGINE_VERSION,
     PLANT_VERSION,
@@ -16,6 +17,8 @@ from sftbench.plan import (
     SPLIT_VERSION,
     Cell,
     Facts,
+    Likeness,
+    ModelFacts,
     Plan,
     Ref,
     Step,
@@ -132,8 +135,8 @@ class Planner:
             )
         )
 
-    def embeddings(self, component: Component, pool: Ref) -> Ref:
-        embedder = self.facts.embedder
+    def embeddings(self, component: Component, pool: Ref, embedder: ModelFacts | None = None) -> Ref:
+        embedder = embedder or self.facts.embedder
         return self.add(
             Step(
                 room="embeddings",
@@ -426,6 +429,29 @@ class Planner:
             )
         )
 
+    def contamination(self, likeness: Likeness, *, pool: Ref, items: Ref, label: str) -> Ref:
+        """Which rows of a pool have something of which items."""
+        identity: dict[str, Json] = {
+            "contamination": CONTAMINATION_VERSION,
+            "num_words": likeness.num_words,
+            "component": likeness.component,
+        }
+        parents = {"pool": pool, "items": items}
+        if likeness.embedder is not None:
+            identity["cosine"] = likeness.cosine
+            parents["embeddings"] = self.embeddings(likeness.embedded, pool, likeness.embedder)
+            parents["embeddings_of_items"] = self.embeddings(likeness.embedded, items, likeness.embedder)
+        return self.add(Step(room="contamination", label=label, identity=identity, parents=parents))
+
+    def _hits(self, pool: Ref) -> Ref | None:
+        """Held-out items in the rows that a method chooses from; all of them, where another has chosen before it."""
+        if self.terms.contamination is None or not self.kept_apart:
+            return None
+        while self.steps[pool].room == "chosen":
+            pool = self.steps[pool].parents["pool"]
+        label = "held-out items in the pool" if pool == self.pool else "held-out items in generated rows"
+        return self.contamination(self.terms.contamination, pool=pool, items=self.heldout, label=label)
+
     def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
         """All steps of one cell but the verdicts, which need the baseline's responses."""
         label = cell_label(method, other)
@@ -459,6 +485,7 @@ class Planner:
             responses=responses if self.terms.judges or any(part.generates for part in self.terms.evals) else None,
             chooses=method.chooses,
             descriptions=descriptions,
+            hits=self._hits(pool) if method.trains else None,
         )
 
     def answers(self) -> Ref | None:

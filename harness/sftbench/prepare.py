@@ -25,8 +25,8 @@ Payload = dict[str, Json]
 
 
 def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
-    """Read a pool, split one, or plant defects in one."""
-    from sftbench.pools import apart_from, held_out_split, pool_from_rows, read_pool
+    """Read a pool or evaluation items, split a pool, or plant defects in one."""
+    from sftbench.pools import apart_from, held_out_split, pool_from_rows, read_items, read_pool
 
     make, into = step.identity["make"], bench.work / shelf.POOL_ROWS
     if make == "read" and "suite" in step.where:
@@ -35,6 +35,10 @@ def make_pool(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         made = pool_from_rows(rows, into=into, key=step.ref)
     elif make == "read" and "prompts" in step.where:
         made = _prompts(step, bench, desk)
+    elif make == "items":
+        made = read_items(step.where["source"], into=into)
+        if made.key != step.identity["content"]:
+            raise UsageError(f"{step.where['source']} changed while it was read; run again")
     elif make == "read":
         limit = step.identity.get("limit")
         made = read_pool(step.where["source"], limit=limit if isinstance(limit, int) else None, into=into)

@@ -11,8 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sftbench.cards import NAME as CARDS
 from sftbench.cards import cards_of
+from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
 from sftbench.ledger import Ledger
 from sftbench.plan import Cell, Ref
@@ -146,6 +149,7 @@ def describe(
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
         "asked": _asked(run, cell),
+        **_hits(run, cell, outcomes, pool),
     }
 
 
@@ -191,6 +195,34 @@ def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
     found = [pool.index_of.get(row_id) for row_id in load_selection(run.store.folder_of(cell.chosen)).ids]
     known = [position for position in found if position is not None]
     return positions_as_text(known) if len(known) == len(found) else None
+
+
+def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], pool: Pool | None) -> dict[str, Any]:
+    """The held-out items that rows of the selection have something of; no key where there are none."""
+    likeness = run.terms.contamination
+    needed = (cell.hits, cell.chosen, run.plan.heldout)
+    if cell.hits is None or likeness is None or any(outcomes.get(ref) != "done" for ref in needed if ref):
+        return {}
+    hits = Hits.load(run.store.folder_of(cell.hits))
+    if not len(hits.items):
+        return {}
+    pool_ref, heldout_ref = run.plan.steps[cell.hits].parents["pool"], run.plan.heldout
+    if pool is None or pool_ref != run.plan.pool:
+        pool = load_pool(run.store.folder_of(pool_ref), pool_ref)
+    ids = load_selection(run.store.folder_of(cell.chosen)).ids
+    rows = np.array([pool.index_of[row_id] for row_id in ids], dtype=np.int64)
+    items = hits.items_in(rows)
+    if not len(items):
+        return {}
+    heldout = load_pool(run.store.folder_of(heldout_ref), heldout_ref)
+    told = {
+        "key": cell.hits,
+        "num_words": likeness.num_words,
+        "cosine": likeness.cosine if likeness.embedder else None,
+        "num_rows": len(np.intersect1d(rows, hits.rows)),
+        "ids": [heldout.ids[item] for item in items],
+    }
+    return {"hits": told}
 
 
 def _evaluation(record: Record | None) -> dict[str, Any]:
@@ -251,8 +283,9 @@ def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
 
 
 def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
-    """The rooms this cell went through, in order, with what identifies each."""
-    refs = {*cell.refs}.union(*(run.plan.ancestors(ref) for ref in cell.refs))
+    """The rooms this cell went through, in order, with what identifies each; no number rests on the look for hits."""
+    ends = [ref for ref in cell.refs if ref != cell.hits]
+    refs = {*ends}.union(*(run.plan.ancestors(ref) for ref in ends))
     steps = [run.plan.steps[ref] for ref in run.plan.steps if ref in refs]
     return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
 
@@ -275,8 +308,9 @@ def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
 
 
 def _own(cell: Cell) -> list[Ref]:
-    """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions."""
-    others = {*cell.verdicts.values(), *cell.descriptions.values()}
+    """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions, nor
+    hits."""
+    others = {*cell.verdicts.values(), *cell.descriptions.values(), cell.hits}
     return [ref for ref in cell.refs if ref not in others]
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from sftbench.arrays import load_arrays
 from sftbench.budget import Budget, RowPrices, allowance
 from sftbench.composition import parse_method
+from sftbench.contamination import COSINES
 from sftbench.devices import num_processes, num_threads, visible_gpus
 from sftbench.errors import SftbenchError, UsageError, unknown_name
 from sftbench.executors.local import LocalExecutor, Outcome, Slots
@@ -22,17 +23,18 @@ from sftbench.judging.naming import refuse_unasked
 from sftbench.jury import judges_of
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, fields_of, parse_use
-from sftbench.plan import Facts, Plan, Ref, Step, Terms
+from sftbench.plan import Facts, Likeness, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
+from sftbench.pools.words import NUM_WORDS
 from sftbench.prompting import prompt_suite_of
 from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
 from sftbench.serving.household import served
-from sftbench.settings import Redo, RunSettings
+from sftbench.settings import Contamination, Redo, RunSettings
 from sftbench.store import Store
-from sftbench.survey import survey, window
+from sftbench.survey import embedder_facts, survey, window
 
 STANDARD_CONTROLS = ("base", "full", "random", "longest", "random-lengths", "random-tokens")
 BASELINE = "random"
@@ -110,6 +112,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         baseline=settings.baseline or BASELINE,
         describe=tuple(dict.fromkeys(settings.describe)),
         describe_tokens=settings.describe_tokens,
+        contamination=likeness_of(settings.contamination),
     )
     return Run(
         name=settings.name or _default_name(facts),
@@ -163,6 +166,17 @@ def refuse_unmeasured(
         )
     if facts.prompts is not None and not judges and not settings.evals:
         raise UsageError(f"nothing would be measured on the prompts of {facts.prompts.suite}: give --judge or --evals")
+
+
+def likeness_of(contamination: Contamination) -> Likeness | None:
+    """How a run looks for held-out items in its pool, by the setting of that name.
+
+    Embeddings are those of the packaged encoder, whatever the run's is: the threshold is one that was measured for it.
+    """
+    if contamination == "none":
+        return None
+    embedder = embedder_facts("minilm") if contamination == "all" else None
+    return Likeness(num_words=NUM_WORDS, embedder=embedder, cosine=COSINES["minilm"])
 
 
 def refuse_step_bounds(budgets: Sequence[Budget], methods: Sequence[ResolvedMethod]) -> None:

@@ -15,6 +15,7 @@ from sftbench.rooms import Component
 
 Redo = Literal["never", "missing", "failed", "always"]
 Controls = Literal["standard", "all", "none"]
+Contamination = Literal["none", "words", "all"]
 
 
 def _names(value: object) -> object:
@@ -160,6 +161,10 @@ class RunSettings(BaseModel):
         default=None,
         ge=1,
         description="tokens at which diversity is measured; default: half of each choice, at most 1M",
+    )
+    contamination: Contamination = Field(
+        default="words",
+        description="how held-out items are looked for in the pool: none, words, or all (by embeddings too)",
     )
     trainer: str = Field(default="sft", description="trainer and its settings, for every method that brings none")
     max_length: int | None = Field(

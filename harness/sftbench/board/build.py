@@ -16,6 +16,7 @@ from sftbench.board.ranking import Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
 from sftbench.board.table import SCHEMA, WIN_RATE, Board, BoardRow
+from sftbench.board.without_hits import estimate_without_hits
 from sftbench.board.words import notes
 from sftbench.budget import Budget
 from sftbench.errors import UsageError, unknown_name
@@ -45,7 +46,8 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
             Measurements.of(entries, name, bigger_is_better=bigger, baseline=baseline)
             for name, bigger in directions.items()
         ]
-        rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples)
+        without = estimate_without_hits(entries, directions, baseline=baseline, num_resamples=num_resamples)
+        rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without)
         num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
     card = read_card_facts(results) if judge else None
     board = Board(

@@ -142,6 +142,21 @@ class Spent(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellHits(Strict):
+    """Held-out items of which a selection has something: `ids` of the items, and how many rows of it have it.
+
+    Found by runs of `num_words` words in common, and, where `cosine` is given, by embeddings at least so close, in the
+    step `key`.
+    """
+
+    key: str
+    num_words: int
+    cosine: float | None
+    num_rows: int
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step(Strict):
     """A step that the cell went through."""
 
@@ -190,3 +205,5 @@ class Cell(Strict):
     """None where held-out rows are of no suite of prompts."""
     undescribed: dict[str, CellFailure] = field(default_factory=dict)
     """By component: why its diversity could not be measured. The cell is finished without it."""
+    hits: CellHits | None = None
+    """None where the selection has nothing of any held-out item, or it was not looked for."""

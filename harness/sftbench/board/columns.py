@@ -46,6 +46,8 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
         columns.append(metric_column(board, name, rows))
         if name == WIN_RATE and any(row.win_rate_corrected for row in rows):
             columns.append(_corrected_column())
+    if any(row.without_hits for row in rows):
+        columns += _without_hits(board, rows)
     if any(row.against_matched for row in rows):
         columns.append(
             Column(
@@ -61,6 +63,28 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
             Column(heading="seeds to tell", narrow="seeds\nto tell", text=lambda row: texts.count(row.seeds_to_tell))
         )
     return columns
+
+
+def _without_hits(board: Board, rows: list[BoardRow]) -> list[Column]:
+    """How many items each row has hit, and the sort metric without those that any row of the budget has."""
+    name = board.sort_metric
+
+    def of(row: BoardRow) -> Estimate | None:
+        return row.without_hits.common.get(name) if row.without_hits else None
+
+    digits = texts.decimals([estimate for row in rows if (estimate := of(row)) is not None], name)
+    return [
+        Column(
+            heading="items hit",
+            narrow="items\nhit",
+            text=lambda row: texts.NOTHING if row.without_hits is None else str(row.without_hits.num_own),
+        ),
+        Column(
+            heading=f"{texts.one_line(name)} without items hit",
+            narrow=f"{texts.one_line(name)}\nwithout hits",
+            text=lambda row: texts.interval(of(row), digits),
+        ),
+    ]
 
 
 def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:

@@ -30,6 +30,7 @@ def board_records(board: Board) -> list[dict[str, Value]]:
     records = []
     for row in board.rows:
         record = {**_about(row), **_estimates(board, row), **_training(row), **_overlap(board, row)}
+        record |= _without_hits(board, row)
         record |= _costs(row, phases, COUNTED)
         record |= _judged(board, row)
         reasons = (f"seed {each.seed}: {each.step}: {each.error}: {each.message}" for each in row.failures)
@@ -103,6 +104,17 @@ def _overlap(board: Board, row: BoardRow) -> dict[str, Value]:
         return {}
     found = row.overlap
     return {"overlap": found.mean if found else None, "overlap_by_chance": found.by_chance if found else None}
+
+
+def _without_hits(board: Board, row: BoardRow) -> dict[str, Value]:
+    """How many items are hit, and the metrics without those that any row of the budget has hit."""
+    if not any(each.without_hits for each in board.rows):
+        return {}
+    found = row.without_hits
+    told: dict[str, Value] = {"items_hit": found.num_own if found else None}
+    for name in metric_order(board):
+        told |= _estimate(f"{name}-without-hits", found.common.get(name) if found else None)
+    return told
 
 
 def _costs(row: BoardRow, phases: list[str], names: tuple[str, ...]) -> dict[str, Value]:

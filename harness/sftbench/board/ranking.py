@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from sftbench.board.overlap import overlap_of
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
 from sftbench.board.statistics import Estimate, estimate_all
 from sftbench.board.summary import costs_of, failures_of, training_of, undescribed_of
-from sftbench.board.table import WIN_RATE, BoardRow, MatchedComparison
+from sftbench.board.table import WIN_RATE, BoardRow, MatchedComparison, WithoutHits
 from sftbench.board.tiers import Standing, compare_planned, stand
 
 
@@ -141,7 +141,14 @@ def _noise_of(spreads: Iterable[Spread]) -> TrainingNoise | None:
     )
 
 
-def rank(entries: list[Entry], metrics: list[Measurements], *, sort_metric: str, num_resamples: int) -> list[BoardRow]:
+def rank(
+    entries: list[Entry],
+    metrics: list[Measurements],
+    *,
+    sort_metric: str,
+    num_resamples: int,
+    without_hits: Mapping[int, WithoutHits] | None = None,
+) -> list[BoardRow]:
     """Ranked rows of one budget, best first, then those without the sort metric, failed ones last."""
     estimates = {each.name: each.estimates(num_resamples) for each in metrics}
     expected = {cell.seed for entry in entries for cell in entry.cells}
@@ -161,6 +168,7 @@ def rank(entries: list[Entry], metrics: list[Measurements], *, sort_metric: str,
                 standing=standings.get(row),
                 behind_best=behind.get(row),
                 against_matched=against.get(row, ()),
+                without_hits=(without_hits or {}).get(row),
             ),
             missing=expected - {cell.seed for cell in entries[row].cells},
         )
@@ -174,6 +182,7 @@ class _Place:
     standing: Standing | None
     behind_best: Estimate | None
     against_matched: tuple[MatchedComparison, ...]
+    without_hits: WithoutHits | None
 
 
 def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing: set[int]) -> BoardRow:
@@ -206,4 +215,5 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         asked=tuple(sorted({each for cell in entry.done for each in cell.asked})),
         overlap=overlap_of(entry.done),
         undescribed=undescribed_of(entry.done),
+        without_hits=place.without_hits,
     )

@@ -17,7 +17,7 @@ SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
 JUDGED = ("prompts", "judge_card", "agreements", "judged")
 """What belongs to the judged part of a board."""
-OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected")
+OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits")
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
@@ -89,6 +89,21 @@ class MatchedComparison(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WithoutHits(Strict):
+    """The metrics without held-out items of which something was trained on, where any row of the budget has such.
+
+    `num_own` items are hit by the selections of this row (of any of its seeds), `num_any` by those of any row.
+    `own` are the metrics without the former (empty where there are none): each row on items of its own. `common` are
+    those without the latter: all rows on the same items, which is how they compare fairly.
+    """
+
+    num_own: int
+    num_any: int
+    own: dict[str, Estimate]
+    common: dict[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
@@ -130,6 +145,7 @@ class BoardRow(Strict):
     undescribed: tuple[FailedSeed, ...] = ()
     against_matched: tuple[MatchedComparison, ...] = ()
     win_rate_corrected: Estimate | None = None
+    without_hits: WithoutHits | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,8 +182,8 @@ class Board(Strict):
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
         A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
-        was measured, to which nothing is matched, or that have no corrected win rate do not name these, as in boards
-        from before there was any.
+        was measured, to which nothing is matched, that have no corrected win rate, or in whose budget no item was hit,
+        do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told = {name: value for name, value in told.items() if name not in JUDGED or value}

@@ -60,7 +60,7 @@ def notes(board: Board) -> list[str]:
 
 def caveats(board: Board) -> list[str]:
     """The notes but those that are findings: who is better or worse than chance that is matched to it."""
-    told = (_seed_notes, _item_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
+    told = (_seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
     return [note for each in told for note in each(board)]
 
 
@@ -111,6 +111,18 @@ def _item_notes(board: Board) -> Iterator[str]:
                 missing.append(row)
         if missing:
             yield f"Some items of {one_line(name)} have no value and are left out: {_places(missing, board)}."
+
+
+def _hit_notes(board: Board) -> Iterator[str]:
+    """Whose score may rest on having seen held-out items."""
+    for budget in board.budgets:
+        told = [(row, row.without_hits) for row in board.of(budget) if row.without_hits is not None]
+        hitting = [label(row) for row, without in told if without.num_own]
+        if hitting:
+            yield (
+                f"At {one_line(budget)}, {told[0][1].num_any} held-out items stand, in whole or in part, in rows that "
+                f"were trained on by {_shortened(hitting)}."
+            )
 
 
 def _budget_notes(board: Board) -> Iterator[str]:
@@ -176,6 +188,12 @@ def legend(board: Board) -> list[str]:
             "Overlap across seeds: rows that the selections of two seeds share, as a part of all rows in either "
             "(Jaccard), mean over all pairs of seeds; then the mean for as many rows drawn at random from the pool. "
             "None where the seed plays no part in choosing, and for generated rows, which are in no pool."
+        )
+    if any(row.without_hits for row in board.rows):
+        entries.append(
+            "Items hit: held-out items of which the rows trained on (under any seed) have something: a run of words or "
+            "a text that lies close. Without items hit: the same metric on the items that no row of the budget has "
+            "hit, so that all rows are measured on the same items. board.json also has each row without its own."
         )
     entries += [
         "Cost: mean over the finished seeds; FLOPs and tokens (passed through a model, or generated) are counted, "

@@ -36,9 +36,16 @@ def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] 
 
 
 def _metavar(name: str) -> str:
-    return {"redo": "never|missing|failed|always", "controls": "standard|all|none", "seeds": "N|LIST"}.get(
-        name, {"limit": "N", "workers": "N", "plant": "SHARE"}.get(name, name.rpartition("_")[2].upper())
-    )
+    told = {
+        "redo": "never|missing|failed|always",
+        "controls": "standard|all|none",
+        "contamination": "none|words|all",
+        "seeds": "N|LIST",
+        "limit": "N",
+        "workers": "N",
+        "plant": "SHARE",
+    }
+    return told.get(name, name.rpartition("_")[2].upper())
 
 
 def run_flags(options: argparse.Namespace) -> dict[str, Any]:

@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sftbench.pools.split import text_hash
+from sftbench.pools.words import NUM_WORDS, turns_of, words_of
 from sftbench.rooms import Pool, Row
 
-NUM_WORDS = 13
-"""As many in a row as is usual for telling that a text was in a test set."""
-_UNSPACED = (
-    # Thai and Lao, Myanmar, Khmer, Tai scripts, Balinese, Javanese, kana, Han, Yi, and their extensions.
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u1950-\u19ff\u1a20-\u1aaf\u1b00-\u1b7f"
-    "\ua980-\ua9ff\uaa60-\uaadf"
-    "\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ua000-\ua4cf"
-    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
-)
-"""Scripts that put no blanks between words: each character is one here, as a whole sentence would be otherwise."""
-_WORD = re.compile(rf"(?=\w)[{_UNSPACED}]|[^\W{_UNSPACED}]+")
 _Words = tuple[str, ...]
 
 
@@ -65,11 +54,11 @@ class Screen:
 
 
 def _turns(row: Row) -> Iterator[_Words]:
-    return (_words(message.content) for message in row.messages if message.role != "system")
+    return (_words(content) for _, content in turns_of(row))
 
 
 def _words(text: str) -> _Words:
-    return tuple(_WORD.findall(text.lower()))
+    return tuple(words_of(text))
 
 
 def _runs(words: Sequence[str]) -> Iterator[_Words]:

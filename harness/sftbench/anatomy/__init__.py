@@ -1,0 +1,1 @@
+"""What two selections have in common, and in what they differ."""
