@@ -55,13 +55,17 @@ def best(board: Board, budget: str) -> str:
 
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
-    return [*_matched_notes(board), *caveats(board)]
+    told = (
+        _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes, _stand_in_notes,
+        _asked_notes,
+    )  # fmt: skip
+    return [note for each in told for note in each(board)]
 
 
 def caveats(board: Board) -> list[str]:
-    """The notes but those that are findings: who is better or worse than chance that is matched to it."""
-    told = (_seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes)
-    return [note for each in told for note in each(board)]
+    """The board's notes but those that are findings: who is better or worse than chance that is matched to it."""
+    found = set(_matched_notes(board))
+    return [note for note in board.notes if note not in found]
 
 
 def _matched_notes(board: Board) -> Iterator[str]:

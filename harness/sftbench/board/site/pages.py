@@ -10,6 +10,8 @@ from functools import cache
 from typing import Any
 
 from sftbench.board.columns import metric_order
+from sftbench.board.judged_text import groups as judged_groups
+from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
@@ -17,7 +19,7 @@ from sftbench.board.site.records import Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
-from sftbench.board.table import Board, BoardRow
+from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import caveats, legend
 from sftbench.published import Published, published_tables
 
@@ -34,7 +36,7 @@ _KNOWN = frozenset(
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
-        "judge", "num_resamples", "notes", "rows",
+        "judge", "num_resamples", "notes", "rows", *JUDGED,
     }
 )  # fmt: skip
 
@@ -101,6 +103,11 @@ def board_page(site: Site) -> str:
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board),
         caveats=caveats(board),
+        judged=[
+            {"title": title, "rows": rows, "columns": judged_columns(rows)} for title, rows in judged_groups(board)
+        ],
+        judged_words=judged_words(board),
+        judged_legend=judged_legend(board) if board.judged else [],
         about=_summaries(site),
         counts={
             budget: {
