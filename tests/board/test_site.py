@@ -345,3 +345,19 @@ def test_the_server_answers_to_no_other_name(served):
 def test_a_folder_without_a_site_is_not_served(tmp_path):
     with pytest.raises(UsageError, match="bench board build"):
         server(tmp_path, 0)
+
+
+def test_values_of_a_metric_with_items_of_its_own_name_these(results, tmp_path):
+    cell = results.cell("alpha")
+    ids = cell["evaluations"]["nll"]["ids"]
+    cell["evaluations"]["nll"]["ids_of"] = {"nll": ids[:2]}
+    cell["evaluations"]["nll"]["items"]["nll"] = [0.25, 0.5]
+    results.write(cell)
+    files = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")
+    told = {
+        name: json.loads(files[name].partition("(")[2].rpartition(")")[0])
+        for name in ("data/items.js", "data/alpha.js")
+    }
+    lists = told["data/items.js"]
+    found = {each["metric"]: lists[each["items"]] for each in told["data/alpha.js"][0]["values"]}
+    assert (found["nll"], found["exact-match"]) == (ids[:2], ids)

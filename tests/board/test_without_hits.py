@@ -120,3 +120,29 @@ def test_all_items_hit_leave_nothing_to_measure(results: Any) -> None:
     without = by_label(build_board(results.folder))["leaky"].without_hits
     assert without is not None
     assert (without.num_own, without.own, without.common) == (120, {}, {})
+
+
+def test_a_metric_with_items_of_its_own_loses_those_of_its_own_that_are_hit(results: Any) -> None:
+    """`short` has three items of its own, of which the second is hit; the others are item-0 to item-119."""
+    values = {
+        ("leaky", 0): [0.0, 1.0, 0.5],
+        ("leaky", 1): [1.0, 1.0, 0.0],
+        ("clean", 0): [1, 0, 0],
+        ("clean", 1): [1, 0, 1],
+    }
+    for (label, seed), short in values.items():
+        cell = results.cell(label, seed=seed, **({"hits": hits(3) | {"ids": ["own-1", "item-3"]}} if seed else {}))
+        cell["evaluations"]["tasks"] = {
+            "ids": [f"item-{item}" for item in range(120)],
+            "items": {"short": [float(each) for each in short], "whole": [1.0] * 120},
+            "bigger_is_better": {"short": True, "whole": True},
+            "ids_of": {"short": ["own-0", "own-1", "own-2"]},
+        }
+        results.write(cell)
+    rows = by_label(build_board(results.folder))
+    for label, (with_hits, without) in {"leaky": ((3.5 / 6), 1.5 / 4), "clean": (0.5, 3 / 4)}.items():
+        found = rows[label].without_hits
+        assert found is not None
+        assert rows[label].metrics["short"].mean == pytest.approx(with_hits)
+        assert (found.common["short"].mean, found.common["short"].num_items) == (pytest.approx(without), 2)
+        assert found.common["whole"].num_items == 119

@@ -65,6 +65,9 @@ TERMS = {
     "judge": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
     "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(report={"template": "other"}),
     "held-out items": lambda cell: cell["evaluations"]["exact-match"]["ids"].__setitem__(0, "another"),
+    "held-out items of one metric": lambda cell: cell["evaluations"]["exact-match"].update(
+        ids_of={"exact-match": [f"own-{item}" for item in range(12)]}
+    ),
     "evaluators": lambda cell: cell["steps"][0].update(part="exact-match@2"),
 }
 
@@ -77,7 +80,7 @@ def test_other_terms_are_refused_saying_which_and_where(new_run, tmp_path, what)
         TERMS[what](cell)
         two.write(cell)
     two.finish()
-    with pytest.raises(UsageError, match=f"one and .*two differ in {what}: .*like with like"):
+    with pytest.raises(UsageError, match=f"one and .*two differ in {what.split(' of ')[0]}: .*like with like"):
         merge([one.folder, two.folder], tmp_path / "both")
     assert not (tmp_path / "both").exists()
 

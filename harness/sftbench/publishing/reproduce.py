@@ -129,9 +129,8 @@ def _compared(
         payload: Mapping[str, Any] = run.store.ended(ref).payload
         published = told.evaluations.get(name)
         for metric, values in published.items.items() if published else ():
-            mine = dict(zip(payload["ids"], payload["items"].get(metric, []), strict=False))
-            theirs = dict(zip(published.ids, values, strict=True)) if published else {}
-            differences[f"{name}.{metric}"] = _difference(theirs, mine)
+            theirs = dict(zip(published.items_of(metric), values, strict=True)) if published else {}
+            differences[f"{name}.{metric}"] = _difference(theirs, _by_item(payload, metric))
     first = next(iter(planned.verdicts.values()), None)
     if first is not None and told.verdicts is not None:
         judged: Mapping[str, Any] = run.store.ended(first).payload
@@ -146,6 +145,12 @@ def _compared(
                 Finding(where=where, what=what + missing, told=found["mean_told"], recomputed=found["mean_here"])
             )
     return differences, findings
+
+
+def _by_item(payload: Mapping[str, Any], metric: str) -> dict[str, float | None]:
+    """The values of a metric here, by the items that they are of; some metrics have items of their own."""
+    ids = payload.get("ids_of", {}).get(metric, payload["ids"])
+    return dict(zip(ids, payload["items"].get(metric, []), strict=False))
 
 
 def _difference(told: Mapping[str, float | None], here: Mapping[str, float | None]) -> dict[str, Any]:

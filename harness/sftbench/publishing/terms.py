@@ -84,8 +84,12 @@ def _templates(cell: Cell) -> Iterator[str]:
 
 
 def _items(cell: Cell) -> str:
-    """The held-out items of each evaluator, as a fingerprint."""
+    """The held-out items of each evaluator, and of each metric that has items of its own, as a fingerprint."""
     from sftbench.fingerprint import key_of
 
-    ids = {name: sorted(evaluation.ids) for name, evaluation in cell.evaluations.items()}
+    ids: dict[str, Any] = {name: sorted(evaluation.ids) for name, evaluation in cell.evaluations.items()}
+    for name, evaluation in cell.evaluations.items():
+        if evaluation.ids_of:
+            own = {metric: sorted(found) for metric, found in evaluation.ids_of.items()}
+            ids[name] = {"ids": ids[name], "ids_of": own}
     return key_of(ids)[:16] if ids else ""
