@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from sftbench.board.build import build_board
 from sftbench.board.flat import board_records
 from sftbench.board.markdown import board_markdown
+from sftbench.board.site.files import site_files
 from sftbench.board.table import Board, BoardRow
 from sftbench.board.terminal import board_lines
+from sftbench.board.texts import decimals, interval
 
 METRICS = ("exact-match", "nll")
 
@@ -146,3 +149,21 @@ def test_a_metric_with_items_of_its_own_loses_those_of_its_own_that_are_hit(resu
         assert rows[label].metrics["short"].mean == pytest.approx(with_hits)
         assert (found.common["short"].mean, found.common["short"].num_items) == (pytest.approx(without), 2)
         assert found.common["whole"].num_items == 119
+
+
+def test_the_site_has_items_hit_in_the_table_and_on_the_page_of_the_row(results: Any, tmp_path: Path) -> None:
+    fill(results)
+    board = build_board(results.folder)
+    files = site_files(board, results.folder, tmp_path / "out")
+    row = by_label(board)["leaky"]
+    assert row.without_hits is not None
+    common, own = row.without_hits.common["exact-match"], row.without_hits.own["exact-match"]
+    assert ">items hit</button>" in files["index.html"]
+    assert ">exact-match without items hit</button>" in files["index.html"]
+    digits = decimals([each.metrics["exact-match"] for each in board.rows], "exact-match")
+    assert f"{common.mean:.{digits}f} <small>{common.low:.{digits}f}" in files["index.html"]
+    page = files["rows/leaky.html"]
+    assert "something of 4 held-out items; those of all rows of the budget, of 5." in page
+    assert interval(common, digits) in page
+    assert interval(own, digits) in page
+    assert "<pre>" not in page

@@ -70,13 +70,13 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
 
 
 def _judged(cells: list[Cell], card: CardFacts | None, budgets: list[str], num_resamples: int) -> dict[str, Any]:
-    """The judged part of a board; nothing where records tell of one win rate per row and no more."""
-    if not has_judged_part(cells):
-        return {}
-    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
+    """The judge's card, and the judged part, which is where records tell more than one win rate per row."""
     told = None
     if card is not None:
         told = JudgeCard(passes=card.passes, words=card.words, flip_rate=card.flip_rate, agreement=card.agreed)
+    if not has_judged_part(cells):
+        return {"judge_card": told}
+    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
     return {
         "prompts": cells[0].prompts,
         "judge_card": told,

@@ -56,16 +56,28 @@ def best(board: Board, budget: str) -> str:
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
     told = (
-        _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes, _stand_in_notes,
-        _asked_notes,
+        _judge_notes, _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes,
+        _stand_in_notes, _asked_notes,
     )  # fmt: skip
     return [note for each in told for note in each(board)]
 
 
 def caveats(board: Board) -> list[str]:
-    """The board's notes but those that are findings: who is better or worse than chance that is matched to it."""
-    found = set(_matched_notes(board))
+    """The board's notes but those that the findings begin with: of the judge, and of chance that is matched."""
+    found = {*_judge_notes(board), *_matched_notes(board)}
     return [note for note in board.notes if note not in found]
+
+
+def _judge_notes(board: Board) -> Iterator[str]:
+    """Comes before who is best: what a judge says that does not qualify is no ground for an order."""
+    if board.judge_card is not None and board.judge_card.passes is False:
+        yield f"The judge {one_line(board.judge or '?')} does not qualify by its card: win rates by it say little."
+
+
+def judge_warning(board: Board) -> str:
+    """That the judge does not qualify, and what rests on it; empty where it does, or nothing is known."""
+    order = " The order of the rows rests on them." if board.sort_metric == WIN_RATE else ""
+    return "".join(note + order for note in _judge_notes(board))
 
 
 def _matched_notes(board: Board) -> Iterator[str]:

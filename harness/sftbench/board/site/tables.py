@@ -84,6 +84,21 @@ def columns_of(board: Board) -> list[Column]:
     ]
     for metric in metric_order(board):
         columns += _metric(board, metric, main=metric == board.sort_metric)
+        if metric == WIN_RATE and any(row.win_rate_corrected for row in board.rows):
+            columns.append(
+                Column(
+                    name="win rate corrected",
+                    heading="win rate, corrected for the judge",
+                    kind="estimate",
+                    value=lambda row: row.win_rate_corrected.mean if row.win_rate_corrected else None,
+                    estimate=lambda row: row.win_rate_corrected,
+                    digits=1,
+                    first="down",
+                    shown=board.sort_metric == WIN_RATE,
+                    about="as a judge would have it that is always right",
+                )
+            )
+    columns += _without_hits(board)
     matched = next((index for index, each in enumerate(columns) if each.kind == "bar"), len(columns) - 1) + 1
     columns[matched:matched] = _matched(board)
     return [*columns, *_trained(board), *_spent(board), *_told(board)]
@@ -121,6 +136,39 @@ def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
             first=None,
             shown=main,
             ends=(f"{scale.low:.{min(digits, 2)}f}", f"{scale.high:.{min(digits, 2)}f}") if scale else (),
+        ),
+    ]
+
+
+def _without_hits(board: Board) -> list[Column]:
+    """How many items each row has hit, and the sort metric without those that any row of the budget has."""
+    if not any(row.without_hits for row in board.rows):
+        return []
+    metric = board.sort_metric
+
+    def of(row: BoardRow) -> Estimate | None:
+        return row.without_hits.common.get(metric) if row.without_hits else None
+
+    return [
+        Column(
+            name="items hit",
+            heading="items hit",
+            kind="number",
+            value=lambda row: row.without_hits.num_own if row.without_hits else None,
+            text=lambda row: texts.NOTHING if row.without_hits is None else str(row.without_hits.num_own),
+            shown=True,
+            about="held-out items of which the rows trained on have something",
+        ),
+        Column(
+            name=f"{metric} without items hit",
+            heading=f"{metric} without items hit",
+            kind="estimate",
+            value=lambda row: found.mean if (found := of(row)) else None,
+            estimate=of,
+            digits=digits_of(board, metric),
+            first="down" if board.bigger_is_better[metric] else "up",
+            shown=True,
+            about="on the items that no row of the budget has hit",
         ),
     ]
 
