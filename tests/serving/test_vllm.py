@@ -122,7 +122,8 @@ def test_a_run_goes_from_a_pool_to_win_rates_and_the_card_of_a_judge_that_judges
     prompts.write_text("".join(json.dumps(each) + "\n" for each in asked))
     command = [
         str(Path(sys.executable).parent / "bench"), "run", "--methods", "random,longest", "--controls", "none",
-        "--seeds", "1", "--pool", str(small_pool), "--base", str(material.model), "--budget", "50%", "--suite", str(prompts),
+        "--seeds", "1", "--pool", str(small_pool), "--base", str(material.model), "--budget", "50%",
+        "--suite", str(prompts),
         "--judge", f"vllm:{model}", "--trainer", "sft[max_steps=2]", "--max-new-tokens", "8", "--store",
         str(tmp_path / "s"), "--results", str(tmp_path / "r"), "--board", str(tmp_path / "b"), "--name", "judged",
     ]  # fmt: skip
