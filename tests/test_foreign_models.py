@@ -49,7 +49,7 @@ def planned(part):
     facts = survey(settings, plugins.load(), [part])
     terms = Terms(
         budgets=(), seeds=(0,), plant=0.0, heldout_share=0.0, heldout_at_most=1, max_length=64, max_new_tokens=1,
-        evals=(), judge=None,
+        evals=(), judges={},
     )  # fmt: skip
     planner = Planner(facts, terms)
     ref = planner.part_step(

@@ -209,12 +209,14 @@ def verdict_steps(made, label):
     return {judge: made.plan.steps[ref] for judge, ref in cell.verdicts.items()}
 
 
-def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan):
-    made = plan(judge="vllm:/home/me/models/tiny,checker")
-    assert list(made.terms.judges) == ["pairwise[model=tiny]", "checker"]
+def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan, material):
+    made, name = plan(judge=f"vllm:{material.model},checker"), f"pairwise[model={material.model.name}]"
+    assert list(made.terms.judges) == [name, "checker"]
     steps = verdict_steps(made, "longest")
-    assert list(steps) == ["pairwise[model=tiny]", "checker"]
-    assert steps["pairwise[model=tiny]"].identity["asks:judge"] == "vllm:/home/me/models/tiny"
+    assert list(steps) == [name, "checker"]
+    known_by = steps[name].identity["asks:judge"]
+    assert known_by.startswith(f"vllm:{material.model.name}@")
+    assert str(material.model.parent) not in json.dumps(steps[name].identity["asks:judge"])
     assert len({step.key for step in steps.values()}) == 2
     assert verdict_steps(made, "random") == {}
 
@@ -286,9 +288,10 @@ def test_two_models_are_told_apart_by_their_last_name(found):
         judges_of(["vllm:/a/one", "vllm:/b/one"], found, None, given=True)
 
 
-def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found):
+def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, material):
     assert [each.name for each in plan(judge="checker").terms.evals] == []
-    (grade,) = plan(judge="checker,vllm:/m/tiny").terms.evals
-    assert (grade.name, grade.model) == ("grade", "vllm:/m/tiny")
-    assert [each.name for each in plan(judge="vllm:/m/tiny", evals=["nll"]).terms.evals] == ["nll"]
-    assert grading(None, ["vllm:/m/tiny"]) == []
+    served = f"vllm:{material.model}"
+    (grade,) = plan(judge=f"checker,{served}").terms.evals
+    assert (grade.name, grade.model) == ("grade", served)
+    assert [each.name for each in plan(judge=served, evals=["nll"]).terms.evals] == ["nll"]
+    assert grading(None, [served]) == []

@@ -327,7 +327,7 @@ def test_the_first_failure_of_a_stage_is_told_as_the_error_it_was(tmp_path):
 
 
 def test_a_judge_is_named_by_its_model_in_short_and_a_template_is_part_of_its_verdicts(prepared):
-    model = "http://127.0.0.1:1/v1#org/m,[x]"
+    model = "http://127.0.0.1:1/v1#org/m[x]"
     run = prepared("random", "longest", judge=model)
     (judge,) = run.terms.judges.values()
     assert (judge.name, judge.model) == ("pairwise", model)

@@ -95,6 +95,8 @@ def select_rows(
 def _settings(
     pool: str, limit: int | None, lm: str | None, base: str | None, seed: int, embedder: str, chat: str | None
 ) -> RunSettings:
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: at least one row must be read")
     if lm is None and base is None:
         raise UsageError("--lm is missing: the model that scores rows, or whose tokenizer counts them")
     # A choice made by hand tries again what failed before.

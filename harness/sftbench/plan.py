@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sftbench.budget import Budget
 from sftbench.fingerprint import key_of
 from sftbench.parameters import identifying
-from sftbench.roles import Chosen, PassRequest
+from sftbench.roles import Chosen, Needs, PassRequest
 from sftbench.rooms import Component, Json
 
 Ref = str
@@ -329,9 +329,18 @@ def calibration(facts: Facts) -> Step:
     )
 
 
-def part_identity(part: Any) -> dict[str, Json]:
-    """How a part enters a key: name, version and every parameter, given or default."""
-    return {"part": f"{part.name}@{part.version}", "parameters": identifying(part)}
+def part_identity(part: Any, facts: Facts) -> dict[str, Json]:
+    """How a part enters a key: name, version and every parameter, given or default.
+
+    Language models and files that it names stand there by what identifies them, and not by where they lie.
+    """
+    needs: Needs = part.needs()
+    named = {text: facts.of_asked(text).identity for text in needs.asks.values()}
+    named |= {file: f"file:{facts.files[file].fingerprint}" for file in needs.files.values() if file in facts.files}
+    values = {
+        name: named.get(value, value) if isinstance(value, str) else value for name, value in identifying(part).items()
+    }
+    return {"part": f"{part.name}@{part.version}", "parameters": values}
 
 
 def pass_role(request: PassRequest) -> str:

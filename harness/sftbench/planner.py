@@ -221,7 +221,7 @@ class Planner:
             Step(
                 room=room,
                 label=f"{room} of {label or part.name}" + ("" if part.deterministic else f", seed {seed}"),
-                identity={**self.engine, **part_identity(part), **identity, **more_identity},
+                identity={**self.engine, **part_identity(part, self.facts), **identity, **more_identity},
                 parents={"pool": pool, **parents, **more_parents},
                 where={**where, **more_where},
                 given=given,
@@ -372,7 +372,7 @@ class Planner:
         for part in self.terms.evals:
             wished, more_identity, more_where = self.wanted(part.needs(), self.heldout)
             mine = {**parents, **({"responses": responses} if part.generates else {}), **wished}
-            identity = {**shared, **part_identity(part), **more_identity}
+            identity = {**shared, **part_identity(part, self.facts), **more_identity}
             evaluations[part.name] = self.add(
                 Step(
                     room="evaluation",
@@ -526,7 +526,7 @@ class Planner:
             Step(
                 room="verdicts",
                 label=label,
-                identity={**self.engine, **part_identity(judge), **lengths, **more_identity},
+                identity={**self.engine, **part_identity(judge, self.facts), **lengths, **more_identity},
                 parents={"pool": pool, "responses": responses, "baseline": baseline, **wished},
                 where={"base": self.facts.base.path, **more_where},
             )

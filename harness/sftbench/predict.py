@@ -120,7 +120,8 @@ def _extra_passes(run: Run, step: Step) -> float:
 
 def _part(run: Run, step: Step) -> Any:
     """The part that a step works with, of a method or of a recipe."""
-    return next(part for part in parts_of(run.methods) if part_identity(part).items() <= step.identity.items())
+    parts = parts_of(run.methods)
+    return next(part for part in parts if part_identity(part, run.facts).items() <= step.identity.items())
 
 
 def _trained_share(run: Run, step: Step, scale: _Scale) -> float:

@@ -75,7 +75,7 @@ def _source(suite: PromptSuite, folder: Path | None) -> str:
     """The file that holds the prompts. Raises `EnvironmentProblem` that names the files looked for and the flag."""
     if folder is not None and not folder.is_dir():
         raise UsageError(f"--task-data {folder}: there is no such folder")
-    for place in _places(folder):
+    for place in places(folder):
         for name in suite.files:
             if (place / name).is_file():
                 return str((place / name).absolute())
@@ -90,7 +90,7 @@ def _source(suite: PromptSuite, folder: Path | None) -> str:
     return found
 
 
-def _places(folder: Path | None) -> Iterator[Path]:
+def places(folder: Path | None) -> Iterator[Path]:
     """The folder, those in it, the one around it, and those beside it. A file named by its whole path needs none."""
     yield Path()
     if folder is not None:

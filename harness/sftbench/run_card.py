@@ -18,9 +18,11 @@ from sftbench.judging.card.finding import Finding
 from sftbench.judging.card.gates import RUN
 from sftbench.judging.card.judged import Judged
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, kept_card
+from sftbench.judging.card.material import LLMBAR
 from sftbench.judging.card.orders import order_findings
 from sftbench.judging.card.padding import longer_finding
 from sftbench.judging.card.readings import readings_of
+from sftbench.prompting import places
 from sftbench.rooms import Json, Verdicts
 from sftbench.runner import Run, Watcher
 from sftbench.store import write_atomically
@@ -43,10 +45,10 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
         return None
     own = run_findings([_verdicts_of(each) for each in judged])
     known, missing = kept_card(judge, run.store), ["a check by 'bench judge check'"]
-    data = getattr(run.settings, "task_data", None)
-    if known is None and data is not None and watcher is not None:
+    data = run.settings.task_data
+    if known is None and data is not None and watcher is not None and run.settings.redo != "never":
         try:
-            known = _short_check(run, Path(data), watcher)
+            known = _short_check(run, _with_gold(data), watcher)
         except SftbenchError as problem:
             missing = [f"a short check, which failed ({type(problem).__name__})"]
     return card_of(
@@ -57,6 +59,12 @@ def card_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | No
         missing=known.missing if known is not None else missing,
         speed=known.speed if known is not None else None,
     )
+
+
+def _with_gold(data: Path) -> Path:
+    """Where LLMBar lies: the prompts of a suite are looked for in the same places."""
+    files = (LLMBAR, f"{LLMBAR}.gz")
+    return next((place for place in places(data) if any((place / name).is_file() for name in files)), data)
 
 
 def _judge_of(run: Run) -> dict[str, Json]:

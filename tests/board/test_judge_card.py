@@ -22,6 +22,8 @@ def card(value=80.0, low=72.0, high=88.0, **changes):
         "schema": 1,
         "words": WORDS,
         "passes": True,
+        "flip_rate": {**preferred, "value": 12.0},
+        "agreement": {**preferred, "value": 81.0},
         "gold_preference": preferred,
         "findings": [],
         "gates": [],

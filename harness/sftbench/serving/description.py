@@ -14,6 +14,8 @@ from sftbench.rooms import Json
 
 PREFIX = "vllm:"
 DTYPES = ("auto", "bfloat16", "float16", "float32")
+SERVING_VERSION = "1"
+"""Bumped when models are served otherwise (form of conversations, flags), so that answers may differ."""
 OF_NUMBERS = ("dtype", "quantization", "max_model_len")
 """Options that may change what a model answers; the others decide only how fast it does."""
 
@@ -82,7 +84,7 @@ class ServedModel:
     def identity(self, *, name: str, fingerprint: str) -> str:
         """What its answers are known by, on any machine: name, content, and the options that change numbers."""
         numbers = {key: value for key, value in self.options.given().items() if key in OF_NUMBERS}
-        return f"{PREFIX}{name}@{fingerprint}{_inside(numbers)}"
+        return f"{PREFIX}{name}@{fingerprint}.{SERVING_VERSION}{_inside(numbers)}"
 
     def __str__(self) -> str:
         return f"{PREFIX}{self.model}{_inside(self.options.given())}"

@@ -73,7 +73,8 @@ def _worse_is_longer(pair):
 def test_a_judge_without_faults_qualifies(simulated):
     pairs = own_pairs(150, seed=2)
     judge = simulated(pairs)
-    card = card_by(judge, Material(own=pairs), again=simulated(pairs))
+    assert card_by(judge, Material(own=pairs), again=simulated(pairs)).passes is None, "sums qualify nobody"
+    card = card_by(judge, Material(labelled=pairs), again=simulated(pairs))
     assert card.passes is True
     assert card.words[-1] == "It qualifies as a judge."
     assert the(card, equal.RATE).value == 50

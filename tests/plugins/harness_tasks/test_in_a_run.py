@@ -36,8 +36,8 @@ def test_the_runs_limit_is_one_of_items_and_the_embedded_pool_stays_whole(found,
 def test_a_limit_that_no_evaluator_takes_is_still_one_of_rows(found, tmp_path):
     with pytest.raises(UsageError, match="--limit needs --pool"):
         planned(found, tmp_path, evals=["nll"], limit=20)
-    with pytest.raises(UsageError, match="--limit needs --pool"):
-        planned(found, tmp_path, evals=["lm-eval[limit=7]"], limit=20)
+    run = planned(found, tmp_path, evals=["lm-eval[limit=7]"], limit=20)
+    assert (run.terms.evals[0].limit, run.facts.limits.pool_rows) == (7, None)
 
 
 def test_code_is_allowed_by_the_run_alone(found, tmp_path):

@@ -103,7 +103,7 @@ def card_of(
         words=words(findings, held),
         flip_rate=_headline(demands.told(findings, orders.FLIPS)),
         agreement=_headline(demands.agreement_of(findings)),
-        gold_preference=_headline(demands.of_plain(findings, gold.FOR_GOLD)),
+        gold_preference=_headline(demands.of_judged_answers(findings, gold.FOR_GOLD)),
         gates=held,
         findings=tuple(findings),
         missing=tuple(missing),

@@ -61,6 +61,11 @@ def agreement_of(findings: Sequence[Finding]) -> Finding | None:
     return of_plain(findings, gold.S2)
 
 
+def of_judged_answers(findings: Sequence[Finding], measure: str) -> Finding | None:
+    """The same without the tasks made here."""
+    return of_plain([each for each in findings if each.probe != gold.OWN], measure)
+
+
 def of_plain(findings: Sequence[Finding], measure: str) -> Finding | None:
     """A measure on human labels, else on LLMBar's natural pairs, else on tasks made here."""
     found = (each for name in gold.PLAIN for each in findings if each.probe == name and each.measure == measure)
@@ -69,11 +74,14 @@ def of_plain(findings: Sequence[Finding], measure: str) -> Finding | None:
 
 def passes(held: Sequence[Gate]) -> bool | None:
     """True when every demand is met, by agreement beyond chance; False when one is missed; None when none is missed
-    but agreement, failures or flips were not measured."""
+    but agreement, failures or flips were not measured. Tasks made here can show that a judge is none, and never that it
+    is one: sums are not what it will judge."""
     by_name = {gate.name: gate for gate in held}
     agreed = by_name["agreement"].finding
     if any(gate.state == "missed" for gate in held) or (agreed is not None and (agreed.low or 0) <= 50):
         return False
+    if agreed is not None and agreed.probe == gold.OWN:
+        return None
     needed = ("agreement", "parse failures", "order flips")
     return None if any(by_name[name].state == "untold" for name in needed) else True
 

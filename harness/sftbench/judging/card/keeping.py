@@ -14,16 +14,22 @@ from sftbench.rooms import Json
 from sftbench.store import Store
 
 ROOM = "card"
-_OF_A_JUDGE = ("asks:", "model:", "tokenizer:", "folder:")
+_OF_A_JUDGE = ("asks:", "model:", "tokenizer:", "folder:", "file:")
+_BOUNDS = ("max_seconds", "max_tokens")
+"""Parameters that end a judgement early and make no other judge."""
 
 
 def judge_identity(step: Mapping[str, Json]) -> dict[str, Json]:
     """What identifies a judge, of the identity of a step in which it judges: part, parameters, and whom it asks."""
-    return {
+    found = {
         name: value
         for name, value in step.items()
-        if name in ("part", "parameters", "chat", "embedder") or name.startswith(_OF_A_JUDGE)
+        if name in ("part", "chat", "embedder") or name.startswith(_OF_A_JUDGE)
     }
+    given = step.get("parameters")
+    if isinstance(given, Mapping):
+        found["parameters"] = {name: value for name, value in given.items() if name not in _BOUNDS}
+    return found
 
 
 def asks_a_model(judge: Mapping[str, Json]) -> bool:
