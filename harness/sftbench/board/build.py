@@ -47,7 +47,9 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
             for name, bigger in directions.items()
         ]
         without = estimate_without_hits(entries, directions, baseline=baseline, num_resamples=num_resamples)
-        rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without)
+        rows += rank(
+            entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without, baseline=baseline
+        )
         num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
     card = read_card_facts(results) if judge else None
     board = Board(

@@ -20,7 +20,7 @@ from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
 from sftbench.board.table import JUDGED, Board, BoardRow
-from sftbench.board.words import caveats, judge_warning, legend
+from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
@@ -28,7 +28,7 @@ _KNOWN = frozenset(
         "budget", "method", "label", "kind", "matched_to", "fidelity", "status", "seeds_done", "seeds_failed",
         "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
         "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
-        "against_matched", "win_rate_corrected", "without_hits",
+        "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
     }
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
@@ -100,6 +100,7 @@ def board_page(site: Site) -> str:
         columns=list(enumerate(columns_of(board), 1)),
         question=question(board),
         warning=judge_warning(board),
+        chance={budget: against_chance(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board),

@@ -179,8 +179,10 @@ def against(row: BoardRow, control: str) -> MatchedComparison | None:
 
 
 def _matched(board: Board) -> list[Column]:
-    """A column per kind of matched control."""
-    return [
+    """A column for the row that all are held to, and one per kind of matched control."""
+    chance = next((row.against_baseline.control for row in board.rows if row.against_baseline), None)
+    held = [] if chance is None else [_against_chance(board, chance)]
+    return held + [
         _against(board, name) for name in sorted({each.control for row in board.rows for each in row.against_matched})
     ]
 
@@ -200,6 +202,20 @@ def _against(board: Board, control: str) -> Column:
         shown=True,
         digits=digits_of(board, board.sort_metric),
         about="paired difference to random rows that are matched to this method",
+    )
+
+
+def _against_chance(board: Board, control: str) -> Column:
+    return Column(
+        name=f"against {control}, not matched",
+        heading=f"vs {control}",
+        kind="matched",
+        value=lambda row: row.against_baseline.difference.mean if row.against_baseline else None,
+        compared=lambda row: row.against_baseline,
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        shown=True,
+        digits=digits_of(board, board.sort_metric),
+        about=f"paired difference to the row {control}",
     )
 
 
