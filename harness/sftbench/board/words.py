@@ -200,7 +200,8 @@ def legend(board: Board) -> list[str]:
         "with the variance between seeds moderated by the other rows.",
         "Tier: no two rows of a tier can be told apart (paired differences on the same items and seeds, "
         "Holm-corrected over all pairs of ranked rows of the budget, 5 %); each tier holds only rows that are told "
-        "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best.",
+        "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best; in a "
+        "later tier: behind some row of the tier before, not shown to be behind the first.",
         "Seeds to tell: how many seeds (in all) would separate a tied row from the best, if the difference "
         "stays; none where more seeds alone would not do it (more items might).",
         "Controls, marked ◦, are there for orientation and are ranked like the rest. Those matched to a method stand "

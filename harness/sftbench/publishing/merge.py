@@ -304,7 +304,7 @@ def _write_records(sources: Sequence[Source], chosen: Mapping[Name, Path], into:
 def _levels(
     sources: Sequence[Source], chosen: Mapping[Name, Path], independent: Mapping[Name, int]
 ) -> Iterator[RowLevel]:
-    """A row is reproduced by every further run with its numbers, as near as reproducing asks, and by who attested it."""
+    """A row is reproduced by every further run with its numbers, as near as reproducing asks, and by attestations."""
     for label, budget in sorted({(name[1], name[3]) for name in chosen}):
         mine = [name for name in chosen if (name[1], name[3]) == (label, budget)]
         levels = {source.level for source in sources if any(name in source.cells for name in mine)}

@@ -15,7 +15,7 @@ from sftbench.board.judged_text import judged_columns, judged_legend, judged_wor
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
-from sftbench.board.site.records import Records, RowName, page_names, row_name
+from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
@@ -67,6 +67,10 @@ class Site:
     def page_of_method(self, method: str) -> str:
         """The page about a method, as seen from the board's."""
         return f"methods/{file_name(method)}.html"
+
+    def files_of(self, row: BoardRow) -> list[CellFile]:
+        """The records of a row, by seed."""
+        return self.records.of(row_name(row), row.budget)
 
     def record(self, path: str) -> str | None:
         """Where a record lies as seen from the board's page, if it lies beside."""
