@@ -233,6 +233,8 @@ def test_items_and_chosen_rows_are_loaded_when_asked_for(visit, folder):
     page.get_by_role("button", name="Load items").click()
     page.locator(".loaded h3").first.wait_for()
     assert page.locator(".loaded h3").all_inner_texts() == ["Budget 5%", "Budget 10%"]
+    assert page.get_by_role("status").inner_text() == "Loaded from 6 records."
+    assert page.locator("[aria-live] h3, [role=status] h3").count() == 0
     details = page.locator(".loaded > details", has=page.get_by_text("exact-match", exact=True)).first
     details.locator("summary").click()
     cells = details.locator("tbody tr")
@@ -244,7 +246,7 @@ def test_data_that_is_not_there_is_told(visit, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("data"))
     page = visit(tmp_path / "copy" / "rows" / "careful.html")
     page.get_by_role("button", name="Load items").click()
-    page.get_by_text("does not lie beside this page").wait_for()
+    page.get_by_role("status").get_by_text("does not lie beside this page").wait_for()
     assert all("data/items.js" in each or "ERR_FILE_NOT_FOUND" in each for each in visit.complaints)
     visit.complaints.clear()
 

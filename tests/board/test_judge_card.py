@@ -9,6 +9,7 @@ import pytest
 from sftbench.board.build import build_board
 from sftbench.board.flat import board_csv, board_records
 from sftbench.board.markdown import board_markdown
+from sftbench.board.site.files import site_files
 from sftbench.board.table import Board
 from sftbench.errors import UsageError
 
@@ -106,3 +107,28 @@ def test_a_file_that_is_no_card_is_refused_by_its_path(judged, text):
     (judged.folder / "judge-card.json").write_text(text)
     with pytest.raises(UsageError, match=r"judge-card\.json"):
         build_board(judged.folder)
+
+
+@pytest.mark.parametrize("passes", [True, False, None])
+def test_a_judge_that_does_not_qualify_is_the_first_thing_that_is_said(judged, tmp_path, passes):
+    (judged.folder / "judge-card.json").write_text(json.dumps(card(passes=passes)))
+    board = build_board(judged.folder, sort_metric="win-rate")
+    says = "The judge checker does not qualify by its card: win rates by it say little."
+    assert (board.notes[0] == says) is (passes is False)
+    page = site_files(board, judged.folder, tmp_path / "out")["index.html"]
+    first = page.partition('<ul class="said">')[2].partition("</li>")[0]
+    assert (f"{says} The order of the rows rests on them." in first) is (passes is False)
+    assert page.count(says) == (passes is False)
+
+
+def test_the_site_has_the_corrected_rate_in_the_table_and_on_the_page_of_the_row(judged, tmp_path):
+    board = put(judged, card())
+    files = site_files(board, judged.folder, tmp_path / "out")
+    good = next(row for row in board.rows if row.label == "good").win_rate_corrected
+    assert ">win rate, corrected for the judge</button>" in files["index.html"]
+    assert f"{good.mean:.1f} <small>{good.low:.1f} … {good.high:.1f}</small>" in files["index.html"]
+    assert (
+        f"Win rate corrected for the judge: {good.mean:.1f} [{good.low:.1f}, {good.high:.1f}]"
+        in files["rows/good.html"]
+    )
+    assert "<summary>Win rate corrected" not in files["rows/good.html"]

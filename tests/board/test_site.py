@@ -24,7 +24,7 @@ from sftbench.board.site.data import as_script, packed
 from sftbench.board.site.files import site_files, stale_files, write_site
 from sftbench.board.site.hostile import file_name, link, visible
 from sftbench.board.site.pages import Site, row_page
-from sftbench.board.site.pictures import Point, Scale, chart, pareto
+from sftbench.board.site.pictures import Point, Scale, chart, pareto, short_label
 from sftbench.board.site.records import page_names, read_records
 from sftbench.board.site.serving import server
 from sftbench.board.statistics import Estimate
@@ -345,3 +345,51 @@ def test_the_server_answers_to_no_other_name(served):
 def test_a_folder_without_a_site_is_not_served(tmp_path):
     with pytest.raises(UsageError, match="bench board build"):
         server(tmp_path, 0)
+
+
+def test_values_of_a_metric_with_items_of_its_own_name_these(results, tmp_path):
+    cell = results.cell("alpha")
+    ids = cell["evaluations"]["nll"]["ids"]
+    cell["evaluations"]["nll"]["ids_of"] = {"nll": ids[:2]}
+    cell["evaluations"]["nll"]["items"]["nll"] = [0.25, 0.5]
+    results.write(cell)
+    files = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")
+    told = {
+        name: json.loads(files[name].partition("(")[2].rpartition(")")[0])
+        for name in ("data/items.js", "data/alpha.js")
+    }
+    lists = told["data/items.js"]
+    found = {each["metric"]: lists[each["items"]] for each in told["data/alpha.js"][0]["values"]}
+    assert (found["nll"], found["exact-match"]) == (ids[:2], ids)
+
+
+def test_labels_of_the_chart_keep_the_values_in_which_rows_of_a_sweep_differ():
+    found = [short_label(f"paraphrase[generated_share=0.{digit}]") for digit in "36"]
+    assert found == ["paraphrase[ge…ted_share=0.3]", "paraphrase[ge…ted_share=0.6]"]
+    assert [short_label("x" * many) for many in (28, 29)] == ["x" * 28, "x" * 13 + "…" + "x" * 14]
+
+
+def test_the_page_of_the_run_leads_to_every_record(folder):
+    page = (folder / "run.html").read_text()
+    linked = re.findall(r'href="([^"]*seed-[0-9]+\.json)"', page)
+    found = {(folder / each).resolve() for each in linked}
+    assert len(linked) == len(found)
+    assert found == set((folder.parents[1] / "results" / "shown").rglob("seed-*.json"))
+
+
+@pytest.mark.parametrize(
+    ("tier", "says"),
+    [
+        (1, "Place 2, tier 1; it cannot be told apart from the best. 4 seeds in all would tell it"),
+        (
+            2,
+            "Place 2, tier 2: behind some row of tier 1, not shown to be behind the first. 4 seeds in all would",
+        ),
+    ],
+)
+def test_the_page_of_a_row_says_what_its_tier_means(results, tmp_path, tier, says):
+    results.add("a")
+    board = build_board(results.folder, num_resamples=20)
+    row = dataclasses.replace(board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4)
+    site = Site.of(dataclasses.replace(board, rows=(row,)), read_records(results.folder, tmp_path))
+    assert says in row_page(site, ("a", "a", ""), data=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from sftbench.board.build import build_board
 from sftbench.board.flat import board_records
 from sftbench.board.markdown import board_markdown
+from sftbench.board.site.files import site_files
 from sftbench.board.table import Board, BoardRow
 from sftbench.board.terminal import board_lines
+from sftbench.board.texts import decimals, interval
 
 METRICS = ("exact-match", "nll")
 
@@ -120,3 +123,47 @@ def test_all_items_hit_leave_nothing_to_measure(results: Any) -> None:
     without = by_label(build_board(results.folder))["leaky"].without_hits
     assert without is not None
     assert (without.num_own, without.own, without.common) == (120, {}, {})
+
+
+def test_a_metric_with_items_of_its_own_loses_those_of_its_own_that_are_hit(results: Any) -> None:
+    """`short` has three items of its own, of which the second is hit; the others are item-0 to item-119."""
+    values = {
+        ("leaky", 0): [0.0, 1.0, 0.5],
+        ("leaky", 1): [1.0, 1.0, 0.0],
+        ("clean", 0): [1, 0, 0],
+        ("clean", 1): [1, 0, 1],
+    }
+    for (label, seed), short in values.items():
+        cell = results.cell(label, seed=seed, **({"hits": hits(3) | {"ids": ["own-1", "item-3"]}} if seed else {}))
+        cell["evaluations"]["tasks"] = {
+            "ids": [f"item-{item}" for item in range(120)],
+            "items": {"short": [float(each) for each in short], "whole": [1.0] * 120},
+            "bigger_is_better": {"short": True, "whole": True},
+            "ids_of": {"short": ["own-0", "own-1", "own-2"]},
+        }
+        results.write(cell)
+    rows = by_label(build_board(results.folder))
+    for label, (with_hits, without) in {"leaky": ((3.5 / 6), 1.5 / 4), "clean": (0.5, 3 / 4)}.items():
+        found = rows[label].without_hits
+        assert found is not None
+        assert rows[label].metrics["short"].mean == pytest.approx(with_hits)
+        assert (found.common["short"].mean, found.common["short"].num_items) == (pytest.approx(without), 2)
+        assert found.common["whole"].num_items == 119
+
+
+def test_the_site_has_items_hit_in_the_table_and_on_the_page_of_the_row(results: Any, tmp_path: Path) -> None:
+    fill(results)
+    board = build_board(results.folder)
+    files = site_files(board, results.folder, tmp_path / "out")
+    row = by_label(board)["leaky"]
+    assert row.without_hits is not None
+    common, own = row.without_hits.common["exact-match"], row.without_hits.own["exact-match"]
+    assert ">items hit</button>" in files["index.html"]
+    assert ">exact-match without items hit</button>" in files["index.html"]
+    digits = decimals([each.metrics["exact-match"] for each in board.rows], "exact-match")
+    assert f"{common.mean:.{digits}f} <small>{common.low:.{digits}f}" in files["index.html"]
+    page = files["rows/leaky.html"]
+    assert "something of 4 held-out items; those of all rows of the budget, of 5." in page
+    assert interval(common, digits) in page
+    assert interval(own, digits) in page
+    assert "<pre>" not in page

@@ -11,6 +11,7 @@ from sftbench.publishing.again import Own, planned_again
 from sftbench.publishing.gather import Wanted
 from sftbench.publishing.publish import publish
 from sftbench.publishing.rejudge import Pair, _compared
+from sftbench.publishing.reproduce import _by_item
 
 SERVER = "http://server.example/v1#model"
 
@@ -67,3 +68,10 @@ def test_another_judge_may_differ_by_accident_and_not_on_the_whole():
     assert (found.agreement, found.mean_difference, found.findings) == (0.8, 0.0, ())
     (finding,) = _compared(pairs(*[1.0] * 100), told, used="mine", published="theirs", num_of=100).findings
     assert (finding.told, finding.recomputed) == (1.0, 0.5)
+
+
+def test_values_here_are_by_the_items_of_their_metric():
+    payload = {"ids": ["a", "b"], "items": {"whole": [1.0, 0.0], "own": [0.5]}, "ids_of": {"own": ["c"]}}
+    assert _by_item(payload, "whole") == {"a": 1.0, "b": 0.0}
+    assert _by_item(payload, "own") == {"c": 0.5}
+    assert _by_item({"ids": ["a"], "items": {}}, "whole") == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -65,6 +66,9 @@ TERMS = {
     "judge": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
     "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(report={"template": "other"}),
     "held-out items": lambda cell: cell["evaluations"]["exact-match"]["ids"].__setitem__(0, "another"),
+    "held-out items of one metric": lambda cell: cell["evaluations"]["exact-match"].update(
+        ids_of={"exact-match": [f"own-{item}" for item in range(12)]}
+    ),
     "evaluators": lambda cell: cell["steps"][0].update(part="exact-match@2"),
 }
 
@@ -77,7 +81,7 @@ def test_other_terms_are_refused_saying_which_and_where(new_run, tmp_path, what)
         TERMS[what](cell)
         two.write(cell)
     two.finish()
-    with pytest.raises(UsageError, match=f"one and .*two differ in {what}: .*like with like"):
+    with pytest.raises(UsageError, match=f"one and .*two differ in {what.split(' of ')[0]}: .*like with like"):
         merge([one.folder, two.folder], tmp_path / "both")
     assert not (tmp_path / "both").exists()
 
@@ -123,3 +127,97 @@ def test_what_cannot_be_merged_is_told(new_run, tmp_path):
         merge([one.folder], tmp_path / "both")
     with pytest.raises(UsageError, match="neither a bundle nor a results folder"):
         merge([one.folder, tmp_path / "nothing"], tmp_path / "both")
+
+
+def with_values(run, label, seed, values):
+    cell = run.cell(label, seed)
+    cell["evaluations"]["exact-match"]["items"]["exact-match"] = values
+    run.write(cell)
+    return cell
+
+
+def test_numbers_within_the_tolerance_of_reproducing_are_the_same_row_run_again(new_run, tmp_path):
+    """A mean over 12 items that is 0.1 / 12 = 0.00833 away."""
+    one, two, three = new_run("one"), new_run("two", noise=1), new_run("three", noise=2)
+    values = one.cell("alpha", 1)["evaluations"]["exact-match"]["items"]["exact-match"]
+    with_values(two, "alpha", 1, [values[0] + 0.1, *values[1:]])
+    merged = merge([one.folder, two.folder], tmp_path / "both")
+    assert levels(merged)["alpha"] == "reproduced by 1"
+    rows = json.loads((tmp_path / "both/records/levels.json").read_text())["rows"]
+    told = {row["label"]: {key: row[key] for key in row if key not in ("label", "budget", "level")} for row in rows}
+    assert told == {
+        "alpha": {"tolerance": 0.02, "means_apart": {"1": {"exact-match.exact-match": 0.00833333}}},
+        "beta": {},
+    }
+    candidates = [folder / "alpha/10/seed-1.json" for folder in (one.folder, two.folder)]
+    lowest = min(candidates, key=lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+    assert (tmp_path / "both/records/alpha/10/seed-1.json").read_bytes() == lowest.read_bytes()
+    assert merge([two.folder, one.folder], tmp_path / "other" / ".." / "both").published.seal == merged.published.seal
+    assert verify(tmp_path / "both").holds
+    # Each is near the first, and the two are not near each other.
+    with_values(three, "alpha", 1, [values[0] - 0.2, *values[1:]])
+    for order in ([one, two, three], [two, three, one]):
+        with pytest.raises(UsageError, match=r"two and .*three both claim alpha@10/1, with different numbers"):
+            merge([each.folder for each in order], tmp_path / "three")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda cell: cell["selection"].update(ids_hash="0" * 64),
+        lambda cell: cell["selection"].update(trained_share=0.51),
+        lambda cell: cell["cost"]["training"].update(flops=2e9),
+        lambda cell: cell["verdicts"]["preference"].__setitem__(0, None),
+        lambda cell: cell["verdicts"].update(preference=[0.3] * 12),
+        lambda cell: cell.update(fidelity="exact"),
+    ],
+)
+def test_what_is_not_rounding_is_a_conflict(new_run, tmp_path, change):
+    one, two = new_run("one"), new_run("two", noise=1)
+    cell = two.cell("alpha", 1)
+    change(cell)
+    two.write(cell)
+    with pytest.raises(UsageError, match="both claim alpha@10/1, with different numbers"):
+        merge([one.folder, two.folder], tmp_path / "both")
+
+
+def card(**changes):
+    preferred = {"value": 80.0, "low": 72.0, "high": 88.0, "num": 100, "on": "llmbar natural"}
+    return {"schema": 1, "words": ["It agrees."], "passes": True, "gold_preference": preferred, "flip_rate": None,
+            "agreement": None, "gates": [], **changes}  # fmt: skip
+
+
+def test_the_judges_card_and_what_is_told_of_the_methods_go_along(new_run, tmp_path):
+    one, two = new_run("one", ("alpha", "beta")), new_run("two", ("gamma",))
+    (one.folder / "judge-card.json").write_text(json.dumps(card()))
+    (two.folder / "judge-card.json").write_text(json.dumps(card(), indent=3))
+    (one.folder / "methods.json").write_text(json.dumps({"alpha": {"about": "a"}, "beta": {"about": "b"}}))
+    (two.folder / "methods.json").write_text(json.dumps({"beta": {"about": "other"}, "gamma": {"about": "c"}}))
+    merged = merge([one.folder, bundled(two, tmp_path)], tmp_path / "both")
+    methods = json.loads((tmp_path / "both/records/methods.json").read_text())
+    assert {name: told["about"] for name, told in methods.items()} == {"alpha": "a", "beta": "b", "gamma": "c"}
+    board = json.loads((tmp_path / "both/board/board.json").read_text())
+    assert {row["label"]: "win_rate_corrected" in row for row in board["rows"]} == {
+        "alpha": True, "beta": False, "gamma": True,
+    }  # fmt: skip
+    assert verify(tmp_path / "both").holds
+    (tmp_path / "again").mkdir()
+    again = merge([tmp_path / "two-bundle", one.folder], tmp_path / "again" / "both")
+    assert again.published.seal == merged.published.seal
+
+
+@pytest.mark.parametrize("other", [None, card(passes=False)])
+def test_another_card_of_the_judge_is_refused(new_run, tmp_path, other):
+    one, two = new_run("one"), new_run("two", ("gamma",))
+    (one.folder / "judge-card.json").write_text(json.dumps(card()))
+    if other is not None:
+        (two.folder / "judge-card.json").write_text(json.dumps(other))
+    with pytest.raises(UsageError, match="differ in judge's card"):
+        merge([one.folder, two.folder], tmp_path / "both")
+
+
+def test_a_merged_bundle_has_a_site_of_its_own(new_run, tmp_path):
+    one, two = new_run("one", ("alpha", "beta")), new_run("two", ("gamma",))
+    merge([one.folder, two.folder], tmp_path / "both")
+    assert (tmp_path / "both/board/index.html").is_file()
+    assert 'href="../../records/gamma/10/seed-0.json"' in (tmp_path / "both/board/rows/gamma.html").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -114,12 +115,39 @@ def test_a_board_that_is_not_what_the_records_give_is_not_published(new_run, tmp
     run = new_run()
     board = tmp_path / "board"
     write_board(build_board(run.folder), board)
-    (board / "index.html").write_text("<p>a page</p>")
+    (board / "study").mkdir()
+    (board / "study/slopes.csv").write_text("series,slope\n")
     publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
-    assert (tmp_path / "out/board/index.html").read_text() == "<p>a page</p>"
+    assert (tmp_path / "out/board/study/slopes.csv").read_text() == "series,slope\n"
     text = (board / "board.csv").read_text()
     (board / "board.csv").write_text(text.replace("alpha", "alfa"))
     with pytest.raises(UsageError, match=r"board.csv is not what .* gives; write it again"):
+        publish(Wanted(results=run.folder, board=board), str(tmp_path / "other"))
+
+
+def test_the_pages_of_a_bundle_lead_to_its_own_records(new_run, tmp_path):
+    """Whether the run's board has a site, has none, or has pages of rows that are gone."""
+    from sftbench.board.build import build_board
+    from sftbench.board.site.files import write_site
+    from sftbench.board.site.serving import server
+
+    run = new_run("results/toys")
+    board = tmp_path / "leaderboards" / "toys"
+    write_site(build_board(run.folder), run.folder, board)
+    (board / "rows/gone.html").write_text("<p>left over</p>")
+    publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
+    publish(Wanted(results=run.folder), str(tmp_path / "without"))
+    assert tree(tmp_path / "out/board") == tree(tmp_path / "without/board")
+    page = (tmp_path / "out/board/rows/alpha.html").read_text()
+    links = re.findall(r'href="([^"#]*seed-[^"]*)"', page)
+    assert len(links) == 2
+    assert all((tmp_path / "out/board/rows" / link).resolve().is_file() for link in links)
+    with server(tmp_path / "out/board", 0) as serving:
+        assert serving.file_of("/out/records/alpha/10/seed-0.json") is not None
+        assert serving.file_of("/out/bundle.json") is None
+        assert serving.file_of("/without/records/run.json") is None
+    (board / "index.html").write_text((board / "index.html").read_text().replace("alpha", "alfa"))
+    with pytest.raises(UsageError, match=r"index.html is not what .* gives; write it again"):
         publish(Wanted(results=run.folder, board=board), str(tmp_path / "other"))
 
 
@@ -202,8 +230,9 @@ def test_a_page_that_names_a_place_is_refused(new_run, tmp_path):
 
     run = new_run()
     write_board(build_board(run.folder), tmp_path / "board")
-    (tmp_path / "board" / "index.html").write_text(f"<p>{HOME}/ann/x</p>")
-    with pytest.raises(UsageError, match=r"board/index.html, line 1, names the place"):
+    (tmp_path / "board" / "study").mkdir()
+    (tmp_path / "board" / "study" / "notes.md").write_text(f"{HOME}/ann/x")
+    with pytest.raises(UsageError, match=r"board/study/notes.md, line 1, names the place"):
         publish(Wanted(results=run.folder, board=tmp_path / "board"), str(tmp_path / "out"))
 
 

@@ -47,7 +47,7 @@ def test_pages_are_a_commit_on_a_branch_of_its_own_and_nothing_else_changes(repo
     assert any("nothing was pushed" in note for note in made.notes)
     git(repository, "worktree", "add", "--quiet", str(tmp_path / "pages"), "gh-pages")
     assert (tmp_path / "pages" / ".nojekyll").exists()
-    assert 'href="toys/board/README.md"' in (tmp_path / "pages" / "index.html").read_text()
+    assert 'href="toys/board/index.html"' in (tmp_path / "pages" / "index.html").read_text()
     blob = subprocess.run(["git", "cat-file", "blob", "gh-pages:toys/manifest.json"], capture_output=True, check=True)
     assert hashlib.sha256(blob.stdout).hexdigest() == made.seal
 

@@ -11,10 +11,12 @@ import pytest
 
 from sftbench.errors import UsageError, VerificationError
 from sftbench.fingerprint import key_of
+from sftbench.publishing.checking import Checked
 from sftbench.publishing.layout import files_below
 from sftbench.publishing.levels import Attestation, write_attestation
 from sftbench.publishing.manifest import seal_of
-from sftbench.publishing.verify import verify
+from sftbench.publishing.page import readme_of
+from sftbench.publishing.verify import about_of, verify
 
 from .conftest import make_manifest_match, rewrite
 
@@ -74,6 +76,76 @@ def test_an_edited_field_of_the_csv_is_told_by_row_and_column(bundle):
     (finding,) = verify(bundle).findings
     assert re.fullmatch(r"row '(alpha|beta)' at 10, column exact_match", finding.what)
     assert finding.told == "'0.875'"
+
+
+@pytest.mark.parametrize("name", ["index.html", "rows/alpha.html", "data/alpha.js", "assets/board.css", "README.md"])
+def test_a_forged_page_is_named_although_the_manifest_was_made_to_match(bundle, name):
+    path = bundle / "board" / name
+    path.write_text(path.read_text() + "<!-- and more -->")
+    make_manifest_match(bundle)
+    assert {each.where for each in verify(bundle).findings} == {f"board/{name}"}
+
+
+def test_a_page_that_is_missing_or_of_no_row_is_named(bundle):
+    (bundle / "board/rows/alpha.html").rename(bundle / "board/rows/omega.html")
+    make_manifest_match(bundle)
+    assert told(bundle) == ["board/rows/alpha.html: is missing", "board/rows/omega.html: is no page of this board"]
+
+
+def test_what_one_side_alone_tells_is_named(bundle):
+    def change(board):
+        board["rows"][0]["stars"] = 5
+        del board["rows"][1]["tier"]
+
+    rows = json.loads((bundle / "board/board.json").read_text())["rows"]
+    rewrite(bundle / "board/board.json", change)
+    make_manifest_match(bundle)
+    extra, missing = verify(bundle).findings
+    assert extra.what == f"row '{rows[0]['label']}' at 10, column stars, which follows from no record,"
+    assert missing.what == f"row '{rows[1]['label']}' at 10, column tier, which is not told,"
+    assert (extra.told, missing.recomputed) == (5, rows[1]["tier"])
+
+
+def of_another_version(bundle):
+    rewrite(bundle / "bundle.json", lambda about: about["made_with"].update(sftbench="0.0.1"))
+    (bundle / "README.md").write_text(readme_of(about_of(bundle)))
+
+
+def last_line(bundle):
+    return list(Checked(verification=verify(bundle)).lines())[-1]
+
+
+def test_naming_another_version_switches_no_check_off_in_silence(bundle):
+    assert last_line(bundle) == "the bundle verifies: every number of the board follows from its records"
+    page = bundle / "board/index.html"
+    page.write_text(page.read_text() + " ")
+    rewrite(bundle / "board/board.json", lambda board: board["rows"][0].pop("tier"))
+    of_another_version(bundle)
+    make_manifest_match(bundle)
+    found = verify(bundle)
+    assert found.holds
+    assert "board/index.html: its text was not compared" in found.notes
+    assert "board/board.json: of rows, tier, which is not told, was not compared" in found.notes
+    assert any("made with sftbench 0.0.1" in note for note in found.notes)
+    assert "every number" not in last_line(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("board.json", lambda text: re.sub('"rank": 1', '"rank": 2', text, count=1)),
+        ("board.json", lambda text: text[:100]),
+        ("board.csv", lambda text: text.replace("alpha", "alfa")),
+        ("board.csv", lambda text: text.replace("budget,rank", "rank,rank", 1)),
+        ("board.csv", lambda text: text[: text.index("\n")]),
+    ],
+)
+def test_values_of_another_version_are_held_to_the_records(bundle, name, change):
+    path = bundle / "board" / name
+    path.write_text(change(path.read_text()))
+    of_another_version(bundle)
+    make_manifest_match(bundle)
+    assert {each.where for each in verify(bundle).findings} == {f"board/{name}"}
 
 
 def numbers_of(bundle):
@@ -194,8 +266,6 @@ def test_a_failed_seed_stays_failed_and_its_bundle_verifies(new_run, tmp_path):
 
 def test_ids_are_held_to_their_hash_and_to_the_positions(new_run, tmp_path):
     from sftbench.publishing.crosscheck import check_records
-    from sftbench.publishing.verify import about_of
-
     bundle = tmp_path / "bundle"
     shutil.copytree(_with_ids(new_run, tmp_path), bundle)
     assert check_records(bundle, about_of(bundle))[1] == []

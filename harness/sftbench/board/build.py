@@ -47,7 +47,9 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
             for name, bigger in directions.items()
         ]
         without = estimate_without_hits(entries, directions, baseline=baseline, num_resamples=num_resamples)
-        rows += rank(entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without)
+        rows += rank(
+            entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without, baseline=baseline
+        )
         num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
     card = read_card_facts(results) if judge else None
     board = Board(
@@ -70,13 +72,13 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
 
 
 def _judged(cells: list[Cell], card: CardFacts | None, budgets: list[str], num_resamples: int) -> dict[str, Any]:
-    """The judged part of a board; nothing where records tell of one win rate per row and no more."""
-    if not has_judged_part(cells):
-        return {}
-    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
+    """The judge's card, and the judged part, which is where records tell more than one win rate per row."""
     told = None
     if card is not None:
         told = JudgeCard(passes=card.passes, words=card.words, flip_rate=card.flip_rate, agreement=card.agreed)
+    if not has_judged_part(cells):
+        return {"judge_card": told}
+    rows = judged_rows(cells, budgets, num_resamples=num_resamples)
     return {
         "prompts": cells[0].prompts,
         "judge_card": told,

@@ -24,6 +24,8 @@ class Column:
     right: bool = True
 
 
+_OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
+
 METHOD = Column(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
 
 
@@ -48,6 +50,16 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
             columns.append(_corrected_column())
     if any(row.without_hits for row in rows):
         columns += _without_hits(board, rows)
+    chance = next((row.against_baseline.control for row in rows if row.against_baseline), None)
+    if chance is not None:
+        columns.append(
+            Column(
+                heading=f"against {texts.one_line(chance, 20)}",
+                narrow=f"against\n{texts.one_line(chance, 20)}",
+                text=lambda row: _against_baseline(row, rows, board.sort_metric),
+                right=False,
+            )
+        )
     if any(row.against_matched for row in rows):
         columns.append(
             Column(
@@ -87,12 +99,20 @@ def _without_hits(board: Board, rows: list[BoardRow]) -> list[Column]:
     ]
 
 
+def _against_baseline(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
+    """`better +0.23`, or `≈ -0.01`."""
+    found = row.against_baseline
+    if found is None:
+        return texts.NOTHING
+    digits = texts.decimals([each.against_baseline.difference for each in rows if each.against_baseline], metric)
+    return f"{_OUTCOMES[found.outcome]} {found.difference.mean:+.{digits}f}"
+
+
 def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
     """`tokens better +0.05, lengths ≈ -0.01`."""
     digits = texts.decimals([each.difference for other in rows for each in other.against_matched], metric)
-    words = {"better": "better", "worse": "worse", "equal": "≈"}
     told = [
-        (texts.one_line(each.control).removeprefix("random-"), words[each.outcome], each.difference.mean)
+        (texts.one_line(each.control).removeprefix("random-"), _OUTCOMES[each.outcome], each.difference.mean)
         for each in row.against_matched
     ]
     return ", ".join(f"{control} {word} {mean:+.{digits}f}" for control, word, mean in told) or texts.NOTHING

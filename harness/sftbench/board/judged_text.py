@@ -95,6 +95,8 @@ def groups(board: Board) -> list[tuple[str, list[JudgedRow]]]:
 
 def judged_words(board: Board) -> list[str]:
     """What must be known before the tables are read: the judge's reliability first."""
+    if not board.judged:
+        return []
     words = [texts.one_line(each, 400) for each in board.judge_card.words] if board.judge_card else []
     if board.judge_card and board.judge_card.passes is False and not words:
         words.append("The judge did not pass its reliability check.")

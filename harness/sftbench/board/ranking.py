@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from sftbench.board.statistics import Estimate, estimate_all
 from sftbench.board.summary import costs_of, failures_of, training_of, undescribed_of
 from sftbench.board.table import WIN_RATE, BoardRow, MatchedComparison, WithoutHits
 from sftbench.board.tiers import Standing, compare_planned, stand
+
+CHANCE = "random"
+"""The row that others are held to, where a board has it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -100,22 +104,51 @@ class Measurements:
         """Of each method: its difference to every control that is matched to it, method minus control."""
         known_rows = set(self.spreads)
         pairs = [(method, control) for control, method in self.matched.items() if {method, control} <= known_rows]
-        both = [(self.grids[method], self.grids[control]) for method, control in pairs]
-        planned = compare_planned([(one, other) for one, other in both if one and other], self.noise)
+        names = {control: entries[control].first.method for _, control in pairs}
+        found: dict[int, tuple[MatchedComparison, ...]] = {}
+        for method, each in self._planned(pairs, names, self.noise, "matched", num_resamples):
+            found[method] = (*found.get(method, ()), each)
+        return found
+
+    def against_baseline(
+        self, entries: list[Entry], baseline: str | None, num_resamples: int
+    ) -> dict[int, MatchedComparison]:
+        """Of each contender: its difference to the row called `random`, without one to the row `baseline`.
+
+        These are what most readers ask for, and as many as there are rows, not as many as there are pairs of rows.
+        """
+        contenders = self.contenders()
+        reference = _reference({row: entries[row] for row in contenders}, baseline)
+        if reference is None:
+            return {}
+        pairs = [(row, reference) for row in contenders if row != reference]
+        names = {reference: entries[reference].first.label}
+        return dict(self._planned(pairs, names, self.noise_of_contenders, "baseline", num_resamples))
+
+    def _planned(
+        self,
+        pairs: list[tuple[int, int]],
+        names: Mapping[int, str],
+        noise: TrainingNoise | None,
+        family: str,
+        num_resamples: int,
+    ) -> Iterator[tuple[int, MatchedComparison]]:
+        """What came of planned comparisons of rows with controls, which have `names`; the pairs are one family."""
+        both = [(self.grids[row], self.grids[control]) for row, control in pairs]
+        planned = compare_planned([(one, other) for one, other in both if one and other], noise)
         known = [(pair, each) for pair, each in zip(pairs, planned, strict=True) if each is not None]
         estimates = estimate_all(
-            [each.difference for _, each in known], self.noise, key=f"{self.key}|matched", num_resamples=num_resamples
+            [each.difference for _, each in known], noise, key=f"{self.key}|{family}", num_resamples=num_resamples
         )
-        found: dict[int, tuple[MatchedComparison, ...]] = {}
-        for ((method, control), each), estimate in zip(known, estimates, strict=True):
+        for ((row, control), each), estimate in zip(known, estimates, strict=True):
             is_better = (estimate.mean > 0) == self.bigger_is_better
-            verdict = MatchedComparison(
-                control=entries[control].first.method,
-                difference=estimate,
-                outcome=("better" if is_better else "worse") if each.told_apart else "equal",
+            outcome: Literal["better", "worse", "equal"] = "better" if is_better else "worse"
+            yield (
+                row,
+                MatchedComparison(
+                    control=names[control], difference=estimate, outcome=outcome if each.told_apart else "equal"
+                ),
             )
-            found[method] = (*found.get(method, ()), verdict)
-        return found
 
     def behind_best(self, num_resamples: int) -> dict[int, Estimate]:
         """The paired difference of each entry to the first (its mean minus the first's)."""
@@ -134,6 +167,15 @@ class Measurements:
         )
 
 
+def _reference(contenders: Mapping[int, Entry], baseline: str | None) -> int | None:
+    """The row that all others are held to."""
+    for name in (CHANCE, baseline):
+        for row, entry in contenders.items():
+            if name is not None and name in (entry.first.label, entry.first.method):
+                return row
+    return None
+
+
 def _noise_of(spreads: Iterable[Spread]) -> TrainingNoise | None:
     noisy = [spread for spread in spreads if spread.num_noisy]
     return fit_noise(
@@ -148,6 +190,7 @@ def rank(
     sort_metric: str,
     num_resamples: int,
     without_hits: Mapping[int, WithoutHits] | None = None,
+    baseline: str | None = None,
 ) -> list[BoardRow]:
     """Ranked rows of one budget, best first, then those without the sort metric, failed ones last."""
     estimates = {each.name: each.estimates(num_resamples) for each in metrics}
@@ -158,6 +201,7 @@ def rank(
     behind = main.behind_best(num_resamples) if main else {}
     ranks = main.ranks() if main else {}
     against = main.against_matched(entries, num_resamples) if main else {}
+    chance = main.against_baseline(entries, baseline, num_resamples) if main else {}
     unranked = sorted(set(range(len(entries))) - set(order), key=lambda row: (not entries[row].done, row))
     return [
         _row(
@@ -169,6 +213,7 @@ def rank(
                 behind_best=behind.get(row),
                 against_matched=against.get(row, ()),
                 without_hits=(without_hits or {}).get(row),
+                against_baseline=chance.get(row),
             ),
             missing=expected - {cell.seed for cell in entries[row].cells},
         )
@@ -183,6 +228,7 @@ class _Place:
     behind_best: Estimate | None
     against_matched: tuple[MatchedComparison, ...]
     without_hits: WithoutHits | None
+    against_baseline: MatchedComparison | None
 
 
 def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing: set[int]) -> BoardRow:
@@ -216,4 +262,5 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         overlap=overlap_of(entry.done),
         undescribed=undescribed_of(entry.done),
         without_hits=place.without_hits,
+        against_baseline=place.against_baseline,
     )

@@ -17,7 +17,9 @@ SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
 JUDGED = ("prompts", "judge_card", "agreements", "judged")
 """What belongs to the judged part of a board."""
-OPTIONAL = ("overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits")
+OPTIONAL = (
+    "overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
+)  # fmt: skip
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
 """Names with these endings hold what a clock or the machine said; all else follows from the inputs alone."""
@@ -78,9 +80,10 @@ class FailedSeed(Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class MatchedComparison(Strict):
-    """A method against a control that is matched to it: the paired difference on the sort metric, method minus control.
+    """A row against a control, one that is matched to it or the one that all are held to: the paired difference on the
+    sort metric, row minus control.
 
-    `outcome` is `equal` where the two cannot be told apart, the family being all such comparisons of the budget.
+    `outcome` is `equal` where the two cannot be told apart, the family being the budget's comparisons of that kind.
     """
 
     control: str
@@ -108,7 +111,9 @@ class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
     `rank` counts the rows of the budget with a better mean, plus 1; controls that are matched to a method have neither
-    rank nor tier, and that method compares itself with them in `against_matched`. `tier`, `tied_with_best` and
+    rank nor tier, and that method compares itself with them in `against_matched`. All other rows are compared with the
+    one called `random` (without one, with what win rates are against) in `against_baseline`, which is a family of its
+    own, far smaller than that of all pairs. `tier`, `tied_with_best` and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
@@ -146,6 +151,7 @@ class BoardRow(Strict):
     against_matched: tuple[MatchedComparison, ...] = ()
     win_rate_corrected: Estimate | None = None
     without_hits: WithoutHits | None = None
+    against_baseline: MatchedComparison | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,8 +188,8 @@ class Board(Strict):
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
         A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
-        was measured, to which nothing is matched, that have no corrected win rate, or in whose budget no item was hit,
-        do not name these, as in boards from before there was any.
+        was measured, to which nothing is matched, that have no corrected win rate, in whose budget no item was hit, or
+        that are compared with no baseline, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
         told = {name: value for name, value in told.items() if name not in JUDGED or value}

@@ -59,9 +59,18 @@ def _cell_without(cell: Cell, items: Collection[str]) -> Cell:
 
 
 def _metrics_without(metrics: ItemMetrics, items: Collection[str]) -> ItemMetrics:
-    kept = [place for place, item in enumerate(metrics.ids) if item not in items]
-    values = {name: tuple(each[place] for place in kept) for name, each in metrics.items.items()}
-    return dataclasses.replace(metrics, ids=tuple(metrics.ids[place] for place in kept), items=values)
+    def kept(ids: tuple[str, ...], values: tuple[float | None, ...]) -> tuple[float | None, ...]:
+        return tuple(value for item, value in zip(ids, values, strict=True) if item not in items)
+
+    def left(ids: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(item for item in ids if item not in items)
+
+    return dataclasses.replace(
+        metrics,
+        ids=left(metrics.ids),
+        items={name: kept(metrics.items_of(name), each) for name, each in metrics.items.items()},
+        ids_of={name: left(ids) for name, ids in metrics.ids_of.items()},
+    )
 
 
 def _verdicts_without(verdicts: CellVerdicts, items: Collection[str]) -> CellVerdicts:

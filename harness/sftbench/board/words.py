@@ -56,16 +56,49 @@ def best(board: Board, budget: str) -> str:
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
     told = (
-        _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes, _diversity_notes, _stand_in_notes,
-        _asked_notes,
+        _judge_notes, _chance_notes, _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes,
+        _diversity_notes, _stand_in_notes, _asked_notes,
     )  # fmt: skip
     return [note for each in told for note in each(board)]
 
 
 def caveats(board: Board) -> list[str]:
-    """The board's notes but those that are findings: who is better or worse than chance that is matched to it."""
-    found = set(_matched_notes(board))
+    """The board's notes but those that the findings begin with: of the judge, and of chance, matched or not."""
+    found = {*_judge_notes(board), *_chance_notes(board), *_matched_notes(board)}
     return [note for note in board.notes if note not in found]
+
+
+def _judge_notes(board: Board) -> Iterator[str]:
+    """Comes before who is best: what a judge says that does not qualify is no ground for an order."""
+    if board.judge_card is not None and board.judge_card.passes is False:
+        yield f"The judge {one_line(board.judge or '?')} does not qualify by its card: win rates by it say little."
+
+
+def judge_warning(board: Board) -> str:
+    """That the judge does not qualify, and what rests on it; empty where it does, or nothing is known."""
+    order = " The order of the rows rests on them." if board.sort_metric == WIN_RATE else ""
+    return "".join(note + order for note in _judge_notes(board))
+
+
+def against_chance(board: Board, budget: str) -> str:
+    """Who is better or worse than random rows (or than the board's baseline); empty where nobody was held to them."""
+    rows = [(row, row.against_baseline) for row in board.of(budget) if row.against_baseline is not None]
+    if not rows:
+        return ""
+    found = {
+        outcome: [label(row) for row, each in rows if each.outcome == outcome]
+        for outcome in ("better", "worse", "equal")
+    }
+    told = [f"{word}: {_shortened(found[word], most=40)}" for word in ("better", "worse") if found[word]]
+    if found["equal"]:
+        others = "the others" if told else "nobody"
+        told.append(f"{others} can{'not' if told else ''} be told apart from it")
+    control = rows[0][1].control
+    return f"Against {one_line(control)} at {one_line(budget)}: {'; '.join(told)}."
+
+
+def _chance_notes(board: Board) -> Iterator[str]:
+    yield from filter(None, (against_chance(board, budget) for budget in board.budgets))
 
 
 def _matched_notes(board: Board) -> Iterator[str]:
@@ -167,12 +200,14 @@ def legend(board: Board) -> list[str]:
         "with the variance between seeds moderated by the other rows.",
         "Tier: no two rows of a tier can be told apart (paired differences on the same items and seeds, "
         "Holm-corrected over all pairs of ranked rows of the budget, 5 %); each tier holds only rows that are told "
-        "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best.",
+        "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best; in a "
+        "later tier: behind some row of the tier before, not shown to be behind the first.",
         "Seeds to tell: how many seeds (in all) would separate a tied row from the best, if the difference "
         "stays; none where more seeds alone would not do it (more items might).",
         "Controls, marked ◦, are there for orientation and are ranked like the rest. Those matched to a method stand "
         "where their mean puts them, and only that method is compared with them, on the metric that sorts (paired, "
         "Holm-corrected over these comparisons of the budget, 5 %): better, worse, or ≈.",
+        *_chance_legend(board),
         "Trained tokens: response tokens of the selection that are not masked, counted once, not per epoch.",
     ]
     if board.pool.num_planted:
@@ -207,6 +242,15 @@ def legend(board: Board) -> list[str]:
         "or own definition.",
     ]
     return entries
+
+
+def _chance_legend(board: Board) -> Iterator[str]:
+    for control in sorted({row.against_baseline.control for row in board.rows if row.against_baseline}):
+        yield (
+            f"Against {one_line(control)}: the difference of each ranked row to that one on the metric that sorts "
+            "(paired, Holm-corrected over these comparisons of the budget, 5 %): better, worse, or ≈. These are fewer "
+            "than all pairs of rows, which tiers are from, so that they may tell apart what tiers do not."
+        )
 
 
 def _places(rows: list[BoardRow], board: Board) -> str:

@@ -80,10 +80,15 @@ class Checked:
             yield f"{self.reproduced.row}: " + (f"reproduced ({made.outcome})" if made else "not reproduced")
         if self.attested is not None:
             yield f"attested: {self.attested}"
-        held = self.verification.holds
-        yield "the bundle verifies: every number of the board follows from its records" if held else (
-            f"the bundle does not verify: {len(self.verification.findings)} findings"
-        )
+        if not self.verification.holds:
+            yield f"the bundle does not verify: {len(self.verification.findings)} findings"
+        elif self.verification.compared_all:
+            yield "the bundle verifies: every number of the board follows from its records"
+        else:
+            yield (
+                "the bundle verifies in what was compared; it names another version of sftbench, and what the notes "
+                "list was not held to the records"
+            )
 
 
 def check(bundle: Path, asked: Asked, *, plugins: Plugins | None = None, watcher: Watcher | None = None) -> Checked:

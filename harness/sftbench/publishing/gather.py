@@ -14,7 +14,7 @@ from sftbench import shelf
 from sftbench.board.build import build_board
 from sftbench.board.cells import Cell
 from sftbench.board.reading import read_cells
-from sftbench.board.render import write_board
+from sftbench.board.site.files import own_files, site_files, write_site
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
 from sftbench.publishing.layout import (
@@ -46,7 +46,7 @@ from sftbench.store import Store
 class Wanted:
     """What a bundle is made of. `licence_of_pool` is the publisher's word for it; without a free one no text goes in.
 
-    `board` is the folder of the run's board, whose further files (pages) go along, `store` that of its steps: from it
+    `board` is the folder of the run's board, whose further files (figures) go along, `store` that of its steps: from it
     come ids, provenance, rows and answers.
     """
 
@@ -139,30 +139,37 @@ def _copy_records(results: Path, made: Gathered) -> dict[str, Any]:
 
 
 def _copy_board(wanted: Wanted, made: Gathered) -> tuple[str, int]:
-    """The board made anew from the records, ordered as the board that is there, with that board's further files.
+    """The board and its site made anew from the records, ordered as the board that is there, with that board's further
+    files, such as the figures of a study.
 
-    Raises `UsageError` when the board that is there is not what its records give.
+    Raises `UsageError` when the board that is there, or a page of its site, is not what its records give.
     """
     there = wanted.board
     if there is not None and not (there / "board.json").is_file():
         raise UsageError(f"there is no board.json in '{there}'")
     if there is not None and made.num_shortened:
-        made.notes.append(f"{there} names places on a machine too: its pages are left out, its board is made anew")
+        made.notes.append(
+            f"{there} names places on a machine too: board and pages are made anew, what else lies there is left out"
+        )
         there = None
     metric = json_in(there / "board.json", f"{there}/board.json").get("sort_metric") if there else None
     board = build_board(made.folder / RECORDS, sort_metric=metric)
-    write_board(board, made.folder / BOARD)
-    fresh = files_below(made.folder / BOARD)
-    for file, path in files_below(there).items() if there else ():
-        if file not in fresh:
-            target = made.folder / BOARD / file
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        elif path.read_bytes() != fresh[file].read_bytes():
-            raise UsageError(
-                f"{path} is not what {wanted.results} gives; write it again with "
-                f"'bench board {wanted.results} --out {there}', then publish"
-            )
+    if there is not None:
+        told = site_files(board, wanted.results, there)
+        for name, path in files_below(there).items():
+            if name in told and path.read_bytes() != told[name].encode():
+                raise UsageError(
+                    f"{path} is not what {wanted.results} gives; write it again with "
+                    f"'bench board build {wanted.results} --out {there}', then publish"
+                )
+        own = own_files(there)
+        # What no record is behind, such as the figures of a study; the site is made for where its records lie now.
+        for name, path in files_below(there).items():
+            if name not in {*told, *own}:
+                target = made.folder / BOARD / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, target)
+    write_site(board, made.folder / RECORDS, made.folder / BOARD)
     return board.sort_metric, board.num_resamples
 
 

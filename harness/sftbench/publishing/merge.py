@@ -9,12 +9,15 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from sftbench.board.cells import Cell
+from sftbench.board.judge_card import FILE as CARD
 from sftbench.board.reading import read_cell
-from sftbench.board.table import strip_measured
+from sftbench.board.site.tables import NOT_MAKING
+from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
 from sftbench.publishing.archive import opened
 from sftbench.publishing.gather import Wanted, gather
@@ -22,9 +25,11 @@ from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, j
 from sftbench.publishing.levels import RECOMPUTED, SELF_REPORTED, RowLevel, attestations
 from sftbench.publishing.manifest import seal_of
 from sftbench.publishing.publish import Published, refuse_other
+from sftbench.publishing.reproduce import TOLERANCE, difference_of
 from sftbench.publishing.terms import Terms, refuse_other_terms, terms_of
 from sftbench.publishing.verify import verified_folder
 
+METHODS = "methods.json"
 Name = tuple[str, str, str, str, int]
 
 
@@ -38,6 +43,10 @@ class Source:
     level: str
     seal: str | None
     run: Mapping[str, Any]
+    cards: tuple[str, ...] = ()
+    """The texts of the judge's card beside the records."""
+    methods: Mapping[str, Any] = field(default_factory=dict)
+    """What `methods.json` tells."""
     attested: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
 
 
@@ -52,8 +61,9 @@ class Merged:
 def merge(sources: Sequence[Path], out: Path) -> Merged:
     """Make the bundle `out`, with one board, from bundles (verified first) and results folders.
 
-    Raises `UsageError` when terms differ (pool, base, budgets, judge, prompt templates, held-out items, trainer), or
-    when two sources claim the same row with different numbers, and `VerificationError` for a bundle that does not hold.
+    Raises `UsageError` when terms differ (pool, base, budgets, judge, its card, prompt templates, held-out items,
+    trainer), or when two sources claim the same row with numbers further apart than reproducing allows, and
+    `VerificationError` for a bundle that does not hold.
     """
     if len(sources) < 2:
         raise UsageError("merging needs at least two bundles or results folders")
@@ -73,7 +83,16 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
         bundle.mkdir()
         levels = tuple(_levels(found, chosen, independent))
         # Part of the records, so that what is known of a row is sealed with its numbers.
-        told = [{"label": each.label, "budget": each.budget, "level": each.level} for each in levels]
+        close = _within_tolerance(found)
+        told = [
+            {
+                "label": each.label,
+                "budget": each.budget,
+                "level": each.level,
+                **close.get((each.label, each.budget), {}),
+            }
+            for each in levels
+        ]
         (records / LEVELS).write_text(json_text({"rows": told}), encoding="utf-8")
         made = gather(Wanted(results=records), bundle)
         seal = seal_of(bundle)
@@ -105,13 +124,17 @@ def _source(path: Path, stack: ExitStack) -> Source:
     run = json_in(records / "run.json", f"{path}/run.json")
     if not isinstance(run.get("settings"), dict):
         raise UsageError(f"{path}/run.json does not tell the settings of the run")
+    cards = tuple(sorted({file.read_text(encoding="utf-8") for file in records.rglob(CARD)}))
+    methods = records / METHODS
     return Source(
         name=str(path),
         cells=cells,
-        terms=terms_of([cell for cell, _, _ in cells.values()], run),
+        terms=terms_of([cell for cell, _, _ in cells.values()], run, cards=cards),
         level=RECOMPUTED if is_bundle else SELF_REPORTED,
         seal=seal_of(folder) if is_bundle else None,
         run=run,
+        cards=cards,
+        methods=json_in(methods, f"{path}/{METHODS}") if methods.is_file() else {},
         attested=attested,
     )
 
@@ -134,24 +157,95 @@ def _same_numbers(file: Path) -> str:
 def _each_row_once(sources: Sequence[Source]) -> tuple[dict[Name, Path], dict[Name, int]]:
     """The record of every cell, and how many runs gave it: copies of one run, equal to the last second, are one.
 
-    Raises `UsageError` naming both sources where two tell different numbers.
+    Raises `UsageError` naming both sources where two tell different numbers, further apart than reproducing allows.
     """
-    claims: dict[Name, list[tuple[str, str, Path]]] = {}
-    for source in sources:
-        for name, (_, numbers, file) in source.cells.items():
-            claims.setdefault(name, []).append((source.name, numbers, file))
     chosen, independent = {}, {}
-    for name, told in sorted(claims.items()):
-        first = told[0]
-        for other in told[1:]:
-            if other[1] != first[1]:
+    for name, told in sorted(_claims(sources).items()):
+        for one, other in combinations(told, 2):
+            if _apart(one, other) is None:
                 row = f"{name[1]}@{name[3]}/{name[4]}"
-                raise UsageError(f"{first[0]} and {other[0]} both claim {row}, {_first_difference(first[1], other[1])}")
-        by_content = {_hash(file): file for _, _, file in told}
+                different = _first_difference(one.numbers, other.numbers)
+                raise UsageError(f"{one.source} and {other.source} both claim {row}, {different}")
+        by_content = {_hash(each.file): each.file for each in told}
         # Not the first one given: the order on the command line must not show.
         chosen[name] = by_content[min(by_content)]
         independent[name] = len(by_content)
     return chosen, independent
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Claim:
+    """What a source says of a cell."""
+
+    source: str
+    cell: Cell
+    numbers: str
+    file: Path
+
+
+def _claims(sources: Sequence[Source]) -> dict[Name, list[_Claim]]:
+    claims: dict[Name, list[_Claim]] = {}
+    for source in sources:
+        for name, (cell, numbers, file) in source.cells.items():
+            claims.setdefault(name, []).append(_Claim(source=source.name, cell=cell, numbers=numbers, file=file))
+    return claims
+
+
+def _apart(one: _Claim, other: _Claim) -> dict[str, float] | None:
+    """How far apart the means of each metric are, those alone that differ; None where two claims are in conflict.
+
+    What holds for a row that is run again holds here: the same rows chosen, and every mean within the tolerance.
+    """
+    if one.numbers == other.numbers:
+        return {}
+    if _without_values(one.numbers) != _without_values(other.numbers):
+        return None
+    mine, theirs = _values(one.cell), _values(other.cell)
+    found = {metric: difference_of(mine[metric], theirs[metric]) for metric in mine}
+    apart = {metric: abs(each["mean_here"] - each["mean_told"]) for metric, each in found.items()}
+    if any(each["num_missing"] or apart[metric] > TOLERANCE for metric, each in found.items()):
+        return None
+    return {metric: apart[metric] for metric, each in found.items() if each["largest"]}
+
+
+def _values(cell: Cell) -> dict[str, dict[str, float | None]]:
+    """Every metric of a cell and every judge's preferences, by item."""
+    found = {
+        f"{name}.{metric}": dict(zip(evaluation.items_of(metric), values, strict=True))
+        for name, evaluation in cell.evaluations.items()
+        for metric, values in evaluation.items.items()
+    }
+    for number, told in enumerate(cell.judgements):
+        found[f"preference.{number}"] = dict(zip(told.ids, told.preference, strict=True))
+    return found
+
+
+def _without_values(numbers: str) -> str:
+    """A record without what another processor may round otherwise: values per item, and what is told beside them."""
+    told = json.loads(numbers)
+    for evaluation in (told.get("evaluations") or {}).values():
+        evaluation["items"] = sorted(evaluation["items"])
+        evaluation.pop("report", None)
+    for verdicts in (told.get("verdicts"), *(told.get("further_verdicts") or ())):
+        for each in ("preference", "columns", "report"):
+            (verdicts or {}).pop(each, None)
+    told["cost"] = {phase: spent for phase, spent in told["cost"].items() if phase not in NOT_MAKING}
+    told.pop("diversity", None)
+    return json.dumps(told, sort_keys=True)
+
+
+def _within_tolerance(sources: Sequence[Source]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of rows that sources tell with different numbers, none too far apart: by seed, how far apart the means are."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for name, told in sorted(_claims(sources).items()):
+        largest: dict[str, float] = {}
+        for one, other in combinations(told, 2):
+            for metric, apart in (_apart(one, other) or {}).items():
+                largest[metric] = max(apart, largest.get(metric, 0.0))
+        if largest:
+            row = found.setdefault((name[1], name[3]), {"tolerance": TOLERANCE, "means_apart": {}})
+            row["means_apart"][str(name[4])] = {metric: six_digits(apart) for metric, apart in largest.items()}
+    return found
 
 
 def _hash(file: Path) -> str:
@@ -177,11 +271,21 @@ def _differing(one: Any, other: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _write_records(sources: Sequence[Source], chosen: Mapping[Name, Path], into: Path, *, name: str) -> None:
-    """Every record at the place that it had, and one `run.json` that tells the sources by their seals."""
+    """Every record at the place that it had, the judge's card, what is told of the methods, and one `run.json` that
+    tells the sources by their seals."""
     for place in chosen.values():
         target = into / place.relative_to(place.parents[2])
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(place, target)
+    cards = sorted({text for source in sources for text in source.cards})
+    if cards:
+        (into / CARD).write_text(cards[0], encoding="utf-8", newline="")
+    methods: dict[str, Any] = {}
+    # Where two tell otherwise of a method, the order of the sources must not show.
+    for source in sorted(sources, key=lambda each: json.dumps(each.methods, sort_keys=True)):
+        methods = {**source.methods, **methods}
+    if methods:
+        (into / METHODS).write_text(json_text(methods), encoding="utf-8")
     runs = sorted((source.run for source in sources), key=lambda run: json.dumps(run, sort_keys=True))
     settings = dict(runs[0].get("settings", {}))
     settings["methods"] = sorted({method for run in runs for method in run.get("settings", {}).get("methods", [])})
@@ -200,7 +304,7 @@ def _write_records(sources: Sequence[Source], chosen: Mapping[Name, Path], into:
 def _levels(
     sources: Sequence[Source], chosen: Mapping[Name, Path], independent: Mapping[Name, int]
 ) -> Iterator[RowLevel]:
-    """A row is reproduced by every further run with the same numbers, and by those who attested it."""
+    """A row is reproduced by every further run with its numbers, as near as reproducing asks, and by attestations."""
     for label, budget in sorted({(name[1], name[3]) for name in chosen}):
         mine = [name for name in chosen if (name[1], name[3]) == (label, budget)]
         levels = {source.level for source in sources if any(name in source.cells for name in mine)}

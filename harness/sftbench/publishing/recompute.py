@@ -5,45 +5,82 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sftbench.board.build import build_board
-from sftbench.board.render import write_board
+from sftbench.board.site.files import own_files, site_files
 from sftbench.errors import VerificationError
 from sftbench.publishing.layout import BOARD, RECORDS, Finding, files_below
 from sftbench.publishing.lock import own_version
 
 AT_MOST = 20
 """Differences told per file; one wrong record moves many numbers."""
+BOARD_FILES = ("README.md", "board.csv", "board.json")
 MOST_RESAMPLES = 100_000
 """More would keep whoever verifies busy for a stranger's pleasure."""
 
 
-def recompute(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Finding], list[str]]:
-    """What of the board does not follow from the records; and files beside it that no record is behind.
+@dataclass(frozen=True, kw_only=True)
+class Recomputed:
+    """What of a board does not follow from the records, and what could not be held to them.
+
+    `unproven` are files that no record is behind. `uncompared` says, for a board of another version of `sftbench`, what
+    was not compared; it is empty for one of this version, all of which is.
+    """
+
+    findings: tuple[Finding, ...]
+    unproven: tuple[str, ...]
+    uncompared: tuple[str, ...]
+
+
+def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
+    """Make board and pages again, where those of the bundle lie, and compare.
 
     Raises `UsageError` for records from which no board can be made.
     """
     board = build_board(bundle / RECORDS, **_terms(about))
     same_version = about.get("made_with", {}).get("sftbench") == own_version()
     there = files_below(bundle / BOARD) if (bundle / BOARD).is_dir() else {}
-    with tempfile.TemporaryDirectory(prefix="sftbench-board-") as place:
-        write_board(board, Path(place))
-        fresh = files_below(Path(place))
-        findings: list[Finding] = []
-        for name, path in fresh.items():
-            where = f"{BOARD}/{name}"
-            if name not in there:
+    fresh = site_files(board, bundle / RECORDS, bundle / BOARD)
+    findings: list[Finding] = []
+    uncompared: list[str] = []
+    for name, text in fresh.items():
+        where = f"{BOARD}/{name}"
+        if name not in there:
+            if same_version or name in BOARD_FILES:
                 findings.append(Finding(where=where, what="is missing"))
-            elif there[name].read_bytes() != path.read_bytes():
-                differences = list(_differences(where, _text(there[name]), _text(path), same_version=same_version))
-                findings += differences[:AT_MOST]
-                if len(differences) > AT_MOST:
-                    findings.append(Finding(where=where, what=f"has {len(differences) - AT_MOST} more differences"))
-    return findings, sorted(f"{BOARD}/{name}" for name in set(there) - set(fresh))
+        elif there[name].read_bytes() != text.encode():
+            if same_version or Path(name).suffix in _COMPARE:
+                found = list(_differences(where, _text(there[name]), text, same_version=same_version))
+            else:
+                found = [_Difference(of=Finding(where=where, what="its text"), one_sided=True)]
+            wrong = [each.of for each in found if same_version or not each.one_sided]
+            findings += wrong[:AT_MOST]
+            if len(wrong) > AT_MOST:
+                findings.append(Finding(where=where, what=f"has {len(wrong) - AT_MOST} more differences"))
+            uncompared += [_not_compared(each.of) for each in found if each.of not in wrong]
+    left = sorted(set(there) - set(fresh))
+    own = own_files(bundle / BOARD) if same_version else set()
+    findings += [Finding(where=f"{BOARD}/{name}", what="is no page of this board") for name in left if name in own]
+    return Recomputed(
+        findings=tuple(findings),
+        unproven=tuple(f"{BOARD}/{name}" for name in left if name not in own),
+        uncompared=tuple(_shortened(list(dict.fromkeys(uncompared)))),
+    )
+
+
+def _not_compared(finding: Finding) -> str:
+    """In words; a key that rows lack is said once for all of them."""
+    what = re.sub(r"^row '.*?' at [^,]*, column ", "of rows, ", finding.what, flags=re.DOTALL)
+    return f"{finding.where}: {what} was not compared"
+
+
+def _shortened(told: list[str], most: int = 2 * AT_MOST) -> list[str]:
+    return told[:most] + ([f"{len(told) - most} more files or keys were not compared"] if len(told) > most else [])
 
 
 def _terms(about: Mapping[str, Any]) -> dict[str, Any]:
@@ -58,37 +95,57 @@ def _text(path: Path) -> str:
     return path.read_bytes().decode("utf-8", "replace")
 
 
-def _differences(where: str, told: str, fresh: str, *, same_version: bool) -> Iterator[Finding]:
+@dataclass(frozen=True, kw_only=True)
+class _Difference:
+    """A difference; a `one_sided` one is in what this version and that of the bundle do not both tell."""
+
+    of: Finding
+    one_sided: bool = False
+
+
+def _differences(where: str, told: str, fresh: str, *, same_version: bool) -> Iterator[_Difference]:
     """Value by value where both can be read, else line by line.
 
-    A board of another version of `sftbench` may be laid out otherwise, and is then held to its values alone.
+    A board of another version of `sftbench` may be laid out otherwise, and is then held to the values that both tell.
     """
-    compare = {".json": _json_values, ".csv": _csv_values}.get(Path(where).suffix)
+    compare = _COMPARE.get(Path(where).suffix)
     try:
         found = list(compare(where, told, fresh)) if compare else []
-    except (ValueError, KeyError, TypeError, RecursionError, csv.Error):
-        found = []
-    if found:
-        yield from found
-    elif same_version or compare is None:
-        yield from _lines(where, told, fresh, same_version=same_version)
+    except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as problem:
+        found = [] if same_version else [_Difference(of=Finding(where=where, what=f"cannot be read ({problem})"))]
+    yield from found or ([_Difference(of=each) for each in _lines(where, told, fresh)] if same_version else [])
 
 
-def _json_values(where: str, told: str, fresh: str) -> Iterator[Finding]:
+def _json_values(where: str, told: str, fresh: str) -> Iterator[_Difference]:
     yield from _walk(where, json.loads(told), json.loads(fresh), ())
 
 
-def _walk(where: str, told: Any, fresh: Any, path: tuple[str, ...]) -> Iterator[Finding]:
+def _walk(where: str, told: Any, fresh: Any, path: tuple[str, ...]) -> Iterator[_Difference]:
     if isinstance(told, dict) and isinstance(fresh, dict):
-        for name in told:
-            if name in fresh:
-                yield from _walk(where, told[name], fresh[name], (*path, str(name)))
+        for name in (*told, *(name for name in fresh if name not in told)):
+            inner = (*path, str(name))
+            if name in told and name in fresh:
+                yield from _walk(where, told[name], fresh[name], inner)
+            else:
+                yield _alone(where, _named(inner), told.get(name), fresh.get(name), is_told=name in told)
     elif isinstance(told, list) and isinstance(fresh, list) and len(told) == len(fresh):
         for index, (mine, theirs) in enumerate(zip(told, fresh, strict=True)):
             yield from _walk(where, mine, theirs, (*path, _row_name(theirs, index)))
     elif told != fresh or isinstance(told, bool) != isinstance(fresh, bool):
-        what = " ".join(path).replace("rows row ", "row ") or "the file"
-        yield Finding(where=where, what=what, told=_brief(told), recomputed=_brief(fresh))
+        yield _Difference(of=Finding(where=where, what=_named(path), told=_brief(told), recomputed=_brief(fresh)))
+
+
+def _alone(where: str, what: str, told: Any, fresh: Any, *, is_told: bool) -> _Difference:
+    """Something that one side has alone."""
+    if is_told:
+        finding = Finding(where=where, what=f"{what}, which follows from no record,", told=_brief(told))
+    else:
+        finding = Finding(where=where, what=f"{what}, which is not told,", recomputed=_brief(fresh))
+    return _Difference(of=finding, one_sided=True)
+
+
+def _named(path: tuple[str, ...]) -> str:
+    return " ".join(path).replace("rows row ", "row ") or "the file"
 
 
 def _row_name(value: Any, index: int) -> str:
@@ -101,22 +158,34 @@ def _brief(value: Any) -> Any:
     return value if isinstance(value, int | float | None) else f"'{str(value)[:120]}'"
 
 
-def _csv_values(where: str, told: str, fresh: str) -> Iterator[Finding]:
-    mine, theirs = (list(csv.DictReader(io.StringIO(text), strict=True)) for text in (told, fresh))
-    if len(mine) != len(theirs):
-        yield Finding(where=where, what="number of rows", told=len(mine), recomputed=len(theirs))
+def _csv_values(where: str, told: str, fresh: str) -> Iterator[_Difference]:
+    mine, theirs = (csv.DictReader(io.StringIO(text), strict=True) for text in (told, fresh))
+    columns = list(mine.fieldnames or ())
+    if len(set(columns)) < len(columns):
+        raise ValueError("a column occurs twice")
+    listed, others = list(mine), list(theirs)
+    if len(listed) != len(others):
+        yield _Difference(of=Finding(where=where, what="number of rows", told=len(listed), recomputed=len(others)))
         return
-    for row, other in zip(mine, theirs, strict=True):
-        for column in row:
-            if column in other and row[column] != other[column]:
+    both = [column for column in columns if column in (theirs.fieldnames or ())]
+    for column in (*columns, *(theirs.fieldnames or ())):
+        if column not in both:
+            yield _alone(where, f"column {column}", None, None, is_told=column in columns)
+    for row, other in zip(listed, others, strict=True):
+        if None in row:
+            raise ValueError("a line has more fields than the first")
+        for column in both:
+            if row[column] != other[column]:
                 what = f"row '{other['label']}' at {other['budget']}, column {column}"
-                yield Finding(where=where, what=what, told=_brief(row[column]), recomputed=_brief(other[column]))
+                finding = Finding(where=where, what=what, told=_brief(row[column]), recomputed=_brief(other[column]))
+                yield _Difference(of=finding)
 
 
-def _lines(where: str, told: str, fresh: str, *, same_version: bool) -> Iterator[Finding]:
+_COMPARE = {".json": _json_values, ".csv": _csv_values}
+
+
+def _lines(where: str, told: str, fresh: str) -> Iterator[Finding]:
     mine, theirs = told.splitlines(), fresh.splitlines()
-    if not same_version:
-        return
     for number in range(max(len(mine), len(theirs))):
         pair = [lines[number] if number < len(lines) else "" for lines in (mine, theirs)]
         if pair[0] != pair[1]:

@@ -129,15 +129,14 @@ def _compared(
         payload: Mapping[str, Any] = run.store.ended(ref).payload
         published = told.evaluations.get(name)
         for metric, values in published.items.items() if published else ():
-            mine = dict(zip(payload["ids"], payload["items"].get(metric, []), strict=False))
-            theirs = dict(zip(published.ids, values, strict=True)) if published else {}
-            differences[f"{name}.{metric}"] = _difference(theirs, mine)
+            theirs = dict(zip(published.items_of(metric), values, strict=True)) if published else {}
+            differences[f"{name}.{metric}"] = difference_of(theirs, _by_item(payload, metric))
     first = next(iter(planned.verdicts.values()), None)
     if first is not None and told.verdicts is not None:
         judged: Mapping[str, Any] = run.store.ended(first).payload
         mine = dict(zip(judged["ids"], judged["preference"], strict=False))
         theirs = dict(zip(told.verdicts.ids, told.verdicts.preference, strict=True))
-        differences["preference"] = _difference(theirs, mine)
+        differences["preference"] = difference_of(theirs, mine)
     for metric, found in differences.items():
         if found["num_missing"] or abs(found["mean_here"] - found["mean_told"]) > tolerance:
             what = f"mean of {metric}, further away than {tolerance:g}"
@@ -148,7 +147,13 @@ def _compared(
     return differences, findings
 
 
-def _difference(told: Mapping[str, float | None], here: Mapping[str, float | None]) -> dict[str, Any]:
+def _by_item(payload: Mapping[str, Any], metric: str) -> dict[str, float | None]:
+    """The values of a metric here, by the items that they are of; some metrics have items of their own."""
+    ids = payload.get("ids_of", {}).get(metric, payload["ids"])
+    return dict(zip(ids, payload["items"].get(metric, []), strict=False))
+
+
+def difference_of(told: Mapping[str, float | None], here: Mapping[str, float | None]) -> dict[str, Any]:
     """Means over the items that both have, the largest difference of one, and how many only one side has."""
     both = [item for item in told if told[item] is not None and here.get(item) is not None]
     one_sided = [item for item in {*told, *here} if (told.get(item) is None) != (here.get(item) is None)]

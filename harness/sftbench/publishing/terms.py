@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sftbench.board.cells import Cell
+from sftbench.board.table import strip_measured
 from sftbench.errors import UsageError
 
 SETTINGS = ("trainer", "plant", "heldout_share", "heldout_at_most", "max_length", "max_new_tokens", "evals", "limit")
@@ -22,8 +23,11 @@ class Terms:
     told: Mapping[str, str]
 
 
-def terms_of(cells: Sequence[Cell], run: Mapping[str, Any]) -> Terms:
-    """The terms of one run. Raises `UsageError` when its own cells differ in them."""
+def terms_of(cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[str] = ()) -> Terms:
+    """The terms of one run; `cards` are the texts of the judge's cards beside its records.
+
+    Raises `UsageError` when its own cells, or cards, differ in them.
+    """
     finished = [cell for cell in cells if cell.status == "done"]
     judged = [cell for cell in finished if cell.verdicts is not None]
     settings = run.get("settings", {})
@@ -32,6 +36,7 @@ def terms_of(cells: Sequence[Cell], run: Mapping[str, Any]) -> Terms:
         "base model": _one("base model", (f"{cell.base.name} ({cell.base.fingerprint})" for cell in cells)),
         "budgets": ", ".join(sorted({cell.budget for cell in cells})),
         "judge": _one("judge", (_judge(cell) for cell in judged)) or "none",
+        "judge's card": _one("judge's card", (_card(text) for text in cards)) or "none",
         "judge's settings": str(settings.get("judge")),
         "prompt templates": _one("prompt template", (text for cell in judged for text in _templates(cell))),
         "held-out items": _one("held-out items", (_items(cell) for cell in finished)),
@@ -83,9 +88,23 @@ def _templates(cell: Cell) -> Iterator[str]:
         yield json.dumps(found, sort_keys=True)
 
 
-def _items(cell: Cell) -> str:
-    """The held-out items of each evaluator, as a fingerprint."""
+def _card(text: str) -> str:
+    """What a card tells, as a fingerprint, whatever the form of its file."""
     from sftbench.fingerprint import key_of
 
-    ids = {name: sorted(evaluation.ids) for name, evaluation in cell.evaluations.items()}
+    try:
+        return key_of(strip_measured(json.loads(text)))[:16]
+    except (ValueError, RecursionError):
+        raise UsageError("one of the sources has a judge's card that is not JSON") from None
+
+
+def _items(cell: Cell) -> str:
+    """The held-out items of each evaluator, and of each metric that has items of its own, as a fingerprint."""
+    from sftbench.fingerprint import key_of
+
+    ids: dict[str, Any] = {name: sorted(evaluation.ids) for name, evaluation in cell.evaluations.items()}
+    for name, evaluation in cell.evaluations.items():
+        if evaluation.ids_of:
+            own = {metric: sorted(found) for metric, found in evaluation.ids_of.items()}
+            ids[name] = {"ids": ids[name], "ids_of": own}
     return key_of(ids)[:16] if ids else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from sftbench.publishing.archive import opened
 from sftbench.publishing.crosscheck import check_records, check_sealed
 from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Finding, check_schema, json_in
 from sftbench.publishing.levels import RowLevel, attestations, levels_of
+from sftbench.publishing.lock import own_version
 from sftbench.publishing.manifest import check_files, read_manifest, seal_of
-from sftbench.publishing.recompute import recompute
+from sftbench.publishing.recompute import Recomputed, recompute
 
 LIMIT = (
     "what this cannot show: that whoever published ran it at all. Records that were made up as a whole, with board, "
@@ -30,6 +32,8 @@ class Verification:
     findings: tuple[Finding, ...]
     levels: tuple[RowLevel, ...]
     notes: tuple[str, ...]
+    compared_all: bool = True
+    """Whether all of the board was compared with what the records give; not so for one of another version."""
 
     @property
     def holds(self) -> bool:
@@ -59,12 +63,13 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
     findings += check_sealed(folder, about)
     cells: list[Any] = []
     notes: list[str] = []
+    compared_all = True
     try:
         cells, wrong = check_records(folder, about)
-        different, unproven = recompute(folder, about)
-        findings += [*wrong, *different]
-        if unproven:
-            notes.append(f"{len(unproven)} files beside the board follow from no record and were checked by hash alone")
+        made = recompute(folder, about)
+        findings += [*wrong, *made.findings]
+        compared_all = not made.uncompared
+        notes += _notes(made, about)
     except (UsageError, VerificationError) as problem:
         findings.append(Finding(where="records", what=_short(str(problem), folder)))
     if (folder / RECORDS / LEVELS).is_file():
@@ -77,7 +82,20 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         findings=tuple(findings),
         levels=levels_of(cells, attested, holds=not findings),
         notes=(*notes, LIMIT),
+        compared_all=compared_all,
     )
+
+
+def _notes(made: Recomputed, about: Mapping[str, Any]) -> Iterator[str]:
+    """What of the board was not held to the records."""
+    if made.unproven:
+        yield f"{len(made.unproven)} files beside the board follow from no record and were checked by hash alone"
+    if made.uncompared:
+        yield (
+            f"bundle.json says that the board was made with sftbench {str(about['made_with'].get('sftbench'))[:40]}, "
+            f"this is {own_version()}: what only one of the two tells was not compared"
+        )
+    yield from made.uncompared
 
 
 def about_of(folder: Path) -> dict[str, Any]:
@@ -103,4 +121,3 @@ def verified_folder(folder: Path, *, name: str) -> Verification:
         first = "; ".join(map(str, found.findings[:3]))
         raise VerificationError(f"{name} does not verify: {first}")
     return found
-

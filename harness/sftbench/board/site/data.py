@@ -48,7 +48,7 @@ def row_script(files: Iterable[CellFile], items: ItemLists) -> str | None:
 def _cell(file: CellFile, items: ItemLists) -> dict[str, Any]:
     cell = file.cell
     values = [
-        {"metric": metric, "items": items.number(evaluation.ids), "of": packed(found)}
+        {"metric": metric, "items": items.number(evaluation.items_of(metric)), "of": packed(found)}
         for _, evaluation in sorted(cell.evaluations.items())
         for metric, found in sorted(evaluation.items.items())
     ]

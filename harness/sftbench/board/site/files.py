@@ -68,8 +68,12 @@ def write_site(board: Board, results: Path, out: Path) -> list[str]:
 def stale_files(files: dict[str, str], out: Path) -> list[str]:
     """Which files of a site lack in the folder `out`, differ there, or are left over; sorted."""
     differing = [name for name, text in files.items() if _bytes(out / name) != text.encode()]
-    left = {path.relative_to(out).as_posix() for pattern in OWN for path in out.glob(pattern)} - set(files)
-    return sorted([*differing, *left])
+    return sorted([*differing, *(own_files(out) - set(files))])
+
+
+def own_files(out: Path) -> set[str]:
+    """The files in a folder whose names are those of a site's."""
+    return {path.relative_to(out).as_posix() for pattern in OWN for path in out.glob(pattern)}
 
 
 def require_own_folder(out: Path) -> None:
@@ -99,7 +103,10 @@ def _tables(folder: Path) -> list[dict[str, Any]]:
     """The tables of a study; of long ones the beginning."""
     tables = []
     for path in sorted(folder.glob("*.csv")):
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
+        try:
+            lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8", errors="replace"))))
+        except csv.Error:
+            lines = []
         if lines and len(lines[0]) <= 20:
             told = {"head": lines[0], "rows": lines[1 : 1 + MOST_LINES], "num_rows": len(lines) - 1}
         else:

@@ -15,12 +15,12 @@ from sftbench.board.judged_text import judged_columns, judged_legend, judged_wor
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
-from sftbench.board.site.records import Records, RowName, page_names, row_name
+from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
 from sftbench.board.table import JUDGED, Board, BoardRow
-from sftbench.board.words import caveats, legend
+from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
@@ -28,7 +28,7 @@ _KNOWN = frozenset(
         "budget", "method", "label", "kind", "matched_to", "fidelity", "status", "seeds_done", "seeds_failed",
         "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
         "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
-        "against_matched",
+        "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
     }
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
@@ -68,6 +68,10 @@ class Site:
         """The page about a method, as seen from the board's."""
         return f"methods/{file_name(method)}.html"
 
+    def files_of(self, row: BoardRow) -> list[CellFile]:
+        """The records of a row, by seed."""
+        return self.records.of(row_name(row), row.budget)
+
     def record(self, path: str) -> str | None:
         """Where a record lies as seen from the board's page, if it lies beside."""
         return f"{self.records.home}/{path}" if self.records.home else None
@@ -99,6 +103,8 @@ def board_page(site: Site) -> str:
         board=board,
         columns=list(enumerate(columns_of(board), 1)),
         question=question(board),
+        warning=judge_warning(board),
+        chance={budget: against_chance(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board),

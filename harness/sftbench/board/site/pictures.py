@@ -10,6 +10,7 @@ from sftbench.board.statistics import Estimate
 
 WIDTH, HEIGHT = 120, 14
 _EDGE = 4
+LONGEST_LABEL = 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +176,7 @@ def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Do
     dots = []
     written: list[tuple[float, float, float]] = []
     for point, x, y in sorted(places, key=lambda each: (each[0].on_front, each[1], each[2], each[0].label)):
-        length = 6.8 * min(len(point.label), 28) + 10
+        length = 6.8 * len(short_label(point.label)) + 10
         left = x + length > frame.width - frame.right
         start = x - length if left else x
         height = y - 7
@@ -186,6 +187,14 @@ def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Do
             written.append((start, start + length, height))
         dots.append(Dot(point=point, x=x, y=y, side="end" if left else "start", label_y=round(height, 1)))
     return dots
+
+
+def short_label(label: str) -> str:
+    """A label for the chart. Long ones lose their middle: rows of a sweep differ in the values at the end."""
+    if len(label) <= LONGEST_LABEL:
+        return label
+    head = (LONGEST_LABEL - 1) // 2
+    return f"{label[:head]}…{label[head + 1 - LONGEST_LABEL :]}"
 
 
 def _logarithmic(cost: float) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sftbench.board import texts
 from sftbench.board.site.hostile import link, visible
+from sftbench.board.site.pictures import short_label
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,6 +44,7 @@ def _environment() -> Environment:
         "name": lambda text: visible(str(text), LONGEST_NAME),
         "json": lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         "percent": texts.percent,
+        "short": short_label,
         "seconds": texts.seconds,
         "sorting": _sorting,
         "fixed": _fixed,

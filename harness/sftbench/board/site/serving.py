@@ -14,7 +14,10 @@ _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".
 
 
 class SiteServer(ThreadingHTTPServer):
-    """Serves `PARENT/NAME/` for a folder of these names, and the JSON files of `results/` beside `PARENT`."""
+    """Serves `PARENT/NAME/` for a folder of these names, and the JSON files of `results/` beside `PARENT`.
+
+    In a bundle the records lie in `PARENT/records/`; their JSON files are served as well.
+    """
 
     daemon_threads = True
 
@@ -35,7 +38,8 @@ class SiteServer(ThreadingHTTPServer):
         wanted = (self.top / asked.lstrip("/")).resolve()
         if asked.endswith("/"):
             wanted = wanted / "index.html"
-        is_record = wanted.is_relative_to(self.top / "results") and wanted.suffix == ".json"
+        records = (self.top / "results", self.folder.parent / "records")
+        is_record = wanted.suffix == ".json" and any(map(wanted.is_relative_to, records))
         served = wanted.is_relative_to(self.folder) or is_record
         return wanted if served and wanted.is_file() else None
 

@@ -84,6 +84,21 @@ def columns_of(board: Board) -> list[Column]:
     ]
     for metric in metric_order(board):
         columns += _metric(board, metric, main=metric == board.sort_metric)
+        if metric == WIN_RATE and any(row.win_rate_corrected for row in board.rows):
+            columns.append(
+                Column(
+                    name="win rate corrected",
+                    heading="win rate, corrected for the judge",
+                    kind="estimate",
+                    value=lambda row: row.win_rate_corrected.mean if row.win_rate_corrected else None,
+                    estimate=lambda row: row.win_rate_corrected,
+                    digits=1,
+                    first="down",
+                    shown=board.sort_metric == WIN_RATE,
+                    about="as a judge would have it that is always right",
+                )
+            )
+    columns += _without_hits(board)
     matched = next((index for index, each in enumerate(columns) if each.kind == "bar"), len(columns) - 1) + 1
     columns[matched:matched] = _matched(board)
     return [*columns, *_trained(board), *_spent(board), *_told(board)]
@@ -125,14 +140,49 @@ def _metric(board: Board, metric: str, *, main: bool) -> list[Column]:
     ]
 
 
+def _without_hits(board: Board) -> list[Column]:
+    """How many items each row has hit, and the sort metric without those that any row of the budget has."""
+    if not any(row.without_hits for row in board.rows):
+        return []
+    metric = board.sort_metric
+
+    def of(row: BoardRow) -> Estimate | None:
+        return row.without_hits.common.get(metric) if row.without_hits else None
+
+    return [
+        Column(
+            name="items hit",
+            heading="items hit",
+            kind="number",
+            value=lambda row: row.without_hits.num_own if row.without_hits else None,
+            text=lambda row: texts.NOTHING if row.without_hits is None else str(row.without_hits.num_own),
+            shown=True,
+            about="held-out items of which the rows trained on have something",
+        ),
+        Column(
+            name=f"{metric} without items hit",
+            heading=f"{metric} without items hit",
+            kind="estimate",
+            value=lambda row: found.mean if (found := of(row)) else None,
+            estimate=of,
+            digits=digits_of(board, metric),
+            first="down" if board.bigger_is_better[metric] else "up",
+            shown=True,
+            about="on the items that no row of the budget has hit",
+        ),
+    ]
+
+
 def against(row: BoardRow, control: str) -> MatchedComparison | None:
     """How a row stands to one of the controls that are matched to it."""
     return next((each for each in row.against_matched if each.control == control), None)
 
 
 def _matched(board: Board) -> list[Column]:
-    """A column per kind of matched control."""
-    return [
+    """A column for the row that all are held to, and one per kind of matched control."""
+    chance = next((row.against_baseline.control for row in board.rows if row.against_baseline), None)
+    held = [] if chance is None else [_against_chance(board, chance)]
+    return held + [
         _against(board, name) for name in sorted({each.control for row in board.rows for each in row.against_matched})
     ]
 
@@ -152,6 +202,20 @@ def _against(board: Board, control: str) -> Column:
         shown=True,
         digits=digits_of(board, board.sort_metric),
         about="paired difference to random rows that are matched to this method",
+    )
+
+
+def _against_chance(board: Board, control: str) -> Column:
+    return Column(
+        name=f"against {control}, not matched",
+        heading=f"vs {control}",
+        kind="matched",
+        value=lambda row: row.against_baseline.difference.mean if row.against_baseline else None,
+        compared=lambda row: row.against_baseline,
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        shown=True,
+        digits=digits_of(board, board.sort_metric),
+        about=f"paired difference to the row {control}",
     )
 
 
