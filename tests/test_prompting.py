@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -30,9 +31,12 @@ class Pairwise:
     deterministic: ClassVar[bool] = True
 
     model: str = param("", "who judges")
+    labels: str = param("five-way", "in which form")
+    template: str = param("default", "in which words")
+    temperature: float = param(0.0, "how warm")
 
     def needs(self):
-        return Needs(asks={"judge": self.model} if self.model else {})
+        return Needs(asks={"judge": self.model}) if self.model else Needs(chat=True)
 
     def judge(self, heldout, model, baseline, desk):
         return Verdicts(ids=tuple(heldout.ids), preference=np.full(len(heldout), 0.5))
@@ -48,6 +52,8 @@ class Grade:
     generates: ClassVar[bool] = True
 
     model: str = param("", "who grades")
+    template: str = param("default", "in which words")
+    temperature: float = param(0.0, "how warm")
 
     def needs(self):
         return Needs()
@@ -102,6 +108,17 @@ def plan(found, folder, material):
         return prepare(with_suite_defaults(settings, told, found), told, found)
 
     return prepared
+
+
+@pytest.fixture
+def served(folder, material):
+    """A model to serve in a folder of a name, as `--judge` has it."""
+
+    def named(name):
+        shutil.copytree(material.model, folder / "models" / name, dirs_exist_ok=True)
+        return f"vllm:{folder}/models/{name}"
+
+    return named
 
 
 @pytest.mark.parametrize("place", ["data", ".", "data/deep", "beside"])
@@ -209,12 +226,12 @@ def verdict_steps(made, label):
     return {judge: made.plan.steps[ref] for judge, ref in cell.verdicts.items()}
 
 
-def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan):
-    made = plan(judge="vllm:/home/me/models/tiny,checker")
+def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan, served):
+    made = plan(judge=f"{served('tiny')},checker")
     assert list(made.terms.judges) == ["pairwise[model=tiny]", "checker"]
     steps = verdict_steps(made, "longest")
     assert list(steps) == ["pairwise[model=tiny]", "checker"]
-    assert steps["pairwise[model=tiny]"].identity["asks:judge"] == "vllm:/home/me/models/tiny"
+    assert str(steps["pairwise[model=tiny]"].identity["asks:judge"]).startswith("vllm:tiny@")
     assert len({step.key for step in steps.values()}) == 2
     assert verdict_steps(made, "random") == {}
 
@@ -286,9 +303,20 @@ def test_two_models_are_told_apart_by_their_last_name(found):
         judges_of(["vllm:/a/one", "vllm:/b/one"], found, None, given=True)
 
 
-def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found):
+def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, served):
+    tiny = served("tiny")
     assert [each.name for each in plan(judge="checker").terms.evals] == []
-    (grade,) = plan(judge="checker,vllm:/m/tiny").terms.evals
-    assert (grade.name, grade.model) == ("grade", "vllm:/m/tiny")
-    assert [each.name for each in plan(judge="vllm:/m/tiny", evals=["nll"]).terms.evals] == ["nll"]
-    assert grading(None, ["vllm:/m/tiny"]) == []
+    (grade,) = plan(judge=f"checker,{tiny}").terms.evals
+    assert (grade.name, grade.model) == ("grade", tiny)
+    assert [each.name for each in plan(judge=tiny, evals=["nll"]).terms.evals] == ["nll"]
+    assert grading(None, ["vllm:/m/tiny"], found, chat=None) == []
+
+
+def test_graders_ask_as_the_judge_does(plan, served):
+    model = served("a,b")
+    (grade,) = plan(judge=[f'pairwise[model="{model}",temperature=0.5,labels=x,template=mine.json]']).terms.evals
+    assert (grade.model, grade.temperature, grade.template) == (model, 0.5, "default")
+    tiny = served("tiny")
+    (grade,) = plan(judge=["checker", "pairwise[temperature=0.25]"], chat=tiny).terms.evals
+    assert (grade.model, grade.temperature) == ("", 0.25)
+    assert plan(judge="checker", chat=tiny).terms.evals == ()
