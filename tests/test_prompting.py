@@ -69,6 +69,7 @@ class Tasks(Grade):
     name: ClassVar[str] = "tasks"
     generates: ClassVar[bool] = False
     limit: int | None = param(None, "items of each task")
+    tasks: str = param("a", "which")
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +99,14 @@ def folder(tmp_path):
 def plan(found, folder, material):
     """Plans a run over a tiny model and a pool of thirty rows, unless they are None."""
 
-    def prepared(**flags):
+    def prepared(*, plugins=found, **flags):
         usual = {
             "methods": ["random", "longest"], "controls": "none", "budget": ["3"], "seeds": [0], "suite": "six",
             "task_data": str(folder / "data"), "pool": str(folder / "rows.jsonl"), "base": str(material.model),
         }  # fmt: skip
         given = {name: value for name, value in {**usual, **flags}.items() if value is not None}
         settings, told = load_settings(given, None)
-        return prepare(with_suite_defaults(settings, told, found), told, found)
+        return prepare(with_suite_defaults(settings, told, plugins), told, plugins)
 
     return prepared
 
@@ -310,6 +311,26 @@ def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, served
     assert (grade.name, grade.model) == ("grade", tiny)
     assert [each.name for each in plan(judge=tiny, evals=["nll"]).terms.evals] == ["nll"]
     assert grading(None, ["vllm:/m/tiny"], found, chat=None) == []
+
+
+@pytest.mark.parametrize(
+    ("evals", "way"),
+    [
+        (["tasks[tasks=a]", "nll", "tasks[tasks=b]"], r"tasks twice \(tasks\[tasks=a\] and .*; join its tasks by '\+'"),
+        (["grade[temperature=1]", "grade"], "grade twice .*; leave one away, or make a run"),
+    ],
+)
+def test_an_evaluator_named_twice_is_refused_with_the_way_out(plan, evals, way):
+    with pytest.raises(UsageError, match=f"--evals names {way}"):
+        plan(judge="checker", evals=evals)
+
+
+def test_a_suites_own_evaluator_counts_too(plan, found, served):
+    (six,) = [each for name, each in found.prompt_suites.items() if name == "six"]
+    twice = replace(six, defaults={**six.defaults, "evals": ["grade[temperature=1]"]})
+    tiny = served("tiny")
+    with pytest.raises(UsageError, match=r"--evals names grade twice .* those of the suite included"):
+        plan(judge=tiny, plugins=replace(found, prompt_suites={**found.prompt_suites, "six": twice}))
 
 
 def test_graders_ask_as_the_judge_does(plan, served):
