@@ -94,8 +94,8 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return trial_material(tmp_path_factory.mktemp("material"))
 
 
-class _Patient(ThreadingHTTPServer):
-    """Keeps as many waiting as ask at once; five, the default, are fewer, and the rest would be refused."""
+class PatientServer(ThreadingHTTPServer):
+    """Every request is a connection of its own, and on a busy machine more than the usual five wait to be taken."""
 
     request_queue_size = 128
 
@@ -132,7 +132,7 @@ class Server:
             def log_message(self, *arguments: object) -> None:
                 pass
 
-        self.http = _Patient(("127.0.0.1", 0), Handler)
+        self.http = PatientServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -30,9 +31,12 @@ class Pairwise:
     deterministic: ClassVar[bool] = True
 
     model: str = param("", "who judges")
+    labels: str = param("five-way", "in which form")
+    template: str = param("default", "in which words")
+    temperature: float = param(0.0, "how warm")
 
     def needs(self):
-        return Needs(asks={"judge": self.model} if self.model else {})
+        return Needs(asks={"judge": self.model}) if self.model else Needs(chat=True)
 
     def judge(self, heldout, model, baseline, desk):
         return Verdicts(ids=tuple(heldout.ids), preference=np.full(len(heldout), 0.5))
@@ -48,6 +52,8 @@ class Grade:
     generates: ClassVar[bool] = True
 
     model: str = param("", "who grades")
+    template: str = param("default", "in which words")
+    temperature: float = param(0.0, "how warm")
 
     def needs(self):
         return Needs()
@@ -63,6 +69,7 @@ class Tasks(Grade):
     name: ClassVar[str] = "tasks"
     generates: ClassVar[bool] = False
     limit: int | None = param(None, "items of each task")
+    tasks: str = param("a", "which")
 
 
 @pytest.fixture(scope="module")
@@ -92,16 +99,27 @@ def folder(tmp_path):
 def plan(found, folder, material):
     """Plans a run over a tiny model and a pool of thirty rows, unless they are None."""
 
-    def prepared(**flags):
+    def prepared(*, plugins=found, **flags):
         usual = {
             "methods": ["random", "longest"], "controls": "none", "budget": ["3"], "seeds": [0], "suite": "six",
             "task_data": str(folder / "data"), "pool": str(folder / "rows.jsonl"), "base": str(material.model),
         }  # fmt: skip
         given = {name: value for name, value in {**usual, **flags}.items() if value is not None}
         settings, told = load_settings(given, None)
-        return prepare(with_suite_defaults(settings, told, found), told, found)
+        return prepare(with_suite_defaults(settings, told, plugins), told, plugins)
 
     return prepared
+
+
+@pytest.fixture
+def served(folder, material):
+    """A model to serve in a folder of a name, as `--judge` has it."""
+
+    def named(name):
+        shutil.copytree(material.model, folder / "models" / name, dirs_exist_ok=True)
+        return f"vllm:{folder}/models/{name}"
+
+    return named
 
 
 @pytest.mark.parametrize("place", ["data", ".", "data/deep", "beside"])
@@ -209,14 +227,12 @@ def verdict_steps(made, label):
     return {judge: made.plan.steps[ref] for judge, ref in cell.verdicts.items()}
 
 
-def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan, material):
-    made, name = plan(judge=f"vllm:{material.model},checker"), f"pairwise[model={material.model.name}]"
-    assert list(made.terms.judges) == [name, "checker"]
+def test_every_judge_has_verdicts_of_its_own_and_records_name_no_path(plan, served):
+    made = plan(judge=f"{served('tiny')},checker")
+    assert list(made.terms.judges) == ["pairwise[model=tiny]", "checker"]
     steps = verdict_steps(made, "longest")
-    assert list(steps) == [name, "checker"]
-    known_by = steps[name].identity["asks:judge"]
-    assert known_by.startswith(f"vllm:{material.model.name}@")
-    assert str(material.model.parent) not in json.dumps(steps[name].identity["asks:judge"])
+    assert list(steps) == ["pairwise[model=tiny]", "checker"]
+    assert str(steps["pairwise[model=tiny]"].identity["asks:judge"]).startswith("vllm:tiny@")
     assert len({step.key for step in steps.values()}) == 2
     assert verdict_steps(made, "random") == {}
 
@@ -288,10 +304,40 @@ def test_two_models_are_told_apart_by_their_last_name(found):
         judges_of(["vllm:/a/one", "vllm:/b/one"], found, None, given=True)
 
 
-def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, material):
+def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, served):
+    tiny = served("tiny")
     assert [each.name for each in plan(judge="checker").terms.evals] == []
-    served = f"vllm:{material.model}"
-    (grade,) = plan(judge=f"checker,{served}").terms.evals
-    assert (grade.name, grade.model) == ("grade", served)
-    assert [each.name for each in plan(judge=served, evals=["nll"]).terms.evals] == ["nll"]
-    assert grading(None, [served]) == []
+    (grade,) = plan(judge=f"checker,{tiny}").terms.evals
+    assert (grade.name, grade.model) == ("grade", tiny)
+    assert [each.name for each in plan(judge=tiny, evals=["nll"]).terms.evals] == ["nll"]
+    assert grading(None, ["vllm:/m/tiny"], found, chat=None) == []
+
+
+@pytest.mark.parametrize(
+    ("evals", "way"),
+    [
+        (["tasks[tasks=a]", "nll", "tasks[tasks=b]"], r"tasks twice \(tasks\[tasks=a\] and .*; join its tasks by '\+'"),
+        (["grade[temperature=1]", "grade"], "grade twice .*; leave one away, or make a run"),
+    ],
+)
+def test_an_evaluator_named_twice_is_refused_with_the_way_out(plan, evals, way):
+    with pytest.raises(UsageError, match=f"--evals names {way}"):
+        plan(judge="checker", evals=evals)
+
+
+def test_a_suites_own_evaluator_counts_too(plan, found, served):
+    (six,) = [each for name, each in found.prompt_suites.items() if name == "six"]
+    twice = replace(six, defaults={**six.defaults, "evals": ["grade[temperature=1]"]})
+    tiny = served("tiny")
+    with pytest.raises(UsageError, match=r"--evals names grade twice .* those of the suite included"):
+        plan(judge=tiny, plugins=replace(found, prompt_suites={**found.prompt_suites, "six": twice}))
+
+
+def test_graders_ask_as_the_judge_does(plan, served):
+    model = served("a,b")
+    (grade,) = plan(judge=[f'pairwise[model="{model}",temperature=0.5,labels=x,template=mine.json]']).terms.evals
+    assert (grade.model, grade.temperature, grade.template) == (model, 0.5, "default")
+    tiny = served("tiny")
+    (grade,) = plan(judge=["checker", "pairwise[temperature=0.25]"], chat=tiny).terms.evals
+    assert (grade.model, grade.temperature) == ("", 0.25)
+    assert plan(judge="checker", chat=tiny).terms.evals == ()

@@ -269,18 +269,26 @@ def test_no_file_names_a_place_of_this_machine(made, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["data/rows.jsonl", "data/heldout.jsonl", "words", "encoder", "stranger", "things/table.csv"]
-)
+    "place",
+    [
+        "data/rows.jsonl", "data/heldout.jsonl", "words", "encoder", "stranger", "things/table.csv", "mine/words.json",
+        "link.json", "tasks/arc.jsonl",
+    ],
+)  # fmt: skip
 def test_no_message_names_the_place_of_anything_that_was_read(made, tmp_path, place):
     words, encoder, stranger, things = (
         ModelFacts(name=name, path=str(tmp_path / name), fingerprint=name)
         for name in ("words", "encoder", "stranger", "things")
     )
+    template = ModelFacts(name="words.json", path=str(tmp_path / "mine" / "words.json"), fingerprint="t")
     given = made(
         GAP, tokenizers={"words": words}, foreign_models={"stranger": stranger}, folders={"things": things},
-        embedder=encoder, heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
+        files={str(tmp_path / "link.json"): template}, embedder=encoder,
+        heldout_source={"source": str(tmp_path / "data" / "heldout.jsonl")},
         heldout_content={"content": "h"},
     )  # fmt: skip
+    settings = given.run.settings.model_copy(update={"task_data": tmp_path / "tasks"})
+    given.run = dataclasses.replace(given.run, settings=settings)
     given.end(given.step("scores of gap"), failure=failed(f"{tmp_path / place} changed while it was read"))
     assert str(tmp_path) not in json.dumps(given.described("gap"))
 

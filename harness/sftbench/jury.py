@@ -8,12 +8,14 @@ from typing import Any
 
 from sftbench.errors import UsageError
 from sftbench.judging.naming import judge_use
-from sftbench.parameters import PartUse
+from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins
 from sftbench.roles import PromptSuite
 
 MODEL = "model"
 """The parameter by which judges and graders name their language model."""
+TEMPLATE = "template"
+"""The parameter by which they name their words, which differ from one task to the other."""
 
 
 def judges_of(
@@ -50,9 +52,21 @@ def _published(value: object) -> str:
     return re.split(r"[/\\]", name)[-1]
 
 
-def grading(suite: PromptSuite | None, named: Sequence[str] | None) -> list[str]:
-    """The evaluators that a suite brings where the first judge named is a language model, with that model."""
-    model = next(
-        (judge_use(text).parameters[MODEL] for text in named or () if MODEL in judge_use(text).parameters), None
-    )
-    return [] if suite is None or model is None else [f"{name}[{MODEL}={model}]" for name in suite.graders]
+def grading(suite: PromptSuite | None, named: Sequence[str] | None, plugins: Plugins, *, chat: str | None) -> list[str]:
+    """The evaluators that a suite brings where a judge is a language model, the first such judge's or that of the run.
+
+    They ask it as the judge does: with each parameter given that they have too, but for words that are the judge's own.
+    """
+    asking = next((use for use in map(judge_use, named or ()) if _asks(use, plugins, chat=chat)), None)
+    if suite is None or asking is None:
+        return []
+    return [str(_grader(name, asking, plugins)) for name in suite.graders]
+
+
+def _asks(use: PartUse, plugins: Plugins, *, chat: str | None) -> bool:
+    return MODEL in use.parameters or (chat is not None and plugins.part("judge", use).needs().chat)
+
+
+def _grader(name: str, judge: PartUse, plugins: Plugins) -> PartUse:
+    shared = set(fields_of(plugins.part_class("evaluator", name))) - {TEMPLATE}
+    return PartUse(name=name, parameters={key: value for key, value in judge.parameters.items() if key in shared})

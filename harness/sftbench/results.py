@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -349,7 +350,8 @@ def _first_failed(run: Run, ends: Sequence[Ref], outcomes: Mapping[Ref, Outcome]
 def _without_places(run: Run, message: str) -> str:
     """A message without this machine's folders: results are for publishing."""
     facts = run.facts
-    named = [*facts.tokenizers.values(), *facts.foreign_models.values(), *facts.folders.values()]
+    read = (facts.tokenizers, facts.foreign_models, facts.folders, facts.files)
+    named = [each for found in read for each in found.values()]
     models = [facts.base, facts.scoring, facts.embedder, *named]
     sources = [
         each[name]
@@ -357,6 +359,9 @@ def _without_places(run: Run, message: str) -> str:
         for name in ("source", "prompts")
         if name in each
     ] + ([facts.answers.source] if facts.answers and facts.answers.source else [])
+    # Parts may say a place as the user wrote it, before links and `~` are followed; a name on the hub is none.
+    sources += [written for found in read for written in found if written.startswith(("/", "~", "."))]
+    sources += [os.path.abspath(run.settings.task_data)] if run.settings.task_data else []
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
     places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}

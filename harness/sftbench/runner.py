@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -88,7 +88,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     trainer = parse_use(settings.trainer)
     plugins.part("trainer", trainer)
     methods = _methods(settings, plugins, trainer)
-    evals = tuple(_evaluator(parse_use(text), plugins, settings) for text in settings.evals)
+    evals = tuple(_evaluator(use, plugins, settings) for use in _each_once(map(parse_use, settings.evals), plugins))
     suite = prompt_suite_of(settings, plugins)
     judges = judges_of(
         settings.judge, plugins, suite, given="judge" in given or "judge" in (suite.defaults if suite else ())
@@ -129,6 +129,20 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
 
 OF_THE_RUN = ("limit", "task_data", "allow_code_execution")
 """Settings that evaluators with a field of that name get, unless the user gave them another value there."""
+
+
+def _each_once(uses: Iterable[PartUse], plugins: Plugins) -> list[PartUse]:
+    """Records and boards know an evaluator by its name: raises `UsageError` for a second of that name."""
+    found: dict[str, PartUse] = {}
+    for use in uses:
+        if use.name in found:
+            has_tasks = "tasks" in fields_of(plugins.part_class("evaluator", use.name))
+            way = "join its tasks by '+'" if has_tasks else "leave one away, or make a run (--name) for each"
+            raise UsageError(
+                f"--evals names {use.name} twice ({found[use.name]} and {use}, those of the suite included); {way}"
+            )
+        found[use.name] = use
+    return list(found.values())
 
 
 def _evaluator(use: PartUse, plugins: Plugins, settings: RunSettings) -> Any:

@@ -49,8 +49,9 @@ def with_suite_defaults(settings: RunSettings, given: dict[str, Any], plugins: P
     if settings.pool is None and settings.base is None:
         defaults |= plugins.suite(EMBEDDED if prompts else settings.suite).defaults
     if prompts is not None:
+        graders = grading(prompts, settings.judge, plugins, chat=settings.chat)
         defaults |= {"judge": None, **prompts.defaults}
-        defaults["evals"] = [*_listed(prompts.defaults.get("evals")), *grading(prompts, settings.judge)]
+        defaults["evals"] = [*_listed(prompts.defaults.get("evals")), *graders]
     return check_settings({**settings.model_dump(), **defaults, **given}) if defaults else settings
 
 

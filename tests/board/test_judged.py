@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from sftbench.board.build import build_board
-from sftbench.board.judged import chance_of_first, orders, rank_correlations, reversals
+from sftbench.board.judged import orders, rank_correlations, reversals
 from sftbench.board.reading import read_cells
 from sftbench.board.render import board_csv, board_lines, board_markdown
 from sftbench.board.statistics import pooled_estimates
 from sftbench.board.table import Board
 from sftbench.errors import UsageError
+from sftbench.judging.card.readings import UNREADABLE
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Scoring
 
@@ -228,12 +229,32 @@ def test_position_bias_and_consistency_are_those_of_the_games(results):
     assert row.position_bias == pytest.approx(0.5 * same)
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [("A>>B", 1.0), ("A=B", 0.5), ("B>A", 0.0), ("A<B", 0.0), (0.7, 0.7), (None, None), ("x", None), (2.0, None)],
-)
-def test_labels_and_chances_say_how_likely_the_first_wins(value, expected):
-    assert chance_of_first(value) == expected
+@pytest.mark.parametrize("form", ["labels", "chances", "both"])
+def test_consistency_and_bias_are_told_of_labels_and_of_probabilities(results, form):
+    labels = {"model_first": ["A>>B", "B>A", "A=B", "x", None], "baseline_first": ["B>A", "B>A", "A=B", "A>B", None]}
+    chances = {
+        "model_first_chance": [0.9, 0.4, 0.5, 2.0, None], "baseline_first_chance": [0.3, 0.2, 0.5, 0.9, None]
+    }  # fmt: skip
+    told = {"baseline": "random", "judge": "j", "ids": list("abcde"), "preference": [1.0, 0.5, 0.5, None, None]}
+    columns = {"labels": labels, "chances": chances, "both": {**labels, **chances}}[form]
+    results.write(results.cell("m", verdicts={**told, "columns": columns}))
+    (cell,) = read_cells(results.folder)
+    # Of the three items with both games the first and the third have one winner in both orders.
+    first_wins = [(1 + 0) / 2, (0 + 0) / 2, 0.5] if form == "labels" else [0.6, 0.3, 0.5]
+    assert orders([cell.verdicts]) == {
+        "consistency": pytest.approx(2 / 3), "position_bias": pytest.approx(np.mean(first_wins) - 0.5)
+    }  # fmt: skip
+    assert orders([]) == {"consistency": None, "position_bias": None}
+
+
+@pytest.mark.parametrize("flag", UNREADABLE)
+def test_every_flag_of_a_reply_that_could_not_be_read_is_counted(results, flag):
+    told = verdicts("pairwise", 1.0)
+    told["columns"]["flags"] = [[flag]] * 6 + [["judge_truncated"]] * (NUM_ITEMS - 6)
+    results.write(results.cell("gap", verdicts=told))
+    results.add("random", verdicts=None, kind="control")
+    (row,) = build_board(results.folder, num_resamples=50).judged
+    assert row.unparsable == pytest.approx(6 / NUM_ITEMS)
 
 
 def test_rank_correlations_are_those_of_the_definition():

@@ -89,6 +89,30 @@ def test_earlier_answers_go_with_the_last(aligned):
     assert (found.model.texts, found.model.earlier) == (("two",), {"1": ("one",)})
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"turns": ["q1", "q2"], "reference": ["r1", "r2"]},
+        {"prompt": ["q1", "q2"], "reference": ["r1", "r2"]},
+        {"instruction": "q1", "turns": ["q1", "q2"], "reference": "r1", "reference_turns": ["r1", "r2"]},
+    ],
+    ids=["own", "hub", "reference data"],
+)
+@pytest.mark.parametrize("num_answered", [1, 2])
+def test_prompts_of_several_turns_are_open_where_they_were_answered(aligned, prompt, num_answered):
+    row = {"id": 1, "choices": [{"turns": ["one", "two"][:num_answered]}]}
+    (found,) = aligned([row], [row], [{"id": 1, **prompt}]).rows
+    said = [(message.role, message.content) for message in found.messages]
+    assert said == [("user", "q1"), ("assistant", "r1"), ("user", "q2"), ("assistant", "r2")][: 2 * num_answered]
+    assert found.num_open_turns == num_answered
+
+
+def test_turns_that_are_no_text_are_refused_with_the_line(aligned):
+    row = {"id": 1, "output": "a"}
+    with pytest.raises(UsageError, match=r"prompts.jsonl, line 1: 2 references for 1 turns"):
+        aligned([row], [row], [{"id": 1, "turns": ["q"], "reference": ["a", "b"]}])
+
+
 GOOD = {"id": 0, "instruction": "q", "output": "a"}
 
 

@@ -17,14 +17,14 @@ from sftbench.board.noise import Floats
 from sftbench.board.ranking import Measurements
 from sftbench.board.statistics import Estimate, pooled_estimates
 from sftbench.board.table import WIN_RATE
-from sftbench.board.verdict_rows import label_of, model_name, of_judge, verdict_file
+from sftbench.board.verdict_rows import model_name, of_judge, verdict_file
+from sftbench.judging.card.readings import UNREADABLE, Readings, readings_of
 from sftbench.judging.joint_difficulty import MIN_MODELS
 from sftbench.judging.length_rows import fit_lengths
 from sftbench.judging.scoring import NUM_RESAMPLES, Scoring
 from sftbench.judging.style_rows import fit_style
-from sftbench.judging.verdicts import VerdictFile, winner
-
-NOT_READ = ("unparsable", "no_label_mass")
+from sftbench.judging.verdicts import VerdictFile
+from sftbench.rooms import Verdicts
 
 
 def has_judged_part(cells: Sequence[Cell]) -> bool:
@@ -215,32 +215,21 @@ def _share(values: Sequence[bool]) -> float | None:
 
 
 def orders(told: Sequence[CellVerdicts]) -> dict[str, float | None]:
-    """Consistency and position bias, of the items that were judged in both orders."""
-    games = [
-        (one, other)
-        for each in told
-        for first, second in zip(
-            each.columns.get("model_first", ()), each.columns.get("baseline_first", ()), strict=False
-        )
-        if (one := chance_of_first(first)) is not None and (other := chance_of_first(second)) is not None
-    ]
-    if not games:
+    """Consistency and position bias, of the items that were judged in both orders, in labels or in probabilities."""
+    readings = [_readings(each) for each in told]
+    games = np.array(
+        [both for each in readings for both in zip(each.model_first, each.baseline_first, strict=True)]
+    ).reshape(-1, 2)
+    games = games[np.isfinite(games).all(axis=1)]
+    if not len(games):
         return {"consistency": None, "position_bias": None}
-    same = [np.sign(one - 0.5) == np.sign(0.5 - other) for one, other in games]
-    return {
-        "consistency": float(np.mean(same)),
-        "position_bias": float(np.mean([(one + other) / 2 for one, other in games]) - 0.5),
-    }
+    same = np.sign(games[:, 0] - 0.5) == np.sign(0.5 - games[:, 1])
+    return {"consistency": float(same.mean()), "position_bias": float(games.mean(axis=1).mean() - 0.5)}
 
 
-def chance_of_first(value: object) -> float | None:
-    """The chance that the answer shown first wins: 1, 0.5 or 0 of a five-way label, or a number as it is."""
-    label = label_of(value)
-    if label is not None:
-        return 0.5 + 0.5 * float(np.sign(winner(label)))
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
-        return float(value)
-    return None
+def _readings(told: CellVerdicts) -> Readings:
+    preference = np.array([np.nan if each is None else each for each in told.preference], dtype=np.float64)
+    return readings_of(Verdicts(ids=told.ids, preference=preference, columns=told.columns))
 
 
 def _length_ratio(told: Sequence[CellVerdicts]) -> float | None:
@@ -259,7 +248,7 @@ def _length_ratio(told: Sequence[CellVerdicts]) -> float | None:
 def _unparsable(told: Sequence[CellVerdicts]) -> float | None:
     """None for a judge that notes no flags."""
     flags = [flag for each in told for flag in each.columns.get("flags", ())]
-    return _share([any(name in (flag or ()) for name in NOT_READ) for flag in flags])
+    return _share([any(name in (flag or ()) for name in UNREADABLE) for flag in flags])
 
 
 def reversals(cells: Sequence[Cell], first: dict[str, CellVerdicts]) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 from sftbench.errors import UsageError
 from sftbench.judging.answer_files import Answer, AnswerFile, Prompt
 from sftbench.pools.forms import compact
+from sftbench.pools.prompts import as_asked
 from sftbench.rooms import Message, Responses, Row
 
 REFERENCE_KEYS = ("reference", "output")
@@ -73,6 +74,9 @@ def _row(
     lines = [answers[item] for answers in found if item in answers]
     if asked is not None:
         prompt = asked[item]
+        if prompt.turns:
+            num_answered = max((len(line.texts) for line in lines), default=1)
+            return _of_turns(prompt, prompt.id or f"row-{at:07d}", num_answered)
         reference = next((str(prompt.row[key]) for key in REFERENCE_KEYS if isinstance(prompt.row.get(key), str)), "")
         return _made(prompt.id or f"row-{at:07d}", prompt.instruction, reference, prompt.row)
     told = [line.instruction for line in lines if line.instruction is not None]
@@ -82,6 +86,17 @@ def _row(
         raise UsageError(f"{lines[1].where}: another instruction than in {lines[0].where} for the id '{item}'")
     known = next((line.id for line in lines if line.id is not None), None)
     return _made(item if by_id else known or f"row-{at:07d}", told[0], "", {})
+
+
+def _of_turns(prompt: Prompt, row_id: str, num_answered: int) -> Row:
+    """A row of several open turns, as a suite of prompts has it; those that nobody answered are left out."""
+    try:
+        told, num_turns = as_asked(prompt.row, prompt.turns)
+    except (ValueError, TypeError) as problem:
+        raise UsageError(f"{prompt.where}: {problem}") from None
+    num_open = min(num_turns, num_answered)
+    messages = tuple(Message(role=each["role"], content=each["content"]) for each in told[: 2 * num_open])
+    return Row(id=row_id, messages=messages, raw=compact({**prompt.row, "_open_turns": num_open}))
 
 
 def _made(row_id: str, instruction: str, reference: str, raw: Mapping[str, Any]) -> Row:

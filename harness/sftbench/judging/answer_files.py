@@ -9,6 +9,7 @@ from typing import Any
 
 from sftbench.errors import UsageError
 from sftbench.pools.files import rows_in_file
+from sftbench.pools.prompts import has_roles
 
 ID_KEYS = ("id", "question_id", "uid", "prompt_id")
 PROMPT_KEYS = ("instruction", "prompt", "question")
@@ -75,6 +76,11 @@ class Prompt:
     instruction: str
     row: Mapping[str, Any]
 
+    @property
+    def turns(self) -> Sequence[object]:
+        """User turns that were to be answered one after another; none where the prompt is not listed."""
+        return _listed(self.row)
+
 
 def read_prompts(path: Path) -> list[Prompt]:
     """Prompts with an id, an instruction and what else they have. Raises `UsageError` naming the line at fault."""
@@ -102,16 +108,21 @@ def _id(row: Mapping[str, Any], place: str) -> str | None:
 
 def _instruction(row: Mapping[str, Any], place: str) -> str | None:
     for key in PROMPT_KEYS:
-        if row.get(key) is not None:
+        if row.get(key) is not None and not (isinstance(row[key], list) and _listed(row)):
             context = _text(row.get("input") or "", place, "input") if key == "instruction" else ""
             text = _text(row[key], place, key)
             return f"{text}\n{context}" if context else text
-    turns = row.get("turns")
-    if isinstance(turns, list) and turns:
+    if turns := _listed(row):
         first = turns[0]
         return _text(first.get("content") if isinstance(first, Mapping) else first, place, "turns")
     said = [turn for turn in _turns(row) if turn.get("role") == "user"]
     return "\n".join(_text(turn.get("content"), place, "messages") for turn in said) if said else None
+
+
+def _listed(row: Mapping[str, Any]) -> Sequence[object]:
+    """The user turns of a prompt of several: `turns`, or `prompt` as MT-Bench has it on the hub."""
+    found = row.get("turns") or row.get("prompt")
+    return found if isinstance(found, list) and not has_roles(found) else ()
 
 
 def _texts(row: Mapping[str, Any], place: str) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ def _prompt(raw: Mapping[str, Any], usual_id: str, temperatures: Mapping[str, fl
             raise ValueError(f"no prompt among the keys {', '.join(map(str, raw))}: expected {' or '.join(_PROMPTS)}")
         key = known
     turns = raw.get("turns") or raw[key]
-    messages, num_open = _dialogue(raw, turns) if _has_roles(turns) else _asked(raw, turns)
+    messages, num_open = _dialogue(raw, turns) if has_roles(turns) else as_asked(raw, turns)
     found_id = next((raw[each] for each in _IDS if raw.get(each) is not None), usual_id)
     category = raw.get("category")
     temperature = raw.get("temperature", temperatures.get(str(category), 0.0))
@@ -94,8 +94,11 @@ def _prompt(raw: Mapping[str, Any], usual_id: str, temperatures: Mapping[str, fl
     return row | ({"_temperature": float(temperature)} if temperature else {})
 
 
-def _asked(raw: Mapping[str, Any], turns: object) -> tuple[list[dict[str, str]], int]:
-    """User turns, each with its reference (nothing where there is none)."""
+def as_asked(raw: Mapping[str, Any], turns: object) -> tuple[list[dict[str, str]], int]:
+    """User turns, each with its reference (nothing where there is none) as the response, and how many there are.
+
+    Raises `ValueError` for turns that are no text, and for more references than turns.
+    """
     listed = turns if isinstance(turns, Sequence) and not isinstance(turns, str) else [turns]
     texts = [_content(turn) for turn in listed]
     if isinstance(raw.get("input"), str) and raw["input"]:
@@ -113,7 +116,8 @@ def _pair(asked: str, reference: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": reference}]
 
 
-def _has_roles(turns: object) -> bool:
+def has_roles(turns: object) -> bool:
+    """Whether turns say who speaks, as in a dialogue that was begun."""
     return isinstance(turns, Sequence) and any(isinstance(turn, Mapping) and "role" in turn for turn in turns)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from sftbench import Json, Responses, Row, Verdicts
 from sftbench_plugins.judges.games import Opinion, Pair, Ruling, Style
-from sftbench_plugins.judges.questions import answers_of, as_one, open_turns
+from sftbench_plugins.judges.questions import answers_of, as_one, open_turns, reference_turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,13 +37,13 @@ class Docket:
         pairs: list[Pair] = []
         for at, row in enumerate(rows):
             first, second = mine.get(row.id), theirs.get(row.id)
-            num_turns = max(len(first or ()), len(second or ()))
+            num_turns = max(len(first or ()), len(second or ()), 1)
             pair = Pair(
                 at=at,
-                question=as_one(open_turns(row)[: max(num_turns, 1)]),
+                question=as_one(open_turns(row)[:num_turns]),
                 model=as_one(first or ("",)),
                 baseline=as_one(second or ("",)),
-                reference=row.response if with_reference else "",
+                reference=_reference(row, num_turns) if with_reference else "",
             )
             ruling = _missing() if first is None or second is None else _without_a_call(pair, style)
             if ruling is None:
@@ -148,6 +148,11 @@ def _chance(game: Opinion | None) -> float | None:
 
 def _label(game: Opinion | None) -> str | None:
     return game.label if game else None
+
+
+def _reference(row: Row, num_turns: int) -> str:
+    """To every turn that was answered, where there are several."""
+    return as_one(reference_turns(row)[:num_turns]) if row.num_open_turns > 1 else row.response
 
 
 def _without_a_call(pair: Pair, style: Style) -> Ruling | None:

@@ -21,18 +21,21 @@ Floats = npt.NDArray[np.float64]
 METRICS = ("grade", "grade-turn-1", "grade-turn-2")
 NUM_TURNS = 2
 MANY_UNREAD = 0.01
+WITH_REFERENCES = ("math", "maths", "reasoning", "coding")
+"""Categories that MT-Bench grades beside a reference answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Grade:
     """The grade of a single answer, 1 to 10, for up to two turns (MT-Bench, arXiv 2306.05685, section 3.1).
 
-    A reference answer is shown where the row has `reference_turns`. `grade` is the mean of an item's turns that were
-    graded. A second turn is shown with the whole dialogue, and has no grade where the answer to the first lacks.
+    Reference answers are shown where the row has them: to its open turns, or as its `reference`. `grade` is the mean of
+    an item's turns that were graded. A second turn is shown with the whole dialogue, and has no grade where the answer
+    to the first lacks.
     """
 
     name: ClassVar[str] = "grade"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     deterministic: ClassVar[bool] = True
     generates: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = METRICS
@@ -82,7 +85,7 @@ class Grade:
         report: dict[str, Json] = {
             **told, "num_to_grade": len(turns), "num_graded": int(np.isfinite(grades).sum()),
             "num_unparsable": flags["unparsable"], "flags": dict(sorted(flags.items())),
-            "by_category": _by_category(rows, items["grade"]),
+            "by_category": _by_category(rows, items["grade"]), **_without_references(rows, desk),
         }  # fmt: skip
         if turns and flags["unparsable"] > MANY_UNREAD * len(turns):
             desk.log(f"{flags['unparsable']} of {len(turns)} grades could not be read")
@@ -126,6 +129,17 @@ def _means(grades: Floats) -> Floats:
     sums = np.where(known, grades, 0.0).sum(axis=1)
     means: Floats = np.divide(sums, counts, out=np.full(len(grades), np.nan), where=counts > 0)
     return means
+
+
+def _without_references(rows: Sequence[Row], desk: Desk) -> dict[str, Json]:
+    """How many items lack the reference that MT-Bench grades their category with; the log hears of it, too."""
+    from sftbench_plugins.judges.questions import reference_turns
+
+    wanting = [row for row in rows if row.original().get("category") in WITH_REFERENCES]
+    num_without = sum(not reference_turns(row) for row in wanting)
+    if num_without:
+        desk.log(f"{num_without} of {len(wanting)} items of maths, reasoning and coding have no reference")
+    return {"num_without_reference": num_without} if wanting else {}
 
 
 def _by_category(rows: Sequence[Row], grades: Floats) -> dict[str, Json]:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sftbench import ChatRequest, Responses, Row
 from sftbench_plugins.judges.hearing import turns
-from sftbench_plugins.judges.material import Exhibit, cut_middle, shown, without_own_thoughts
+from sftbench_plugins.judges.material import (
+    DOUBLE_GRADE,
+    SINGLE_GRADE,
+    Exhibit,
+    cut_middle,
+    shown,
+    without_own_thoughts,
+)
 from sftbench_plugins.judges.questions import answers_of, open_turns, reference_turns
 from sftbench_plugins.judges.template import Template
 
 SLOTS = ("material", "task")
 TASKS = ("single", "reference", "dialogue", "dialogue_reference")
-_DOUBLE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
-_SINGLE = re.compile(r"[\s*_#]*(?:(?:rating|grade|score)\b[\s:*_]*)?\[\s*(\d+(?:\.\d+)?)\s*\][\s*_.]*", re.IGNORECASE)
 
 
 def grade_in(reply: str) -> float:
@@ -24,8 +28,8 @@ def grade_in(reply: str) -> float:
     Raises `ValueError` for a reply without one.
     """
     text = without_own_thoughts(reply).strip()
-    found = _DOUBLE.findall(text)
-    last = _SINGLE.fullmatch(text.splitlines()[-1]) if text else None
+    found = DOUBLE_GRADE.findall(text)
+    last = SINGLE_GRADE.fullmatch(text.splitlines()[-1]) if text else None
     if not found and last is None:
         raise ValueError("no grade in square brackets")
     value = float(found[-1] if found else last[1])  # type: ignore[index]

@@ -25,7 +25,10 @@ _LABEL = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
 _VERDICT = re.compile(rf"\[+\s*({_LABEL})\s*\]+", re.IGNORECASE)
 _JSON_VERDICT = re.compile(rf"[\"'](verdict)[\"']\s*:\s*[\"']\s*({_LABEL})\s*[\"']", re.IGNORECASE)
 _ALONE = re.compile(rf"\W*({_LABEL})\W*", re.IGNORECASE)
-_GRADE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
+_BRACKETED = r"\[\s*(\d+(?:\.\d+)?)\s*\]"
+DOUBLE_GRADE = re.compile(rf"\[{_BRACKETED}\]")
+SINGLE_GRADE = re.compile(rf"[\s*_#]*(?:(?:rating|grade|score)\b[\s:*_]*)?{_BRACKETED}[\s*_.]*", re.IGNORECASE)
+"""A line that is a grade, should it be the last of a reply; `x[3]` in a line of code is none."""
 
 
 def without_thoughts(text: str) -> str:
@@ -55,7 +58,11 @@ def harmless(text: str) -> str:
     text = _ALONE.sub(r"(\1)", text) if _ALONE.fullmatch(text) else text
     text = _VERDICT.sub(r"(\1)", text)
     text = _JSON_VERDICT.sub(r"\1: (\2)", text)
-    return _GRADE.sub(r"((\1))", text)
+    return "".join(map(_without_grade, DOUBLE_GRADE.sub(r"((\1))", text).splitlines(keepends=True)))
+
+
+def _without_grade(line: str) -> str:
+    return re.sub(_BRACKETED, r"((\1))", line) if SINGLE_GRADE.fullmatch(line) else line
 
 
 def cut_middle(text: str, limit: int | None) -> str:

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from sftbench import EnvironmentProblem, UsageError
+from sftbench import EnvironmentProblem, Responses, UsageError
 from sftbench.judgement import verdict_lines
 from sftbench.judging.verdicts import read_verdicts
 from sftbench_plugins.judges.pairwise import Pairwise
@@ -362,6 +362,19 @@ def test_a_reference_is_shown_where_it_is_asked_for(judged):
     assert "the right one" not in user_turn(judged.server.bodies[0])
     judged(prefers("good"), ["good"], ["bad"], rows=rows, reference=True)
     assert between(user_turn(judged.server.bodies[0]), "reference") == "the right one"
+
+
+def test_a_dialogue_is_shown_without_its_references_in_the_question(serve, pool, desk):
+    said = zip(("user", "assistant") * 2, ("first?", "four", "and then?", "five"), strict=True)
+    heldout = pool({"messages": [{"role": role, "content": text} for role, text in said], "_open_turns": 2})
+    mine, theirs = (Responses(ids=("0",), texts=(text,), earlier={"0": ("so",)}) for text in ("good", "bad"))
+    for reference in (False, True):
+        server, part = serve(prefers("good")), Pairwise(model=MODEL, reference=reference)
+        assert part.judge(heldout, mine, theirs, desk(server, part)).preference.tolist() == [1]
+        user = user_turn(server.bodies[0])
+        assert between(user, "question") == "(turn 1)\nfirst?\n\n(turn 2)\nand then?"
+        assert ("four" in user) is reference
+    assert between(user, "reference") == "(turn 1)\nfour\n\n(turn 2)\nfive"
 
 
 @pytest.mark.parametrize(
