@@ -300,8 +300,25 @@ def test_a_language_model_named_alone_is_the_pairwise_judge(text):
 def test_two_models_are_told_apart_by_their_last_name(found):
     named = ["vllm:/a/one", "http://127.0.0.1:8000/v1#org/two"]
     assert list(judges_of(named, found, None, given=True)) == ["pairwise[model=one]", "pairwise[model=two]"]
-    with pytest.raises(UsageError, match="twice"):
-        judges_of(["vllm:/a/one", "vllm:/b/one"], found, None, given=True)
+
+
+@pytest.mark.parametrize(
+    ("models", "labels"),
+    [
+        (["vllm:/x/a/one", "vllm:/x/b/one/"], ["a/one", "b/one"]),
+        (["vllm:../one", "vllm:/b/one", "vllm:two"], ["one", "b/one", "two"]),
+        (["http://127.0.0.1:80/v1#a/m", "http://127.0.0.1:81/v1#b/m"], ["a/m", "b/m"]),
+    ],
+)
+def test_models_of_one_name_are_told_apart_by_the_folder_around_them(found, models, labels):
+    assert list(judges_of(models, found, None, given=True)) == [f"pairwise[model={label}]" for label in labels]
+
+
+def test_judges_that_no_record_could_tell_apart_are_refused(found):
+    with pytest.raises(UsageError, match=r"names pairwise\[model=m\] twice: .* give one of these models another"):
+        judges_of(["http://127.0.0.1:80/v1#m", "http://127.0.0.1:81/v1#m"], found, None, given=True)
+    with pytest.raises(UsageError, match=r"names pairwise\[model=a/one\] twice$"):
+        judges_of(["vllm:/a/one", "vllm:/a/one"], found, None, given=True)
 
 
 def test_a_suite_brings_its_graders_where_a_judge_is_a_model(plan, found, served):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +18,19 @@ MODEL = "model"
 TEMPLATE = "template"
 """The parameter by which they name their words, which differ from one task to the other."""
 
+ALIKE = (
+    ": records know judges by their models' names and not by places, so give one of these models another name, by a "
+    "link to its folder or where it is served"
+)
+
 
 def judges_of(
     named: Sequence[str] | None, plugins: Plugins, suite: PromptSuite | None, *, given: bool
 ) -> dict[str, Any]:
     """The judges, by the name that records and board have for each, in the order given.
 
-    Raises `UsageError` for one named twice, and where a suite of prompts is to be judged and nothing was said of it.
+    Raises `UsageError` for two that cannot be told apart, and where a suite of prompts is to be judged and nothing was
+    said of it.
     """
     if suite is not None and not given:
         raise UsageError(
@@ -32,24 +39,35 @@ def judges_of(
             "suite has them, and --judge none judges nothing (give --evals then)"
         )
     uses = [judge_use(text) for text in named or ()]
-    found: dict[str, Any] = {}
-    for use in uses:
-        part = plugins.part("judge", use)
-        label = _label(use) if sum(each.name == use.name for each in uses) > 1 or MODEL in use.parameters else use.name
+    parts = [plugins.part("judge", use) for use in uses]
+    return dict(zip(_labels(uses), parts, strict=True))
+
+
+def _labels(uses: Sequence[PartUse]) -> list[str]:
+    """A name for each judge: models of one name are told apart by the folders around them."""
+    several = Counter(use.name for use in uses)
+    is_long = [several[use.name] > 1 or MODEL in use.parameters for use in uses]
+    labels = [_label(use) if long else use.name for use, long in zip(uses, is_long, strict=True)]
+    alike = Counter(labels)
+    labels = [_label(use, 2) if alike[label] > 1 else label for use, label in zip(uses, labels, strict=True)]
+    found: dict[str, PartUse] = {}
+    for use, label in zip(uses, labels, strict=True):
         if label in found:
-            raise UsageError(f"--judge names {label} twice")
-        found[label] = part
-    return found
+            raise UsageError(f"--judge names {label} twice" + (ALIKE if use != found[label] else ""))
+        found[label] = use
+    return labels
 
 
-def _label(use: PartUse) -> str:
-    """As given, but of a path only the last part: records are for publishing."""
-    return str(PartUse(name=use.name, parameters={key: _published(value) for key, value in use.parameters.items()}))
+def _label(use: PartUse, num_names: int = 1) -> str:
+    """As given, but of a path only the last names: records are for publishing."""
+    shown = {key: _published(value, num_names) for key, value in use.parameters.items()}
+    return str(PartUse(name=use.name, parameters=shown))
 
 
-def _published(value: object) -> str:
-    name = str(value).rpartition("#")[2].removeprefix("vllm:").rstrip("/")
-    return re.split(r"[/\\]", name)[-1]
+def _published(value: object, num_names: int) -> str:
+    name = str(value).rpartition("#")[2].removeprefix("vllm:")
+    names = [each for each in re.split(r"[/\\]", name) if each not in ("", ".", "..", "~")]
+    return "/".join(names[-num_names:])
 
 
 def grading(suite: PromptSuite | None, named: Sequence[str] | None, plugins: Plugins, *, chat: str | None) -> list[str]:

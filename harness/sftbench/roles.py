@@ -431,7 +431,7 @@ class PromptSuite:
     benchmark has. `defaults` are settings of a run that suit it; the longest answer is cut to half of the base's window
     where the user gives none. `temperatures` say by category how warm answers are drawn, 0 for every other. `control`
     is what the board controls win rates for. `graders` are evaluators that read answers with a language model: they are
-    used, with their parameter `model`, when the user names a judge that is one.
+    used where a judge is one, with the parameters given to that judge (such as `model`) that they have too.
     """
 
     name: str

@@ -18,13 +18,12 @@ from sftbench.board.ranking import Measurements
 from sftbench.board.statistics import Estimate, pooled_estimates
 from sftbench.board.table import WIN_RATE
 from sftbench.board.verdict_rows import model_name, of_judge, verdict_file
-from sftbench.judging.card.readings import UNREADABLE, Readings, readings_of
+from sftbench.judging.card.readings import UNREADABLE, readings_in
 from sftbench.judging.joint_difficulty import MIN_MODELS
 from sftbench.judging.length_rows import fit_lengths
 from sftbench.judging.scoring import NUM_RESAMPLES, Scoring
 from sftbench.judging.style_rows import fit_style
 from sftbench.judging.verdicts import VerdictFile
-from sftbench.rooms import Verdicts
 
 
 def has_judged_part(cells: Sequence[Cell]) -> bool:
@@ -216,7 +215,7 @@ def _share(values: Sequence[bool]) -> float | None:
 
 def orders(told: Sequence[CellVerdicts]) -> dict[str, float | None]:
     """Consistency and position bias, of the items that were judged in both orders, in labels or in probabilities."""
-    readings = [_readings(each) for each in told]
+    readings = [readings_in(each.ids, each.preference, each.columns) for each in told]
     games = np.array(
         [both for each in readings for both in zip(each.model_first, each.baseline_first, strict=True)]
     ).reshape(-1, 2)
@@ -225,11 +224,6 @@ def orders(told: Sequence[CellVerdicts]) -> dict[str, float | None]:
         return {"consistency": None, "position_bias": None}
     same = np.sign(games[:, 0] - 0.5) == np.sign(0.5 - games[:, 1])
     return {"consistency": float(same.mean()), "position_bias": float(games.mean(axis=1).mean() - 0.5)}
-
-
-def _readings(told: CellVerdicts) -> Readings:
-    preference = np.array([np.nan if each is None else each for each in told.preference], dtype=np.float64)
-    return readings_of(Verdicts(ids=told.ids, preference=preference, columns=told.columns))
 
 
 def _length_ratio(told: Sequence[CellVerdicts]) -> float | None:

@@ -175,9 +175,7 @@ def test_an_unreadable_grade_is_asked_for_again_and_then_none(graded):
 )  # fmt: skip
 def test_an_answer_cannot_grade_itself(graded, text, before):
     """A weak judge that copies what it is shown gives no grade."""
-    found = graded(
-        lambda body: before + between(user_turn(body), "answer"), [{"instruction": "q"}], responses([text])
-    )
+    found = graded(lambda body: before + between(user_turn(body), "answer"), [{"instruction": "q"}], responses([text]))
     assert np.isnan(found.items["grade"]).all()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from sftbench.judging.resampling import Floats
 from sftbench.judging.verdicts import Label, winner
@@ -62,13 +63,20 @@ class Readings:
 
 def readings_of(verdicts: Verdicts) -> Readings:
     """From verdicts with their columns; an order that the judge tells nothing of is NaN throughout."""
-    count = len(verdicts.ids)
-    flags = verdicts.columns.get("flags") or [()] * count
+    return readings_in(verdicts.ids, verdicts.preference, verdicts.columns)
+
+
+def readings_in(
+    ids: tuple[str, ...], preference: npt.ArrayLike | Sequence[float | None], columns: Mapping[str, Sequence[Json]]
+) -> Readings:
+    """The same from verdicts as a record has them, where there is no preference for some."""
+    count = len(ids)
+    flags = columns.get("flags") or [()] * count
     return Readings(
-        ids=verdicts.ids,
-        model_first=_order(verdicts.columns, "model_first", count),
-        baseline_first=_order(verdicts.columns, "baseline_first", count),
-        preference=np.asarray(verdicts.preference, dtype=np.float64),
+        ids=ids,
+        model_first=_order(columns, "model_first", count),
+        baseline_first=_order(columns, "baseline_first", count),
+        preference=np.array(preference, dtype=np.float64),
         flags=tuple(frozenset(map(str, each)) if isinstance(each, (list, tuple)) else frozenset() for each in flags),
     )
 
