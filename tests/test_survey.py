@@ -270,7 +270,7 @@ def test_a_folder_that_a_part_names_is_known_by_everything_in_it(look, inputs):
     from sftbench.roles import Needs
 
     part = type("Part", (), {"name": "part", "needs": lambda self: Needs(folders={"own": str(inputs / "things")})})()
-    with pytest.raises(EnvironmentProblem, match=f"there is no file or folder {inputs / 'things'}"):
+    with pytest.raises(EnvironmentProblem, match=f"there is no folder {inputs / 'things'}"):
         look(part)
     (inputs / "things" / "below").mkdir(parents=True)
     with pytest.raises(EnvironmentProblem, match="is empty"):

@@ -21,6 +21,8 @@ def card(value=80.0, low=72.0, high=88.0, **changes):
         "schema": 1,
         "words": WORDS,
         "passes": True,
+        "flip_rate": None,
+        "agreement": None,
         "gold_preference": preferred,
         "findings": [],
         "gates": [],
