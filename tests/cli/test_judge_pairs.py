@@ -87,7 +87,7 @@ def test_from_python_it_is_a_data_frame_and_needs_no_language_model(bench, files
         (["--judge", "pairwise[modl=x]"], "did you mean 'model'?"),
         (["--judge", "http://127.0.0.1:1/v1"], "expected URL#MODEL"),
         (["--judge", "checker", "--prompts", "p.jsonl"], "there is no file p.jsonl"),
-        (["--judge", "pairwise[template=t.json]", "--chat", "http://127.0.0.1:1/v1#m"], "no file t.json"),
+        (["--judge", "pairwise[template=t.json]", "--chat", "http://127.0.0.1:1/v1#m"], "there is no file t.json"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(bench, files, arguments, part):
