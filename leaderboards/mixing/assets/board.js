@@ -209,6 +209,8 @@
   function lazy(section) {
     const button = section.querySelector(".load");
     const place = section.querySelector(".loaded");
+    // One line is read out, and not all that was loaded.
+    const told = section.querySelector(".told");
     button.hidden = false;
     button.addEventListener("click", async () => {
       button.disabled = true;
@@ -220,11 +222,12 @@
         await load(section.dataset.items);
         await load(section.dataset.row);
       } catch {
-        place.textContent = "The data does not lie beside this page; the records hold the same.";
+        told.textContent = "The data does not lie beside this page; the records hold the same.";
         button.disabled = false;
         return;
       }
       button.hidden = true;
+      told.textContent = `Loaded from ${cells.length} ${cells.length === 1 ? "record" : "records"}.`;
       for (const budget of new Set(cells.map((cell) => cell.budget))) {
         const here = cells.filter((cell) => cell.budget === budget);
         place.append(make("h3", `Budget ${budget}`));
