@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sftbench.board.noise import two_sided_p
 from sftbench.board.ranking import Measurements
 from sftbench.board.reading import read_cells
 from sftbench.board.site.files import site_files
+from sftbench.board.site.saying import findings
 from sftbench.board.spread import subtract
 from sftbench.board.statistics import moderated
 from sftbench.board.table import Board, BoardRow
@@ -150,3 +152,17 @@ def test_where_nobody_differs_the_sentence_says_so(results: Any) -> None:
     results.add("fair", skill=0.5)
     results.add("random", skill=0.5, kind="control")
     assert build_board(results.folder).notes[0] == "Against random at 10%: nobody can be told apart from it."
+
+
+@pytest.mark.parametrize("outcome", ["better", "equal"])
+def test_the_site_does_not_deny_what_the_planned_comparison_shows(results: Any, outcome: Any) -> None:
+    results.add("fair", skill=0.52)
+    results.add("random", skill=0.5, kind="control")
+    board = build_board(results.folder)
+    first, second = (dataclasses.replace(row, tied_with_best=True) for row in board.rows)
+    if first.label == "random":
+        first, second = second, first
+    assert first.against_baseline is not None
+    first = dataclasses.replace(first, against_baseline=dataclasses.replace(first.against_baseline, outcome=outcome))
+    found = findings(dataclasses.replace(board, rows=(first, dataclasses.replace(second, is_baseline=True))), "10%")
+    assert found.baseline_is_among_the_best is (outcome == "equal")

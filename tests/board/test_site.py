@@ -393,3 +393,9 @@ def test_the_page_of_a_row_says_what_its_tier_means(results, tmp_path, tier, say
     row = dataclasses.replace(board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4)
     site = Site.of(dataclasses.replace(board, rows=(row,)), read_records(results.folder, tmp_path))
     assert says in row_page(site, ("a", "a", ""), data=None)
+
+
+def test_a_long_label_may_be_broken_at_its_parameters_and_stays_text(results, tmp_path):
+    results.add("a[b=<i>,c=&amp;]")
+    page = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["index.html"]
+    assert ">a<wbr>[b=&lt;i&gt;,<wbr>c=&amp;amp;]</a>" in page

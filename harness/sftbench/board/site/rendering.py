@@ -13,6 +13,7 @@ from sftbench.board.site.pictures import short_label
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+    from markupsafe import Markup
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_NAME = 120
@@ -45,6 +46,7 @@ def _environment() -> Environment:
         "json": lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         "percent": texts.percent,
         "short": short_label,
+        "breakable": _breakable,
         "seconds": texts.seconds,
         "sorting": _sorting,
         "fixed": _fixed,
@@ -60,6 +62,14 @@ def _finished(value: Any) -> Any:
     if value is None:
         return ""
     return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+def _breakable(text: str) -> Markup:
+    """A label that may go on in a new line before its parameters, and after each."""
+    from markupsafe import Markup, escape
+
+    told = escape(visible(text, LONGEST_NAME))
+    return told.replace("[", Markup("<wbr>[")).replace(",", Markup(",<wbr>"))
 
 
 def _sorting(value: float | str | None) -> str:

@@ -41,11 +41,17 @@ def findings(board: Board, budget: str) -> Findings:
         budget=budget,
         best=best,
         num_ranked=sum(row.rank is not None for row in rows),
-        baseline_is_among_the_best=any(row.is_baseline for row in best),
+        baseline_is_among_the_best=any(row.is_baseline and not _beats(best[0], row) for row in best),
         against=tuple(_against(rows, control) for control in controls),
         nearest=min(wanting, key=lambda row: row.seeds_to_tell or 0, default=None),
         failed=tuple(row for row in rows if row.seeds_failed),
     )
+
+
+def _beats(row: BoardRow, other: BoardRow) -> bool:
+    """Whether the planned comparison tells what the tiers, which are from all pairs, do not."""
+    found = row.against_baseline
+    return found is not None and found.control == other.label and found.outcome == "better"
 
 
 def _against(rows: list[BoardRow], control: str) -> Against:
