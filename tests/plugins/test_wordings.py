@@ -43,7 +43,7 @@ def test_a_text_with_other_slots_is_refused_by_its_place(text):
         (SelectIt, "selectit", "rating_prompts.json", "1", "1", "5458e80c7aa90082"),
         (Ds2, "ds2", "rating_prompt.json", "1", "1", "a95748c2cbf23c38"),
         (Pairwise, "judges", "templates/pairwise.json", "1", "1", "96bb2270b9e9ff8e"),
-        (Grade, "judges", "templates/grade.json", "1", "1", "f024b4dbd2ee935b"),
+        (Grade, "judges", "templates/grade.json", "2", "1", "f024b4dbd2ee935b"),
     ],
 )
 def test_whoever_changes_a_text_changes_its_version_and_that_of_its_part(

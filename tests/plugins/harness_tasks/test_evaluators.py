@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sftbench import UsageError
-from sftbench.plan import part_identity
+from sftbench.parameters import identifying
 from sftbench_plugins.harness_tasks import code_tasks
 from sftbench_plugins.harness_tasks.code_tasks import CodeTask, pass_at_k
 from sftbench_plugins.harness_tasks.evaluators import TRIAL, LmEval, Samples, TokenTunePaper, TshirtPaper
@@ -127,9 +127,9 @@ def test_files_in_a_form_that_is_not_known_are_refused_by_name(desk_for, tmp_pat
 
 def test_where_the_data_lies_is_no_part_of_what_identifies_an_evaluation(tmp_path):
     here, there = (TshirtPaper(task_data=str(each)) for each in (TRIAL, tmp_path))
-    assert part_identity(here) == part_identity(there)
-    assert "task_data" not in part_identity(here)["parameters"]
-    assert part_identity(here) != part_identity(TshirtPaper(task_data=str(TRIAL), limit=3))
+    assert identifying(here) == identifying(there)
+    assert "task_data" not in identifying(here)
+    assert identifying(here) != identifying(TshirtPaper(task_data=str(TRIAL), limit=3))
 
 
 def test_code_is_not_run_unless_it_is_allowed(desk_for, monkeypatch):
