@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import dataclasses
 import json
 import os
@@ -70,6 +71,17 @@ def test_a_process_computes_the_same_wherever_its_numbers_lie_in_memory(workshop
     assert environment["MKL_CBWR"] == "AUTO"
     told = subprocess.run([sys.executable, "-c", MOVED], env=environment, capture_output=True, text=True, check=True)
     assert told.stdout.split() == ["1"]
+
+
+def test_an_interrupt_that_breaks_no_wait_is_heard_all_the_same(workshop):
+    """As when Ctrl-C is pressed just before the run begins to wait for its processes."""
+    step = workshop.toy("slow", seconds=60.0)
+    pressed = threading.Timer(1.0, _thread.interrupt_main)
+    pressed.start()
+    begun = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        workshop.run(step)
+    assert time.monotonic() - begun < 30
 
 
 def test_parents_are_done_before_children_also_with_two_processes(workshop):

@@ -89,22 +89,9 @@ def test_a_killed_command_leaves_no_process(house, material, small_pool, tmp_pat
     pids = house.pids
     assert len(pids) == 3
     assert all(map(runs, pids))
-    _end(running, number)
+    running.send_signal(number)
+    running.wait(60)
     assert gone_within(pids, 10)
-
-
-def _end(running, number):
-    """Python loses an interrupt that comes while it clears an object away; whoever presses Ctrl-C presses it again."""
-    for _ in range(3):
-        running.send_signal(number)
-        try:
-            running.wait(60)
-        except subprocess.TimeoutExpired:
-            continue
-        return
-    running.kill()
-    running.wait()
-    pytest.fail("it did not end")
 
 
 def step(room, **where):

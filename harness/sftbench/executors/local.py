@@ -19,6 +19,8 @@ from sftbench.errors import SftbenchError
 from sftbench.plan import STAGE_ORDER, STAGES_ALONE, Ref, Step
 from sftbench.reporting import Event
 
+LONGEST_WAIT = 1.0
+"""Seconds after which an interrupt is noticed at the latest."""
 ATTEMPTS = 2
 """A step whose process dies is tried once more: the cause is often memory that another step held."""
 
@@ -74,11 +76,17 @@ class LocalExecutor:
         try:
             while self._hand_out(steps, outcomes):
                 # What a step tells while it works frees no process and ends nothing.
-                while not self._hear(*self._inbox.get(), outcomes):
+                while not self._hear(*self._heard(), outcomes):
                     pass
         finally:
             self._dismiss_all()
         return outcomes
+
+    def _heard(self) -> tuple[_Worker, Event | None]:
+        """What a process says next. An interrupt just before a wait without end would be noticed only at its end."""
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._inbox.get(timeout=LONGEST_WAIT)
 
     def _hand_out(self, steps: Mapping[Ref, Step], outcomes: dict[Ref, Outcome]) -> bool:
         """Give ready steps to idle processes; False when nothing is running and nothing is ready."""
