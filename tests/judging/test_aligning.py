@@ -126,7 +126,7 @@ GOOD = {"id": 0, "instruction": "q", "output": "a"}
         ([GOOD], [{**GOOD, "id": 1}], "have no item in common; they were compared by id"),
         ([{"id": 0, "output": "a"}], [{"id": 0, "output": "b"}], "no instruction for the id '0'; give the prompts"),
         ([{"id": 0, "output": "a"}], [{"instruction": "q", "output": "b"}], "mine.jsonl, line 1: no instruction"),
-        ([{"id": 0}], [GOOD], "mine.jsonl, line 1: no answer; expected one of output, answer, response"),
+        ([{"id": 0}], [GOOD], "mine.jsonl, line 1: no answer among the keys id; expected one of output"),
         ([{"output": "a"}], [GOOD], "line 1: neither an id"),
         ([{**GOOD, "output": 3}], [GOOD], "line 1: 'output' is a int where text is expected"),
         ([{**GOOD, "id": [1]}], [GOOD], "line 1: 'id' is a list"),

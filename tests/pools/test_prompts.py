@@ -152,7 +152,7 @@ def test_one_model_of_several_is_named(tmp_path, asked):
         ([{"id": "p0", "output": "a"}, {"i": 0, "output": "b"}], "line 2: a second answer to prompt 'p0'"),
         ([{"id": "p1", "output": "a"}], "line 1: 1 answers to a prompt of 2 turns"),
         ([{"id": "p0", "said": "a"}], "line 1: no answer among the keys id, said"),
-        ([{"id": "p0", "output": [3]}], "a turn is a int"),
+        ([{"id": "p0", "output": [3]}], "'output' is a int where text is expected"),
     ],
 )
 def test_a_file_without_every_answer_is_refused(tmp_path, asked, rows, part):

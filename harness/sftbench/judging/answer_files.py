@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.errors import UsageError
+from sftbench.pools.answers import answer_text, answer_texts
 from sftbench.pools.files import rows_in_file
 from sftbench.pools.prompts import has_roles
 
 ID_KEYS = ("id", "question_id", "uid", "prompt_id")
 PROMPT_KEYS = ("instruction", "prompt", "question")
-ANSWER_KEYS = ("output", "answer", "response")
 NAME_KEYS = ("generator", "model", "model_id")
 
 
@@ -44,15 +44,14 @@ class AnswerFile:
 def read_answers(path: Path) -> AnswerFile:
     """JSON lines or a JSON array (also gzipped), or Parquet.
 
-    A row has an id, an instruction or both, and an answer: `output`, `answer` or `response`, the last assistant turn
-    of `messages` (whose content may be `{"answer": ...}`, as Arena-Hard has it), or the `turns` of the first of its
-    `choices`, as MT-Bench has it. Raises `UsageError` naming the line for a row without these.
+    A row has an id, an instruction or both, and an answer (see `answer_texts`). Raises `UsageError` naming the line for
+    a row without these.
     """
     answers: list[Answer] = []
     names: set[str] = set()
     for where, row in rows_in_file(path):
         place = f"{path}, {where}"
-        texts = _texts(row, place)
+        texts = answer_texts(row, place)
         found = Answer(where=place, id=_id(row, place), instruction=_instruction(row, place), texts=texts)
         if found.id is None and found.instruction is None:
             raise UsageError(f"{place}: neither an id ({', '.join(ID_KEYS)}) nor an instruction")
@@ -109,14 +108,14 @@ def _id(row: Mapping[str, Any], place: str) -> str | None:
 def _instruction(row: Mapping[str, Any], place: str) -> str | None:
     for key in PROMPT_KEYS:
         if row.get(key) is not None and not (isinstance(row[key], list) and _listed(row)):
-            context = _text(row.get("input") or "", place, "input") if key == "instruction" else ""
-            text = _text(row[key], place, key)
+            context = answer_text(row.get("input") or "", place, "input") if key == "instruction" else ""
+            text = answer_text(row[key], place, key)
             return f"{text}\n{context}" if context else text
     if turns := _listed(row):
         first = turns[0]
-        return _text(first.get("content") if isinstance(first, Mapping) else first, place, "turns")
+        return answer_text(first.get("content") if isinstance(first, Mapping) else first, place, "turns")
     said = [turn for turn in _turns(row) if turn.get("role") == "user"]
-    return "\n".join(_text(turn.get("content"), place, "messages") for turn in said) if said else None
+    return "\n".join(answer_text(turn.get("content"), place, "messages") for turn in said) if said else None
 
 
 def _listed(row: Mapping[str, Any]) -> Sequence[object]:
@@ -125,34 +124,6 @@ def _listed(row: Mapping[str, Any]) -> Sequence[object]:
     return found if isinstance(found, list) and not has_roles(found) else ()
 
 
-def _texts(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
-    for key in ANSWER_KEYS:
-        if key in row:
-            return (_text("" if row[key] is None else row[key], place, key),)
-    choices = row.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
-        turns = choices[0].get("turns")
-        if isinstance(turns, list) and turns:
-            return tuple(_text(_content(turn), place, "choices") for turn in turns)
-    said = [turn for turn in _turns(row) if turn.get("role") == "assistant"]
-    if not said:
-        raise UsageError(f"{place}: no answer; expected one of {', '.join(ANSWER_KEYS)}, messages or choices")
-    return (_text(_content(said[-1].get("content")), place, "messages"),)
-
-
 def _turns(row: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     found = row.get("messages")
     return [turn for turn in found if isinstance(turn, Mapping)] if isinstance(found, list) else []
-
-
-def _content(value: object) -> object:
-    """Arena-Hard and MT-Bench wrap the text of an answer."""
-    return (
-        next((value[key] for key in ("answer", "content") if key in value), value) if isinstance(value, dict) else value
-    )
-
-
-def _text(value: object, place: str, key: str) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"{place}: '{key}' is a {type(value).__name__} where text is expected")
-    return value

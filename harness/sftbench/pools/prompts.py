@@ -11,6 +11,7 @@ from typing import Any
 
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
+from sftbench.pools.answers import answer_texts
 from sftbench.pools.files import Placed, rows_in_file
 from sftbench.pools.forms import compact
 from sftbench.pools.hub import hub_dataset, rows_on_hub
@@ -18,7 +19,6 @@ from sftbench.pools.hub import hub_dataset, rows_on_hub
 Prompt = dict[str, Any]
 _IDS = ("id", "uid", "question_id", "prompt_id")
 _PROMPTS = ("instruction", "prompt", "turns", "messages")
-_ANSWERS = ("output", "response", "answer", "text", "turns", "choices")
 _FORMAT_VERSION = "1"
 """Bumped when the same file would give other prompts."""
 
@@ -140,8 +140,8 @@ def _content(turn: object) -> str:
 def read_answers(source: str, model: str | None, asked: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """The answers of a file to prompts, by prompt id: a text for each open turn.
 
-    An object has `output`, `response`, `answer`, `text`, `turns` or `choices`, and an id of the prompt, its place in
-    the benchmark (`i`) or its `instruction`; `model` (or `generator`) picks one of several. Raises `UsageError` where
+    An object has an answer (see `answer_texts`), and an id of the prompt, its place in the benchmark (`i`) or its
+    `instruction`; `model` (or `generator`) picks one of several. Raises `UsageError` where
     models are mixed, where a prompt has two answers or none, and for a row that has neither.
     """
     prompts = list(asked)
@@ -191,14 +191,7 @@ def _key(text: str) -> str:
 
 
 def _answer(raw: Mapping[str, Any], num_turns: int, where: str) -> tuple[str, ...]:
-    key = next((each for each in _ANSWERS if raw.get(each) is not None), None)
-    if key is None:
-        raise UsageError(f"{where}: no answer among the keys {', '.join(raw)}: expected {' or '.join(_ANSWERS)}")
-    value = raw[key][0]["turns"] if key == "choices" and raw[key] else raw[key]
-    try:
-        turns = (value,) if isinstance(value, str) else tuple(_content(each) for each in value)
-    except (ValueError, TypeError) as problem:
-        raise UsageError(f"{where}: {problem}") from None
+    turns = answer_texts(raw, where)
     if len(turns) != num_turns:
         raise UsageError(f"{where}: {len(turns)} answers to a prompt of {num_turns} turns")
     return turns
