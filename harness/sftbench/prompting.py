@@ -79,15 +79,18 @@ def _source(suite: PromptSuite, folder: Path | None) -> str:
         for name in suite.files:
             if (place / name).is_file():
                 return str((place / name).absolute())
-    found = _from_hub(suite.hub) if suite.hub else None
-    if found is None:
-        looked = f"in {folder}, beside it and one level below" if folder else "nowhere: no --task-data is given"
-        raise EnvironmentProblem(
-            f"the prompts of {suite.name} are not here: looked for {' or '.join(suite.files)} {looked}"
-            + (f"; and {suite.hub} cannot be reached on the Hugging Face hub" if suite.hub else "")
-            + "; name the folder that holds one of these files with --task-data"
-        )
-    return found
+    told = ""
+    if suite.hub:
+        try:
+            return _from_hub(suite.hub)
+        # Whatever the hub's libraries raise, where nothing is reached or nothing is there, is told and has one way out.
+        except Exception as problem:
+            told = f"; and {suite.hub} could not be had from the Hugging Face hub ({type(problem).__name__})"
+    looked = f"in {folder}, beside it and one level below" if folder else "nowhere: no --task-data is given"
+    raise EnvironmentProblem(
+        f"the prompts of {suite.name} are not here: looked for {' or '.join(suite.files)} {looked}{told}; name the "
+        "folder that holds one of these files with --task-data"
+    )
 
 
 def places(folder: Path | None) -> Iterator[Path]:
@@ -99,17 +102,15 @@ def places(folder: Path | None) -> Iterator[Path]:
             yield from sorted(inside for inside in each.iterdir() if inside.is_dir())
 
 
-def _from_hub(name: str) -> str | None:
+def _from_hub(name: str) -> str:
     """A file of a dataset in the local cache, fetched if a hub can be reached; a whole dataset as `hf:ORG/NAME`."""
-    dataset, _, file = name.partition("/")[0] + "/" + name.split("/")[1], None, "/".join(name.split("/")[2:])
-    try:
-        if file:
-            from huggingface_hub import hf_hub_download
+    organisation, short, *path = name.split("/", 2)
+    dataset = f"{organisation}/{short}"
+    if path:
+        from huggingface_hub import hf_hub_download
 
-            return str(hf_hub_download(dataset, file, repo_type="dataset"))
-        next(iter(read_prompts(f"hf:{dataset}", name="", temperatures={}, limit=1).rows))
-    except Exception:
-        return None
+        return str(hf_hub_download(dataset, path[0], repo_type="dataset"))
+    next(iter(read_prompts(f"hf:{dataset}", name="", temperatures={}, limit=1).rows))
     return f"hf:{dataset}"
 
 
