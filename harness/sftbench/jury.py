@@ -12,6 +12,7 @@ from sftbench.judging.naming import judge_use
 from sftbench.parameters import PartUse, fields_of
 from sftbench.plugins import Plugins
 from sftbench.roles import PromptSuite
+from sftbench.serving.description import PREFIX
 
 MODEL = "model"
 """The parameter by which judges and graders name their language model."""
@@ -65,7 +66,7 @@ def _label(use: PartUse, num_names: int = 1) -> str:
 
 
 def _published(value: object, num_names: int) -> str:
-    name = str(value).rpartition("#")[2].removeprefix("vllm:")
+    name = str(value).rpartition("#")[2].removeprefix(PREFIX)
     names = [each for each in re.split(r"[/\\]", name) if each not in ("", ".", "..", "~")]
     return "/".join(names[-num_names:])
 

@@ -12,6 +12,7 @@ from sftbench.fingerprint import key_of
 from sftbench.parameters import identifying
 from sftbench.roles import Chosen, Needs, PassRequest
 from sftbench.rooms import Component, Json
+from sftbench.serving.description import is_served
 
 Ref = str
 """A step by room and key: `scores/1f3a...`."""
@@ -80,7 +81,7 @@ class Step:
     @property
     def serves(self) -> frozenset[str]:
         """The models that the run must serve for it, as `vllm:FOLDER[...]`."""
-        return frozenset(place for place in self.where.values() if place.startswith("vllm:"))
+        return frozenset(place for place in self.where.values() if is_served(place))
 
     def number(self, name: str) -> float:
         """A number of the identity."""

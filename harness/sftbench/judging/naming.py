@@ -8,10 +8,10 @@ from typing import Any
 from sftbench.chat import Endpoint
 from sftbench.errors import UsageError
 from sftbench.parameters import PartUse, parse_use
+from sftbench.serving.description import PREFIX
 
 PAIRWISE = "pairwise"
 """The judge that a language model alone stands for."""
-_SERVED = "vllm:"
 _URLS = ("http://", "https://")
 
 
@@ -21,9 +21,9 @@ def judge_use(text: str) -> PartUse:
     Raises `UsageError` for a text that is none of these.
     """
     named = text.strip()
-    if named.startswith(_SERVED):
-        if named == _SERVED:
-            raise UsageError(f"'{_SERVED}' lacks the model: a folder or hub name, as {_SERVED}/models/judge")
+    if named.startswith(PREFIX):
+        if named == PREFIX:
+            raise UsageError(f"'{PREFIX}' lacks the model: a folder or hub name, as {PREFIX}/models/judge")
         return PartUse(name=PAIRWISE, parameters={"model": named})
     if named.startswith(_URLS):
         return PartUse(name=PAIRWISE, parameters={"model": str(Endpoint.parse(named))})
