@@ -9,6 +9,16 @@ CODE_TASKS = ("humaneval",)
 
 
 @dataclass(frozen=True, kw_only=True)
+class Samples:
+    """How many answers are drawn to each programming task, and how."""
+
+    count: int = 20
+    temperature: float = 0.8
+    top_p: float = 0.95
+    k: int = 10
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """A task, or a group of them, by the harness's name.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sftbench_plugins.harness_tasks.files import Doc
 
 if TYPE_CHECKING:
-    from sftbench_plugins.harness_tasks.evaluators import Samples
+    from sftbench_plugins.harness_tasks.asking import Samples
 
 UNTIL = ("\nclass", "\ndef", "\n#", "\nif", "\nprint")
 """Where the harness's task ends a program (Chen et al. 2021, section 2.1)."""

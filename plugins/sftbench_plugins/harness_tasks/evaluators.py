@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from sftbench import Desk, Evaluation, Json, Needs, Pool, Responses, UsageError, param
-from sftbench_plugins.harness_tasks.asking import TOKENTUNE, TSHIRT, Asked, metric_names, parse_tasks
+from sftbench_plugins.harness_tasks.asking import TOKENTUNE, TSHIRT, Asked, Samples, metric_names, parse_tasks
 
 TRIAL = Path(__file__).parent / "trial"
 """A few made-up items in the forms of benchmarks, with which the evaluators can be tried anywhere."""
@@ -16,16 +16,6 @@ _LIMIT = "at most so many items of each task; default: the run's --limit, else a
 _DATA = "folder of the benchmarks' files; default: the run's --task-data, else the hub"
 _CODE = "run code that the model wrote; given by --allow-code-execution only"
 _CHAT = "put the chat template round prompts, examples as turns before"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Samples:
-    """How many answers are drawn to each programming task, and how."""
-
-    count: int = 20
-    temperature: float = 0.8
-    top_p: float = 0.95
-    k: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +51,13 @@ class _Harness:
         return Needs(files=local_files(self.asked, Path(self.task_data)))
 
     def evaluate(self, heldout: Pool, responses: Responses | None, desk: Desk) -> Evaluation:
-        from sftbench_plugins.harness_tasks.working import evaluate
+        from sftbench_plugins.harness_tasks.working import Work, evaluate
 
-        return evaluate(self, desk)
+        work = Work(
+            asked=self.asked, samples=self.samples, limit=self.limit, runs_code=self.allow_code_execution,
+            templated=self.apply_chat_template,
+        )  # fmt: skip
+        return evaluate(work, desk)
 
 
 def local_files(asked: Sequence[Asked], folder: Path) -> dict[str, str]:

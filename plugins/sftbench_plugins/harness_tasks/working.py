@@ -6,41 +6,51 @@ import importlib.metadata
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lm_eval.utils
 from lm_eval.evaluator import evaluate as evaluate_tasks
 
 from sftbench import Desk, Evaluation, Json, UsageError
 from sftbench_plugins.harness_tasks import building
+from sftbench_plugins.harness_tasks.asking import Asked, Samples
 from sftbench_plugins.harness_tasks.code_tasks import CodeTask
 from sftbench_plugins.harness_tasks.model import HarnessModel
 from sftbench_plugins.harness_tasks.outcomes import evaluation_of
 
-if TYPE_CHECKING:
-    from sftbench_plugins.harness_tasks.evaluators import _Harness
-
 NOT_ALLOWED = "it runs code that the model wrote, which needs --allow-code-execution"
 
 
-def evaluate(part: _Harness, desk: Desk) -> Evaluation:
-    """Every task of a part that there is data for, with the model loaded once for all of them.
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Which tasks, and how: `runs_code` allows code that the model wrote, `templated` puts templates round prompts."""
+
+    asked: tuple[Asked, ...]
+    samples: Samples
+    limit: int | None
+    runs_code: bool
+    templated: bool
+
+
+def evaluate(work: Work, desk: Desk) -> Evaluation:
+    """Every task that there is data for, with the model loaded once for all of them.
 
     Raises `UsageError` where nothing is left to run.
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     files = desk.files()
-    refused = {each.name: NOT_ALLOWED for each in part.asked if each.runs_code and not part.allow_code_execution}
-    asked = [each for each in part.asked if each.name not in refused]
-    code = CodeTask(samples=part.samples, scratch=desk.scratch)
+    refused = {each.name: NOT_ALLOWED for each in work.asked if each.runs_code and not work.runs_code}
+    asked = [each for each in work.asked if each.name not in refused]
+    code = CodeTask(samples=work.samples, scratch=desk.scratch)
     built = building.of_files(asked, files, code.tasks) if files else building.of_hub(asked, code.tasks)
     left_out = {**refused, **built.left_out}
     for name, reason in left_out.items():
         desk.log(f"{name} is left out: {reason}")
     if not built.tasks:
         raise UsageError(f"none of the tasks can be run: {'; '.join(f'{k}: {v}' for k, v in left_out.items())}")
-    results, remarks = _asked_model(part, desk, built)
+    results, remarks = _asked_model(work, desk, built)
     report: dict[str, Json] = {
         "harness": f"lm_eval {importlib.metadata.version('lm_eval')}",
         "num_tasks_run": len(built.members),
@@ -51,20 +61,20 @@ def evaluate(part: _Harness, desk: Desk) -> Evaluation:
         "versions": {name: str(results["versions"].get(name)) for name in sorted(built.tasks)},
         "remarks": [*built.remarks, *remarks, *code.remarks()],
     }
-    return evaluation_of(results, part.asked, built.members, report)
+    return evaluation_of(results, work.asked, built.members, report)
 
 
-def _asked_model(part: _Harness, desk: Desk, built: building.Built) -> tuple[Mapping[str, Any], list[str]]:
+def _asked_model(work: Work, desk: Desk, built: building.Built) -> tuple[Mapping[str, Any], list[str]]:
     model = HarnessModel(desk.language_model("trained"), progress=desk.progress)
     with _templates_read_once():
         results = evaluate_tasks(
             lm=model,
             task_dict={"tasks": built.tasks, "groups": built.groups},
-            limit=part.limit,
+            limit=work.limit,
             bootstrap_iters=0,
             log_samples=True,
-            apply_chat_template=part.apply_chat_template,
-            fewshot_as_multiturn=part.apply_chat_template,
+            apply_chat_template=work.templated,
+            fewshot_as_multiturn=work.templated,
         )
     return results, [f"{what}: {count}" for what, count in sorted(model.remarks.items()) if count]
 

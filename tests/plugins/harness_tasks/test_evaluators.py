@@ -13,8 +13,9 @@ import torch
 from sftbench import UsageError
 from sftbench.parameters import identifying
 from sftbench_plugins.harness_tasks import code_tasks
+from sftbench_plugins.harness_tasks.asking import Samples
 from sftbench_plugins.harness_tasks.code_tasks import CodeTask, pass_at_k
-from sftbench_plugins.harness_tasks.evaluators import TRIAL, LmEval, Samples, TokenTunePaper, TshirtPaper
+from sftbench_plugins.harness_tasks.evaluators import TRIAL, LmEval, TokenTunePaper, TshirtPaper
 
 
 def mean_of(evaluation, metric):

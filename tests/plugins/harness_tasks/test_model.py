@@ -10,7 +10,8 @@ from lm_eval.models.huggingface import HFLM
 
 from sftbench import LanguageModel
 from sftbench_plugins.harness_tasks import building, code_tasks
-from sftbench_plugins.harness_tasks.evaluators import TRIAL, LmEval, Samples
+from sftbench_plugins.harness_tasks.asking import Samples
+from sftbench_plugins.harness_tasks.evaluators import TRIAL, LmEval
 from sftbench_plugins.harness_tasks.model import HarnessModel, seeds_of
 
 TASKS = "gsm8k+boolq+arc_challenge"
