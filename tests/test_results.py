@@ -176,7 +176,9 @@ def test_a_finished_cell_tells_what_its_steps_recorded(made):
     cell = made(GAP, RANDOM).finish().described("gap")
     assert (cell["status"], cell["failure"], cell["budget"], cell["seed"]) == ("done", None, "10%", 0)
     assert cell["evaluations"] == {"marks": PAYLOADS["evaluation"]}
-    assert cell["verdicts"] == {"baseline": "random", "judge": "referee", **PAYLOADS["verdicts"]}
+    judged_by = {"part": "referee@1", "parameters": {}}
+    told = {"baseline": "random", "judge": "referee", "judged_by": judged_by}
+    assert cell["verdicts"] == {**told, **PAYLOADS["verdicts"]}
     assert cell["selection"]["trained_share"] == 0.25
     assert cell["pool"]["num_planted_tokens"] == 9
     assert cell["base"] == {"name": "tiny", "fingerprint": "f"}
@@ -188,7 +190,8 @@ def test_further_judges_and_the_suite_stand_beside_the_first_judges_verdicts(mad
     run.end(run.cell("gap").verdicts["referee"], failure=failed("speechless"))
     cell = run.finish().described("gap")
     assert cell["verdicts"] is None
-    assert cell["further_verdicts"] == [{"baseline": "random", "judge": "linesman", **PAYLOADS["verdicts"]}]
+    told = {"baseline": "random", "judge": "linesman", "judged_by": {"part": "linesman@1", "parameters": {}}}
+    assert cell["further_verdicts"] == [{**told, **PAYLOADS["verdicts"]}]
     assert cell["prompts"] == {**dataclasses.asdict(prompts)}
     assert cell["cost"]["evaluating"]["device_seconds"] == 3.0
 

@@ -18,6 +18,7 @@ from sftbench.cards import NAME as CARDS
 from sftbench.cards import cards_of
 from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
+from sftbench.judging.card.keeping import judge_identity
 from sftbench.ledger import Ledger
 from sftbench.plan import Cell, Ref
 from sftbench.positions import positions_as_text
@@ -249,6 +250,7 @@ def _verdict(record: Record, judge: str, baseline: str | None) -> dict[str, Any]
         "ids": record.payload["ids"],
         "preference": record.payload["preference"],
         "columns": record.payload.get("columns", {}),
+        "judged_by": judge_identity(record.identity),
     }
 
 

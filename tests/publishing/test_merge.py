@@ -63,8 +63,11 @@ TERMS = {
     "pool": lambda cell: cell["pool"].update(key="pool/" + "b" * 64),
     "base model": lambda cell: cell["base"].update(fingerprint="0" * 64),
     "budgets": lambda cell: cell.update(budget="20"),
-    "judge": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
-    "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(report={"template": "other"}),
+    "judges": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
+    "judges of another model": lambda cell: cell["verdicts"] and cell["verdicts"].update(
+        judged_by={"part": "pairwise@1", "asks:judge": "vllm:other@f.1"}
+    ),
+    "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(judged_by={"file:template": "0f"}),
     "held-out items": lambda cell: cell["evaluations"]["exact-match"]["ids"].__setitem__(0, "another"),
     "held-out items of one metric": lambda cell: cell["evaluations"]["exact-match"].update(
         ids_of={"exact-match": [f"own-{item}" for item in range(12)]}

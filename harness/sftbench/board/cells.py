@@ -84,7 +84,8 @@ class ItemMetrics(Strict):
 class CellVerdicts(Strict):
     """A judge's preference per held-out item, 0 to 1 for the model over the method `baseline`; None marks a failure.
 
-    `columns` are the further findings of a judge, a value per item.
+    `columns` are the further findings of a judge, a value per item. `judged_by` is what identifies the judge: its part
+    and parameters, the model that it asks, and the content of its template (not told by older records).
     """
 
     baseline: str
@@ -92,6 +93,7 @@ class CellVerdicts(Strict):
     ids: tuple[str, ...]
     preference: tuple[float | None, ...]
     columns: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    judged_by: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
 
 

@@ -13,7 +13,7 @@ from sftbench.errors import UsageError
 
 SETTINGS = ("trainer", "plant", "heldout_share", "heldout_at_most", "max_length", "max_new_tokens", "evals", "limit")
 """Settings of a run that decide the numbers of every row."""
-_TEMPLATES = ("template", "prompt")
+_FILE = "file:"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,11 @@ def terms_of(cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[s
         "pool": _one("pool", (f"{cell.pool.name} ({cell.pool.key})" for cell in cells)),
         "base model": _one("base model", (f"{cell.base.name} ({cell.base.fingerprint})" for cell in cells)),
         "budgets": ", ".join(sorted({cell.budget for cell in cells})),
-        "judge": _one("judge", (_judge(cell) for cell in judged)) or "none",
+        "judges": _one("jury", (_jury(cell) for cell in judged)) or "none",
         "judge's card": _one("judge's card", (_card(text) for text in cards)) or "none",
-        "judge's settings": str(settings.get("judge")),
-        "prompt templates": _one("prompt template", (text for cell in judged for text in _templates(cell))),
+        "prompt templates": _one("prompt template", (_templates(cell) for cell in judged)),
+        # Where records do not say what their judges are, what was written on the command line has to do.
+        "judge's settings": "" if all(_is_known(cell) for cell in judged) else str(settings.get("judge")),
         "held-out items": _one("held-out items", (_items(cell) for cell in finished)),
         "evaluators": ", ".join(sorted({_part(cell, "evaluation") for cell in finished if cell.steps})),
         **{name.replace("_", " "): json.dumps(settings.get(name), sort_keys=True) for name in SETTINGS},
@@ -66,26 +67,36 @@ def _one(what: str, values: Iterator[str]) -> str:
     return found[0] if found else ""
 
 
-def _judge(cell: Cell) -> str:
-    assert cell.verdicts is not None
-    return f"{_part(cell, 'verdicts') or cell.verdicts.judge} against {cell.verdicts.baseline}"
+def _jury(cell: Cell) -> str:
+    """All judges of a row, but for their templates, and what was judged against."""
+    told = [_without_files(each.judged_by) or _part(cell, "verdicts") or each.judge for each in cell.judgements]
+    return f"{json.dumps(told, sort_keys=True)} against {cell.judgements[0].baseline}"
+
+
+def _is_known(cell: Cell) -> bool:
+    return all(each.judged_by for each in cell.judgements)
+
+
+def _without_files(judged_by: Mapping[str, Any]) -> dict[str, Any]:
+    """What identifies a judge without the files that it reads: their hashes stand among its parameters too."""
+    found = {name: value for name, value in judged_by.items() if not name.startswith(_FILE)}
+    parameters = found.get("parameters")
+    if isinstance(parameters, Mapping):
+        found["parameters"] = {name: value for name, value in parameters.items() if not str(value).startswith(_FILE)}
+    return found
+
+
+def _templates(cell: Cell) -> str:
+    """The content of what the judges of a row were told, as hashes."""
+    return json.dumps(
+        [{name: text for name, text in each.judged_by.items() if name.startswith(_FILE)} for each in cell.judgements],
+        sort_keys=True,
+    )
 
 
 def _part(cell: Cell, room: str) -> str:
     """The parts of a room with their versions."""
     return " ".join(sorted({step.part for step in cell.steps if step.room == room}))
-
-
-def _templates(cell: Cell) -> Iterator[str]:
-    """Whatever a judge tells of its prompts: values that are named so, in its report."""
-    assert cell.verdicts is not None
-    found = {
-        name: value
-        for name, value in cell.verdicts.report.items()
-        if any(word in name.lower() for word in _TEMPLATES) and isinstance(value, str | dict)
-    }
-    if found:
-        yield json.dumps(found, sort_keys=True)
 
 
 def _card(text: str) -> str:
