@@ -41,6 +41,9 @@ PAYLOADS = {
     "evaluation": {"ids": ["a", "b"], "items": {"mark": [1.0, None]}, "bigger_is_better": {"mark": True}},
     "verdicts": {"ids": ["a", "b"], "preference": [1.0, None], "columns": {"length_model": [3, 9]}},
     "description": {"measures": []},
+    "generated": {
+        "num_rows": 9, "num_wanted": 9, "num_new": 9, "num_repeating_heldout": 0, "status": "full", "report": {},
+    },
 }  # fmt: skip
 
 
@@ -193,7 +196,7 @@ def test_further_judges_and_the_suite_stand_beside_the_first_judges_verdicts(mad
     told = {"baseline": "random", "judge": "linesman", "judged_by": {"part": "linesman@1", "parameters": {}}}
     assert cell["further_verdicts"] == [{**told, **PAYLOADS["verdicts"]}]
     assert cell["prompts"] == {**dataclasses.asdict(prompts)}
-    assert cell["cost"]["evaluating"]["device_seconds"] == 3.0
+    assert (cell["cost"]["evaluating"]["device_seconds"], cell["cost"]["judging"]["device_seconds"]) == (2.0, 1.0)
 
 
 def test_one_judge_and_no_suite_leave_a_record_as_it_was(made):
@@ -407,9 +410,26 @@ def test_the_cost_of_a_choice_is_the_sum_of_what_it_rests_on(made, label):
     assert cost["selecting"]["flops"] == flops_of(given, *CHOOSING[label])
     assert cost["selecting"]["device_seconds"] == len(CHOOSING[label])
     assert cost["training"]["flops"] == flops_of(given, f"model of {label}, seed 0")
-    measuring = [f"answers of {label}, seed 0", f"marks of {label}, seed 0"]
-    measuring += [] if label == "random" else [f"verdicts of referee on {label}, seed 0"]
-    assert cost["evaluating"]["flops"] == flops_of(given, *measuring)
+    assert cost["evaluating"]["flops"] == flops_of(given, f"answers of {label}, seed 0", f"marks of {label}, seed 0")
+    judging = {} if label == "random" else {"judging": flops_of(given, f"verdicts of referee on {label}, seed 0")}
+    assert {phase: spent["flops"] for phase, spent in cost.items() if phase == "judging"} == judging
+
+
+def test_making_rows_and_choosing_among_them_are_paid_for_apart(made):
+    maker = method(
+        "maker", generator=part("maker", Needs(models={"warm": WARM})), scorer=part("loss", Needs(passes=PASSES[:1])),
+        recipes={"generator": {"warm": method("recipe", selector=part("chance", deterministic=False))}},
+    )  # fmt: skip
+    given = made(maker, RANDOM).finish()
+    cost = given.described("maker")["cost"]
+    steps = given.run.plan.steps
+    (rows,) = [ref for ref in steps if ref.startswith("generated/")]
+    teacher = [given.step("selection of recipe, seed 0"), given.step("model of recipe, seed 0")]
+    assert cost["generating"]["flops"] == sum(given.flops[ref] for ref in (rows, *teacher))
+    choosing = [ref for ref, step in steps.items() if step.room in ("pass", "scores")]
+    assert len(choosing) == 2
+    assert cost["selecting"]["flops"] == sum(given.flops[ref] for ref in (*choosing, given.cell("maker").selection))
+    assert "generating" not in given.described("random")["cost"]
 
 
 def test_a_cell_tells_which_language_model_its_steps_asked(made):

@@ -290,6 +290,14 @@ class Plan:
         trained = {ref for ref in (chosen, model) if ref is not None and self.steps[ref].room == "model"}
         return sorted(refs - trained - self._of_other(chosen))
 
+    def cost_of_generating(self, selection: Ref) -> frozenset[Ref]:
+        """The steps that made the rows which a selection is from, and all that these rest on; none for the pool's own.
+
+        What chooses among generated rows rests on them, not they on it, so it is not here.
+        """
+        generated = self.generated_for(selection)
+        return frozenset({generated, *self.ancestors(generated)}) if generated else frozenset()
+
     def generated_for(self, selection: Ref) -> Ref | None:
         """The step that made the rows which a selection is from, or from which those were chosen that it is from."""
         ref = self.steps[selection].parents["pool"]

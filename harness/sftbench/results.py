@@ -266,15 +266,21 @@ def _of_judges(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> di
 
 
 def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
-    """Selecting, training and evaluating apart. A shared step counts in full for each method that needs it."""
+    """What each phase used. A shared step counts in full for each method that needs it.
+
+    Generating and judging are left out where there is nothing of the kind.
+    """
     choosing = run.plan.cost_of_choosing(cell.chosen, cell.model) if cell.model else []
-    measuring = [cell.responses, *cell.evaluations.values(), *cell.verdicts.values()]
+    generating = run.plan.cost_of_generating(cell.selection) if cell.model else frozenset()
     parts = {
-        "selecting": choosing,
+        "selecting": [ref for ref in choosing if ref not in generating],
+        "generating": [ref for ref in choosing if ref in generating],
         "training": [cell.model] if cell.model else [],
-        "evaluating": [ref for ref in measuring if ref],
+        "evaluating": [ref for ref in (cell.responses, *cell.evaluations.values()) if ref],
+        "judging": list(cell.verdicts.values()),
     }
-    return {name: _sum(run, [ref for ref in refs if outcomes.get(ref) == "done"]) for name, refs in parts.items()}
+    told = {name: refs for name, refs in parts.items() if refs or name not in ("generating", "judging")}
+    return {name: _sum(run, [ref for ref in refs if outcomes.get(ref) == "done"]) for name, refs in told.items()}
 
 
 def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
