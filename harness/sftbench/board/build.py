@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from sftbench.board.break_even import with_break_even
 from sftbench.board.cells import Cell
 from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.entries import gather, item_values, metric_directions
@@ -51,6 +52,9 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
             entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without, baseline=baseline
         )
         num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
+    rows = with_break_even(
+        rows, cells, metric=metric, bigger_is_better=directions.get(metric, True), num_resamples=num_resamples
+    )
     card = read_card_facts(results) if judge else None
     board = Board(
         schema=SCHEMA,

@@ -71,11 +71,7 @@ def estimate_all(
     """
     if not spreads:
         return []
-    drawn = _resampled_item_means(spreads, _generator(key, "items"), num_resamples)
-    variances, freedoms = moderated(spreads, noise)
-    for row, (variance, freedom) in enumerate(zip(variances, freedoms, strict=True)):
-        if variance > 0:
-            drawn[row] += np.sqrt(variance) * _student(freedom, num_resamples, _generator(key, f"seeds of row {row}"))
+    drawn = _drawn_deviations(spreads, noise, key=key, num_resamples=num_resamples)
     edges = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=1)
     return [
         Estimate(
@@ -88,6 +84,25 @@ def estimate_all(
         )
         for spread, low, high in zip(spreads, edges[0], edges[1], strict=True)
     ]
+
+
+def draw_means(spreads: list[Spread], noise: TrainingNoise | None, *, key: str, num_resamples: int) -> Floats:
+    """Draws [R, B] of the means of rows on the same items, together: from what intervals of anything made of them are.
+
+    As in `estimate_all`: the same items for all rows, and seeds of each row apart.
+    """
+    means = np.array([spread.mean for spread in spreads])
+    return means[:, None] + _drawn_deviations(spreads, noise, key=key, num_resamples=num_resamples)
+
+
+def _drawn_deviations(spreads: list[Spread], noise: TrainingNoise | None, *, key: str, num_resamples: int) -> Floats:
+    """What new items and new seeds would add to each mean: [R, draws]."""
+    drawn = _resampled_item_means(spreads, _generator(key, "items"), num_resamples)
+    variances, freedoms = moderated(spreads, noise)
+    for row, (variance, freedom) in enumerate(zip(variances, freedoms, strict=True)):
+        if variance > 0:
+            drawn[row] += np.sqrt(variance) * _student(freedom, num_resamples, _generator(key, f"seeds of row {row}"))
+    return drawn
 
 
 def pooled_estimates(

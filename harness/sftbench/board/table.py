@@ -19,6 +19,7 @@ JUDGED = ("prompts", "judge_card", "agreements", "judged")
 """What belongs to the judged part of a board."""
 OPTIONAL = (
     "overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
+    "break_even",
 )  # fmt: skip
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
@@ -107,6 +108,27 @@ class WithoutHits(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BreakEven(Strict):
+    """What choosing a row's data cost, in training on random rows, and from which size of training on it pays.
+
+    `choosing_rows` is what was spent before training over the price of a random row, `total_rows` all of it,
+    `random_rows` how many random rows reach the same score (see `sftbench.board.break_even`): None where the board has
+    too few sizes of `random` to tell, or where none was as bad. `beyond` marks a score that none was as good as either,
+    for which `random_rows` is the most that was tried. Choosing pays where training is at least `factor` times what it
+    is here; None for never. `low` and `high` hold it with 95 % confidence, never being the largest value.
+    """
+
+    choosing_rows: float
+    total_rows: float
+    random_rows: float | None
+    beyond: bool
+    is_known: bool
+    factor: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoardRow(Strict):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
@@ -152,6 +174,7 @@ class BoardRow(Strict):
     win_rate_corrected: Estimate | None = None
     without_hits: WithoutHits | None = None
     against_baseline: MatchedComparison | None = None
+    break_even: BreakEven | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,8 +211,9 @@ class Board(Strict):
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
         A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
-        was measured, to which nothing is matched, that have no corrected win rate, in whose budget no item was hit, or
-        that are compared with no baseline, do not name these, as in boards from before there was any.
+        was measured, to which nothing is matched, that have no corrected win rate, in whose budget no item was hit,
+        that are compared with no baseline, or whose cost is not known, do not name these, as in boards from before
+        there was any.
         """
         told = dataclasses.asdict(self)
         told = {name: value for name, value in told.items() if name not in JUDGED or value}

@@ -15,8 +15,8 @@ from typing import Any
 
 from sftbench.board.cells import Cell
 from sftbench.board.judge_card import FILE as CARD
+from sftbench.board.making import NOT_MAKING
 from sftbench.board.reading import read_cell
-from sftbench.board.site.tables import NOT_MAKING
 from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
 from sftbench.publishing.archive import opened

@@ -12,13 +12,14 @@ from typing import Any
 from sftbench.board.columns import metric_order
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
+from sftbench.board.making import estimate_of, making_flops
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
-from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
+from sftbench.board.site.tables import columns_of, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sftbench.board.making import unbeaten
 from sftbench.board.statistics import Estimate
 
 WIDTH, HEIGHT = 120, 14
@@ -114,17 +115,11 @@ def pareto(points: list[Point], *, bigger_is_better: bool) -> set[int]:
     """Which points have none that is at least as good at no more cost and better in one of the two."""
     sign = 1 if bigger_is_better else -1
     known = [
-        (point.cost, -sign * point.score, index)
+        (index, point.cost, sign * point.score)
         for index, point in enumerate(points)
         if point.cost is not None and point.style != "matched"
     ]
-    front: set[int] = set()
-    best = math.inf
-    for _, loss, index in sorted(known):
-        if loss < best:
-            front.add(index)
-            best = loss
-    return front
+    return set(unbeaten(known))
 
 
 def chart(points: list[Point]) -> Chart | None:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.columns import metric_order, processed_tokens, seeds_text
+from sftbench.board.making import estimate_of, making_flops
 from sftbench.board.site.pictures import Bar, Scale, bar
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, MatchedComparison, Training
 
 Sorted = float | str | None
-NOT_MAKING = ("evaluating", "judging")
-"""Phases that are no part of what a model costs to make."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,18 +35,6 @@ class Column:
     estimate: Callable[[BoardRow], Estimate | None] = lambda row: None
     bar: Callable[[BoardRow], Bar | None] = lambda row: None
     compared: Callable[[BoardRow], MatchedComparison | None] = lambda row: None
-
-
-def estimate_of(row: BoardRow, metric: str) -> Estimate | None:
-    """A metric of a row, the win rate among them."""
-    return row.win_rate if metric == WIN_RATE else row.metrics.get(metric)
-
-
-def making_flops(row: BoardRow) -> float | None:
-    """FLOPs of choosing and training together; None where an endpoint was asked, whose FLOPs nobody knows."""
-    if row.asked or not row.cost:
-        return None
-    return sum(cost.flops for phase, cost in row.cost.items() if phase not in NOT_MAKING)
 
 
 def scale_of(board: Board, metric: str) -> Scale | None:

@@ -1,0 +1,53 @@
+"""What it cost to make a model, and which rows nothing cheaper beats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost
+
+NOT_MAKING = ("evaluating", "judging")
+"""Phases that are no part of what a model costs to make."""
+
+
+def making_flops(row: BoardRow) -> float | None:
+    """FLOPs of choosing, generating and training; None where an endpoint was asked, whose FLOPs nobody knows."""
+    return None if row.asked or not row.cost else flops_before_evaluating(row.cost)
+
+
+def flops_before_evaluating(cost: Mapping[str, Cost]) -> float:
+    """The sum over the phases that make a model."""
+    return sum(spent.flops for phase, spent in cost.items() if phase not in NOT_MAKING)
+
+
+def estimate_of(row: BoardRow, metric: str) -> Estimate | None:
+    """A metric of a row, the win rate among them."""
+    return row.win_rate if metric == WIN_RATE else row.metrics.get(metric)
+
+
+def front(board: Board, budget: str) -> list[BoardRow]:
+    """The rows on the Pareto front of a budget, by cost: the best that is to be had for so much, by the mean.
+
+    Controls that are matched to a method are left out, and so are rows whose cost is not known.
+    """
+    sign = 1 if board.bigger_is_better[board.sort_metric] else -1
+    rows = [row for row in board.of(budget) if row.matched_to is None]
+    known = [
+        (index, cost, sign * found.mean)
+        for index, row in enumerate(rows)
+        if (cost := making_flops(row)) is not None and (found := estimate_of(row, board.sort_metric)) is not None
+    ]
+    return [rows[index] for index in unbeaten(known)]
+
+
+def unbeaten(points: Iterable[tuple[int, float, float]]) -> list[int]:
+    """Of points (name, cost, goodness) those that none is as good as at no more cost and better in one; by cost."""
+    found = []
+    best = -math.inf
+    for name, _, goodness in sorted(points, key=lambda each: (each[1], -each[2], each[0])):
+        if goodness > best:
+            found.append(name)
+            best = goodness
+    return found
