@@ -9,6 +9,7 @@ from typing import Any
 from sftbench.board.break_even import with_break_even
 from sftbench.board.cells import Cell
 from sftbench.board.corrected_rows import correct_rows, correction_notes
+from sftbench.board.cost_words import phase_notes
 from sftbench.board.entries import gather, item_values, metric_directions
 from sftbench.board.judge_card import CardFacts, read_card_facts
 from sftbench.board.judged import agreements, has_judged_part, judged_rows
@@ -72,7 +73,7 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         rows=tuple(correct_rows(rows, card)),
     )
     board = dataclasses.replace(board, **_judged(cells, card, budgets, num_resamples))
-    return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card)))
+    return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card), *phase_notes(cells)))
 
 
 def _judged(cells: list[Cell], card: CardFacts | None, budgets: list[str], num_resamples: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sftbench.board import texts
+from sftbench.board.making import NOT_MAKING, phases_of
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, Training
 
@@ -189,7 +190,7 @@ def training_columns(board: Board) -> list[Column]:
                 text=_overlap,
             )
         )
-    for phase in ("selecting", "training"):
+    for phase in (phase for phase in phases_of(board.rows) if phase not in NOT_MAKING):
         columns += [_spent(phase, "FLOPs", lambda cost: texts.amount(cost.flops))]
         columns += [_spent(phase, "tokens", lambda cost: texts.amount(processed_tokens(cost)))]
     return columns
@@ -198,9 +199,9 @@ def training_columns(board: Board) -> list[Column]:
 FIDELITY = Column(heading="fidelity", text=lambda row: texts.one_line(row.fidelity), right=False)
 
 
-def measured_columns() -> list[Column]:
+def measured_columns(board: Board, *, making_alone: bool = False) -> list[Column]:
     """What the clock and the machine said; these differ from run to run."""
-    phases = ("selecting", "training", "evaluating")
+    phases = [phase for phase in phases_of(board.rows) if not making_alone or phase not in NOT_MAKING]
     times = [_spent(phase, "time", lambda cost: texts.seconds(cost.device_seconds)) for phase in phases]
     return [*times, Column(heading="peak memory", narrow="peak\nmemory", text=_peak_memory)]
 
@@ -211,7 +212,7 @@ def processed_tokens(cost: Cost) -> float:
 
 
 def _spent(phase: str, what: str, text: Callable[[Cost], str]) -> Column:
-    short = {"selecting": "select", "training": "train"}.get(phase, phase)
+    short = {"selecting": "select", "generating": "generate", "training": "train"}.get(phase, phase)
     return Column(
         heading=f"{phase} {what}",
         narrow=f"{short}\n{what}",

@@ -8,9 +8,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from sftbench.board.columns import metric_order
+from sftbench.board.equal_cost import at_equal_compute, has_control
 from sftbench.board.judgement import JudgedRow
+from sftbench.board.making import estimate_of, front, making_flops, phases_of
 from sftbench.board.statistics import Estimate
-from sftbench.board.table import MEASURED_ENDINGS, WIN_RATE, Board, BoardRow, Training, six_digits
+from sftbench.board.table import MEASURED_ENDINGS, WIN_RATE, Board, BoardRow, BreakEven, Training, six_digits
 
 if TYPE_CHECKING:
     import pandas
@@ -26,12 +28,14 @@ MEASURED = ("wall_seconds", "device_seconds", "peak_memory_bytes")
 
 def board_records(board: Board) -> list[dict[str, Value]]:
     """A dictionary per row, all with the same keys in the same order; floats to six significant digits."""
-    phases = list(dict.fromkeys(phase for row in board.rows for phase in row.cost))
+    phases = phases_of(board.rows)
+    fronts = {budget: front(board, budget) for budget in board.budgets}
     records = []
     for row in board.rows:
         record = {**_about(row), **_estimates(board, row), **_training(row), **_overlap(board, row)}
         record |= _without_hits(board, row)
         record |= _costs(row, phases, COUNTED)
+        record |= _equal_cost(board, row, fronts[row.budget])
         record |= _judged(board, row)
         reasons = (f"seed {each.seed}: {each.step}: {each.error}: {each.message}" for each in row.failures)
         record["failure"] = "; ".join(reasons)
@@ -114,6 +118,22 @@ def _without_hits(board: Board, row: BoardRow) -> dict[str, Value]:
     told: dict[str, Value] = {"items_hit": found.num_own if found else None}
     for name in metric_order(board):
         told |= _estimate(f"{name}-without-hits", found.common.get(name) if found else None)
+    return told
+
+
+def _equal_cost(board: Board, row: BoardRow, on_front: list[BoardRow]) -> dict[str, Value]:
+    """Total compute and the Pareto front; from when on choosing pays; and random with the same total compute."""
+    told: dict[str, Value] = {"making_flops": making_flops(row), "on_front": any(each is row for each in on_front)}
+    if any(each.break_even for each in board.rows):
+        told |= {each.name: getattr(row.break_even, each.name, None) for each in fields(BreakEven)}
+        told |= {f"pays_from_{name}": told.pop(name) for name in ("is_known", "beyond", "factor", "low", "high")}
+    if any(has_control(board, budget) for budget in board.budgets):
+        found = at_equal_compute(board, row)
+        control = estimate_of(found.control, board.sort_metric) if found else None
+        told |= _estimate("random-at-equal-compute", control)
+        told |= _estimate("above-random-at-equal-compute", found.comparison.difference if found else None)
+        told["outcome_at_equal_compute"] = found.comparison.outcome if found else None
+        told["share_of_equal_compute"] = found.share if found else None
     return told
 
 

@@ -8,8 +8,16 @@ from collections.abc import Iterable, Mapping
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost
 
+PHASES = ("selecting", "generating", "training", "evaluating", "judging")
+"""All phases, in order. Records from before generating and judging were told apart have them in their neighbours."""
 NOT_MAKING = ("evaluating", "judging")
 """Phases that are no part of what a model costs to make."""
+
+
+def phases_of(rows: Iterable[BoardRow]) -> list[str]:
+    """The phases that any of the rows went through, in order."""
+    found = {phase: None for row in rows for phase in row.cost}
+    return [phase for phase in PHASES if phase in found] + [phase for phase in found if phase not in PHASES]
 
 
 def making_flops(row: BoardRow) -> float | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from sftbench.board import columns as told
+from sftbench.board.cost_words import equal_cost_legend, told_at_equal_cost
+from sftbench.board.equal_cost import by_equal_cost, equal_cost_columns
 from sftbench.board.judged_text import groups, judged_columns, judged_legend, judged_words
 from sftbench.board.table import Board, BoardRow
 from sftbench.board.texts import one_line
@@ -25,11 +27,11 @@ def board_markdown(board: Board) -> str:
     failures = told.failure_lines(list(board.rows))
     if failures:
         sections += ["## Failures", _bullets(failures)]
-    legends = legend(board) + (judged_legend(board) if board.judged else [])
+    legends = legend(board) + equal_cost_legend(board) + (judged_legend(board) if board.judged else [])
     sections += ["## Legend", _bullets(legends), "## Measured"]
     sections.append("Device time and memory, as the machine that ran it had them; nothing else depends on the machine.")
     for budget in board.budgets:
-        sections += _titled(board, budget, [told.METHOD, *told.measured_columns()], level="###")
+        sections += _titled(board, budget, [told.METHOD, *told.measured_columns(board)], level="###")
     return "\n\n".join(sections) + "\n"
 
 
@@ -50,7 +52,18 @@ def _judged(board: Board) -> list[str]:
 def _of_budget(board: Board, budget: str) -> list[str]:
     title = f"## Budget {escaped(one_line(budget))}"
     results = _table([*told.result_columns(board, budget), told.FIDELITY], board.of(budget))
-    return [title, results, "What was trained on, and what choosing and training cost:", _training(board, budget)]
+    training = ["What was trained on, and what choosing and training cost:", _training(board, budget)]
+    return [title, results, *_at_equal_cost(board, budget), *training]
+
+
+def _at_equal_cost(board: Board, budget: str) -> list[str]:
+    """Rows by what they add to random rows with the same compute; nothing where no row has chosen."""
+    columns = equal_cost_columns(board, budget)
+    if not columns:
+        return []
+    rows = [row for row in by_equal_cost(board, budget) if row.training is not None]
+    told = escaped(" ".join(["At equal total cost.", *told_at_equal_cost(board, budget)]))
+    return [told, _table(columns, rows)]
 
 
 def _training(board: Board, budget: str) -> str:

@@ -7,9 +7,8 @@ from dataclasses import fields
 import numpy as np
 
 from sftbench.board.cells import Cell, Chosen, PoolFacts
+from sftbench.board.making import PHASES
 from sftbench.board.table import Cost, FailedSeed, Training
-
-PHASES = ("selecting", "training", "evaluating")
 
 
 def failures_of(cells: list[Cell]) -> tuple[FailedSeed, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from sftbench.board import columns as told
+from sftbench.board.cost_words import FLAG, equal_cost_legend
+from sftbench.board.equal_cost import by_equal_cost, equal_cost_columns, has_control
 from sftbench.board.judged_text import JudgedColumn, groups, judged_columns, judged_words
 from sftbench.board.judgement import JudgedRow
 from sftbench.board.table import Board, BoardRow
@@ -15,52 +17,53 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+Order = Literal["score", "cost"]
 KEY = "≈ cannot be told apart from the best; ◦ control; intervals are 95 %"
 WIDE = 120
 """Columns from which the measured ones fit too."""
 
 
-def render_rich(board: Board, *, width: int = WIDE) -> Group:
+def render_rich(board: Board, *, width: int = WIDE, order: Order = "score") -> Group:
     """Header, two tables per budget, failures and notes, for a terminal `width` columns wide (100 and more)."""
     from rich.console import Group
     from rich.text import Text
 
     parts: list[Text | Table] = [Text(" ".join(header(board)))]
     for budget in board.budgets:
-        for title, columns in _tables(board, budget, width):
-            parts.append(_rich_table(title, columns, board.of(budget)))
+        for title, columns, rows in _tables(board, budget, width, order):
+            parts.append(_rich_table(title, columns, rows))
     parts += [_rich_judged(*each) for each in _judged(board)]
     parts += [Text("judge: " + line) for line in judged_words(board)]
     parts += [Text("failed: " + line, style="red") for line in told.failure_lines(list(board.rows))]
-    parts += [Text("note: " + line) for line in board.notes]
+    parts += [Text("note: " + line) for line in [*_of_cost(board, order), *board.notes]]
     return Group(*parts, Text(KEY, style="dim"))
 
 
-def board_lines(board: Board) -> list[str]:
+def board_lines(board: Board, *, order: Order = "score") -> list[str]:
     """The same as plain lines, columns apart by two blanks, as wide as it takes."""
     lines = header(board)
     for budget in board.budgets:
-        for title, columns in _tables(board, budget, WIDE):
-            lines += ["", title, *_aligned(columns, board.of(budget))]
+        for title, columns, of_budget in _tables(board, budget, WIDE, order):
+            lines += ["", title, *_aligned(columns, of_budget)]
     for title, heads, rows in _judged(board):
         cells = [[each.text(row) for each in heads] for row in rows]
         lines += ["", title, *_laid_out([(each.heading, each.right) for each in heads], cells)]
     lines.append("")
     lines += [f"judge: {line}" for line in judged_words(board)]
     lines += [f"failed: {line}" for line in told.failure_lines(list(board.rows))]
-    lines += [f"note: {line}" for line in board.notes]
+    lines += [f"note: {line}" for line in [*_of_cost(board, order), *board.notes]]
     return [*lines, KEY]
 
 
-def print_board(board: Board, stream: TextIO) -> None:
+def print_board(board: Board, stream: TextIO, *, order: Order = "score") -> None:
     """Tables when `stream` is a terminal (colours as `NO_COLOR` allows), plain lines otherwise."""
     if not stream.isatty():
-        stream.write("\n".join(board_lines(board)) + "\n")
+        stream.write("\n".join(board_lines(board, order=order)) + "\n")
         return
     from rich.console import Console
 
     console = Console(file=stream, highlight=False)
-    console.print(render_rich(board, width=console.width))
+    console.print(render_rich(board, width=console.width, order=order))
 
 
 def _judged(board: Board) -> list[tuple[str, list[JudgedColumn], list[JudgedRow]]]:
@@ -87,15 +90,27 @@ def _rich_judged(title: str, columns: list[JudgedColumn], rows: list[JudgedRow])
     return table
 
 
-def _tables(board: Board, budget: str, width: int) -> list[tuple[str, list[told.Column]]]:
-    measured = [column for column in told.measured_columns() if "evaluating" not in column.heading]
-    return [
-        (f"Budget {one_line(budget)}: results", told.result_columns(board, budget, most_metrics=3)),
-        (
-            f"Budget {one_line(budget)}: data and cost",
-            told.training_columns(board) + (measured if width >= WIDE else []),
-        ),
-    ]
+def _tables(board: Board, budget: str, width: int, order: Order) -> list[tuple[str, list[told.Column], list[BoardRow]]]:
+    """Results, or with `order` cost what rows add to random with the same compute; then data and cost."""
+    rows = board.of(budget)
+    results = (f"Budget {one_line(budget)}: results", told.result_columns(board, budget, most_metrics=3), rows)
+    columns = equal_cost_columns(board, budget) if order == "cost" else []
+    if columns:
+        rows = [row for row in by_equal_cost(board, budget) if row.training is not None]
+        results = (f"Budget {one_line(budget)}: {_title_of_cost(board, budget)}", columns, rows)
+    measured = told.measured_columns(board, making_alone=True) if width >= WIDE else []
+    return [results, (f"Budget {one_line(budget)}: data and cost", told.training_columns(board) + measured, rows)]
+
+
+def _title_of_cost(board: Board, budget: str) -> str:
+    if has_control(board, budget):
+        return "by the difference to random with the same total compute"
+    return f"cost; what random reaches with the same total compute is told by a run with {FLAG}"
+
+
+def _of_cost(board: Board, order: Order) -> list[str]:
+    """What the columns of the order by cost mean."""
+    return equal_cost_legend(board) if order == "cost" else []
 
 
 def _rich_table(title: str, columns: list[told.Column], rows: list[BoardRow]) -> Table:

@@ -11,6 +11,7 @@ from sftbench.cli.options import FORMATS, add_format
 
 if TYPE_CHECKING:
     from sftbench.board.table import Board
+    from sftbench.board.terminal import Order
 
 ACTIONS = ("show", "build", "serve")
 MOST_NAMED = 20
@@ -32,6 +33,12 @@ def spelled_out(given: list[str]) -> list[str]:
 def _add_show(parser: argparse.ArgumentParser) -> None:
     _add_results(parser)
     parser.add_argument("--out", type=Path, help="also write the board, with its site, into this folder")
+    parser.add_argument(
+        "--order",
+        choices=("score", "cost"),
+        default="score",
+        help="cost: by what rows add to random rows with the same total compute, where the board has such",
+    )
     add_format(parser, FORMATS)
 
 
@@ -61,7 +68,7 @@ def _show(options: argparse.Namespace) -> int:
     board = build_board(options.results, sort_metric=options.sort)
     if options.out is not None:
         _write(board, options)
-    show_board(board, options.output)
+    show_board(board, options.output, order=options.order)
     return 0
 
 
@@ -107,8 +114,8 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def show_board(board: Board, output: str) -> None:
-    """The board on stdout, as a table for people or as data."""
+def show_board(board: Board, output: str, *, order: Order = "score") -> None:
+    """The board on stdout, as a table for people, ordered by score or at equal cost, or as data."""
     import json
 
     from sftbench.board.render import board_csv, board_markdown, board_records, print_board
@@ -120,4 +127,4 @@ def show_board(board: Board, output: str) -> None:
     elif output == "md":
         print(board_markdown(board), end="")
     else:
-        print_board(board, sys.stdout)
+        print_board(board, sys.stdout, order=order)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.columns import metric_order, processed_tokens, seeds_text
-from sftbench.board.making import estimate_of, making_flops
+from sftbench.board.making import estimate_of, making_flops, phases_of
 from sftbench.board.site.pictures import Bar, Scale, bar
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, MatchedComparison, Training
@@ -286,7 +286,7 @@ def _of_training(
 
 
 def _spent(board: Board) -> list[Column]:
-    phases = list(dict.fromkeys(phase for row in board.rows for phase in row.cost))
+    phases = phases_of(board.rows)
     columns = [
         Column(
             name="total FLOPs",

@@ -1,0 +1,170 @@
+"""Rows against what `random` makes of the same total compute: the comparison, the order by it, and what it says.
+
+Total compute is what it takes to make a model: FLOPs of selecting, generating and training. Evaluating and judging are
+no part of it. The control `random-compute(METHOD)` is random rows, as many as one training of that total can take.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sftbench.board import texts
+from sftbench.board.break_even import EVERYTHING
+from sftbench.board.columns import METHOD, Column
+from sftbench.board.making import estimate_of, front, making_flops
+from sftbench.board.ranking import CHANCE
+from sftbench.board.table import Board, BoardRow, MatchedComparison
+
+CONTROL = "random-compute"
+AS_MUCH = 0.05
+"""Compute that differs by no more than this share is the same: random rows come whole."""
+_OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtEqualCompute:
+    """A row against random rows that were given its total compute.
+
+    `share` is how much of that compute they took: less than all where the pool has no more rows to train on.
+    """
+
+    control: BoardRow
+    comparison: MatchedComparison
+    share: float
+
+    @property
+    def shows(self) -> str:
+        """What follows at equal compute: `pays`, `does not pay` or `open`.
+
+        Beating random with less compute shows nothing at the same, nor does losing to random with more.
+        """
+        if self.comparison.outcome == "better" and self.share >= 1 - AS_MUCH:
+            return "pays"
+        if self.comparison.outcome == "worse" and self.share <= 1 + AS_MUCH:
+            return "does not pay"
+        return "open"
+
+
+def at_equal_compute(board: Board, row: BoardRow) -> AtEqualCompute | None:
+    """None where there is no such control, or some of the row's FLOPs are not known."""
+    comparison = next((each for each in row.against_matched if each.control == CONTROL), None)
+    total = making_flops(row)
+    if comparison is None or not total:
+        return None
+    for control in board.of(row.budget):
+        if control.method == CONTROL and control.matched_to == row.label and (spent := making_flops(control)):
+            return AtEqualCompute(control=control, comparison=comparison, share=spent / total)
+    return None
+
+
+def has_control(board: Board, budget: str) -> bool:
+    """Whether a budget has any random rows with the total compute of a method."""
+    return any(row.method == CONTROL for row in board.of(budget))
+
+
+def difference(board: Board, row: BoardRow) -> float | None:
+    """By how much a row is above random with the same compute; 0 for random rows themselves, None where not known."""
+    found = at_equal_compute(board, row)
+    if found is not None:
+        return found.comparison.difference.mean
+    return 0.0 if row.label in (CHANCE, EVERYTHING) and row.rank is not None else None
+
+
+def by_equal_cost(board: Board, budget: str) -> list[BoardRow]:
+    """The rows of a budget that are matched to no other, by their difference to random with the same compute.
+
+    Those without come last, in the order of the board.
+    """
+    rows = [row for row in board.of(budget) if row.matched_to is None]
+    if not has_control(board, budget):
+        return rows
+    sign = -1 if board.bigger_is_better[board.sort_metric] else 1
+    known = [(sign * value, at) for at, row in enumerate(rows) if (value := difference(board, row)) is not None]
+    first = [at for _, at in sorted(known)]
+    return [rows[at] for at in first] + [row for at, row in enumerate(rows) if at not in set(first)]
+
+
+def equal_cost_columns(board: Board, budget: str) -> list[Column]:
+    """Score and total cost, random with the same, and from when on choosing pays; none where no row has chosen."""
+    rows = board.of(budget)
+    if not any(row.break_even for row in rows):
+        return []
+    metric = board.sort_metric
+    digits = texts.decimals([found for row in rows if (found := estimate_of(row, metric)) is not None], metric)
+    best = {row.label for row in front(board, budget)}
+    columns = [METHOD]
+    if has_control(board, budget):
+        columns += [
+            Column(heading="at equal cost", narrow="at equal\ncost", text=lambda row: equal_text(board, row, digits)),
+            Column(
+                heading="random with the same compute",
+                narrow="random with the\nsame compute",
+                text=lambda row: random_text(board, row, digits),
+            ),
+        ]
+    return [
+        *columns,
+        Column(heading=texts.one_line(metric), text=lambda row: texts.interval(estimate_of(row, metric), digits)),
+        Column(heading="total FLOPs", narrow="total\nFLOPs", text=total_text),
+        Column(heading="total, in random rows", narrow="total, in\nrandom rows", text=total_rows_text),
+        Column(heading="choosing, in random rows", narrow="choosing, in\nrandom rows", text=choosing_rows_text),
+        Column(heading="pays from, rows", narrow="pays from,\nrows", text=pays_text),
+        Column(heading="front", text=lambda row: "★" if row.label in best else ""),
+    ]
+
+
+def equal_text(board: Board, row: BoardRow, digits: int) -> str:
+    """`better +0.05`, with the share of the compute that random took where that is not all."""
+    found = at_equal_compute(board, row)
+    if found is None:
+        return texts.NOTHING if difference(board, row) is None else "itself"
+    said = f"{_OUTCOMES[found.comparison.outcome]} {found.comparison.difference.mean:+.{digits}f}"
+    return said if abs(found.share - 1) <= AS_MUCH else f"{said} (at {texts.percent(found.share)})"
+
+
+def random_text(board: Board, row: BoardRow, digits: int) -> str:
+    """What random reaches with the total compute of a row, or with as much of it as there are rows for."""
+    found = at_equal_compute(board, row)
+    return texts.NOTHING if found is None else texts.interval(estimate_of(found.control, board.sort_metric), digits)
+
+
+def total_text(row: BoardRow) -> str:
+    """The total compute of a row."""
+    return "not known" if row.asked else texts.amount(making_flops(row))
+
+
+def choosing_rows_text(row: BoardRow) -> str:
+    """What was spent before training, in training on random rows."""
+    return texts.NOTHING if row.break_even is None else whole(row.break_even.choosing_rows)
+
+
+def total_rows_text(row: BoardRow) -> str:
+    """All that making the model took, in training on random rows."""
+    return texts.NOTHING if row.break_even is None else whole(row.break_even.total_rows)
+
+
+def pays_from_rows(row: BoardRow) -> float | None:
+    """Rows to train on from which choosing pays; None for never, or where it is not known."""
+    if row.break_even is None or row.break_even.factor is None or row.training is None:
+        return None
+    return row.break_even.factor * row.training.num_rows
+
+
+def pays_text(row: BoardRow) -> str:
+    """`57 [12, never]`, `≤ 57 [0, 80]` or `never`."""
+    found = row.break_even
+    if found is None or not found.is_known or row.training is None:
+        return texts.NOTHING
+    ends = [rows_or_never(value, row.training.num_rows) for value in (found.low, found.high)]
+    mean = ("≤ " if found.beyond and found.factor else "") + rows_or_never(found.factor, row.training.num_rows)
+    return mean if ends == [mean, mean] else f"{mean} [{ends[0]}, {ends[1]}]"
+
+
+def rows_or_never(factor: float | None, num_rows: float) -> str:
+    """So many times `num_rows`."""
+    return "never" if factor is None else whole(factor * num_rows)
+
+
+def whole(value: float) -> str:
+    """A number of rows, without a fraction."""
+    return f"{value:.0f}" if value < 1e5 else texts.amount(value)
