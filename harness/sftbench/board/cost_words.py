@@ -27,7 +27,7 @@ def cost_story(board: Board, row: BoardRow) -> Iterator[str]:
     if row.break_even is None or row.training is None:
         return
     yield _of_choosing(row, row.break_even)
-    yield _of_equal_compute(board, row)
+    yield _of_equal_compute(board, row, row.break_even)
     yield _of_break_even(row, row.break_even, row.training.num_rows)
 
 
@@ -41,7 +41,7 @@ def _of_choosing(row: BoardRow, found: BreakEven) -> str:
     )
 
 
-def _of_equal_compute(board: Board, row: BoardRow) -> str:
+def _of_equal_compute(board: Board, row: BoardRow, told_of: BreakEven) -> str:
     found = at_equal_compute(board, row)
     if found is None:
         if has_control(board, row.budget):
@@ -49,12 +49,18 @@ def _of_equal_compute(board: Board, row: BoardRow) -> str:
         return f"What random reaches with the same total compute is not known; a run with {FLAG} tells."
     size = _rows(found.control.training.num_rows, "") if found.control.training else "random rows"
     if abs(found.share - 1) <= AS_MUCH:
-        told = f"random with the same total compute ({size})"
+        told = f"Random with the same total compute ({size})"
     else:
-        told = f"random with {texts.percent(found.share)} of its total compute ({size}{_all_of(board, found.control)})"
+        told = f"Random with {texts.percent(found.share)} of its total compute ({size}{_all_of(board, found.control)})"
     digits = texts.decimals([each for each in (estimate_of(row, board.sort_metric),) if each], board.sort_metric)
     score = texts.interval(estimate_of(found.control, board.sort_metric), digits)
+    if not told_of.choosing_rows:
+        return f"{told} reaches {score}: {_BESIDE[found.comparison.outcome]}."
     return f"{told} reaches {score}, so that {_conclusion(found)}."
+
+
+_BESIDE = {"better": "less than it", "worse": "more than it", "equal": "the two cannot be told apart"}
+"""What random with the same compute is to a row whose choice cost nothing."""
 
 
 def _all_of(board: Board, control: BoardRow) -> str:
@@ -80,27 +86,30 @@ def _of_break_even(row: BoardRow, found: BreakEven, num_rows: float) -> str:
     if found.random_rows is None:
         return "The fewest random rows are as good, so that by this measure it saves no training."
     if found.beyond:
-        reached = f"No random rows are as good, up to {_rows(found.random_rows, '')}"
+        reached = f"No random rows are as good, up to the price of {whole(found.random_rows)}"
     else:
-        reached = f"Random is as good with {_rows(found.random_rows, '')}"
+        reached = f"Random is as good for the price of {_rows(found.random_rows, '')}"
     if found.factor is None:
-        why = "training on these costs no more than its own"
-        return f"{reached}, and {why}: by this measure it never pays{_but(found, num_rows)}."
+        what = "choosing never pays" if found.choosing_rows else "it saves no training"
+        return f"{reached}, no more than its own training: by this measure {what}{_alone(found, num_rows)}."
     if not found.choosing_rows:
-        return f"{reached}: what it saves in training comes for nothing{_but(found, num_rows)}."
+        return (
+            f"{reached}, and choosing took none: what it saves in training comes for nothing{_alone(found, num_rows)}."
+        )
     least = "at most " if found.beyond else ""
+    factor = f"{found.factor:.2g}" if found.factor < 10 else f"{found.factor:.0f}"
     return (
-        f"{reached}, so that by this measure it pays from {least}{whole(found.factor * num_rows)} rows on, "
-        f"{found.factor:.2g} times this training (95 %: {rows_or_never(found.low, num_rows)} to "
-        f"{rows_or_never(found.high, num_rows)})."
-    )  # fmt: skip
+        f"{reached}, so that by this measure choosing pays from {least}{whole(found.factor * num_rows)} rows on, "
+        f"{factor} times this training{_alone(found, num_rows)}."
+    )
 
 
-def _but(found: BreakEven, num_rows: float) -> str:
-    """The interval, where it tells more than the estimate."""
-    if (found.low, found.high) == (found.factor, found.factor):
+def _alone(found: BreakEven, num_rows: float) -> str:
+    """The interval, where it tells more than the estimate; it is not corrected for the number of rows."""
+    if found.low == found.high == found.factor:
         return ""
-    return f" (95 %: from {rows_or_never(found.low, num_rows)} to {rows_or_never(found.high, num_rows)} rows)"
+    ends = " to ".join(rows_or_never(value, num_rows) for value in (found.low, found.high))
+    return f" (95 %, taken alone: {ends})"
 
 
 def _rows(count: float, kind: str) -> str:
@@ -130,7 +139,8 @@ def equal_cost_legend(board: Board) -> list[str]:
         "Pays from, rows: what was spent before training, over what each training then saves against random rows that "
         "are as good (their compute is read off a line through all sizes of random on the board that never falls), "
         "times the rows trained on. It holds if random goes on needing so many times as many rows. ≤: no random rows "
-        "are as good. Never: as good for no more compute than its own training. Intervals are 95 %, each for itself.",
+        "are as good. Never: random is as good for no more compute than its own training. Intervals "
+        "are 95 %, each taken alone.",
         "Front: nothing that cost less is better by its mean.",
     ]
 

@@ -67,7 +67,8 @@ def difference(board: Board, row: BoardRow) -> float | None:
     found = at_equal_compute(board, row)
     if found is not None:
         return found.comparison.difference.mean
-    return 0.0 if row.label in (CHANCE, EVERYTHING) and row.rank is not None else None
+    is_random = row.label in (CHANCE, EVERYTHING) and row.rank is not None
+    return 0.0 if is_random and has_control(board, row.budget) else None
 
 
 def by_equal_cost(board: Board, budget: str) -> list[BoardRow]:
@@ -115,11 +116,19 @@ def equal_cost_columns(board: Board, budget: str) -> list[Column]:
 
 def equal_text(board: Board, row: BoardRow, digits: int) -> str:
     """`better +0.05`, with the share of the compute that random took where that is not all."""
+    found, beside = at_equal_compute(board, row), equal_beside(board, row)
+    if found is None:
+        return beside or texts.NOTHING
+    said = f"{_OUTCOMES[found.comparison.outcome]} {found.comparison.difference.mean:+.{digits}f}"
+    return f"{said} ({beside})" if beside else said
+
+
+def equal_beside(board: Board, row: BoardRow) -> str:
+    """What stands beside the difference: random's share of the compute, or that the row is random itself."""
     found = at_equal_compute(board, row)
     if found is None:
-        return texts.NOTHING if difference(board, row) is None else "itself"
-    said = f"{_OUTCOMES[found.comparison.outcome]} {found.comparison.difference.mean:+.{digits}f}"
-    return said if abs(found.share - 1) <= AS_MUCH else f"{said} (at {texts.percent(found.share)})"
+        return "" if difference(board, row) is None else "itself"
+    return "" if abs(found.share - 1) <= AS_MUCH else f"at {texts.percent(found.share)}"
 
 
 def random_text(board: Board, row: BoardRow, digits: int) -> str:

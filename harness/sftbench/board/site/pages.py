@@ -10,16 +10,19 @@ from functools import cache
 from typing import Any
 
 from sftbench.board.columns import metric_order
+from sftbench.board.cost_words import cost_story, equal_cost_legend, told_at_equal_cost
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.making import estimate_of, making_flops
+from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
+from sftbench.board.site.phases import phase_strip
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
-from sftbench.board.site.tables import columns_of, digits_of
+from sftbench.board.site.tables import digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables
@@ -29,7 +32,7 @@ _KNOWN = frozenset(
         "budget", "method", "label", "kind", "matched_to", "fidelity", "status", "seeds_done", "seeds_failed",
         "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
         "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
-        "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
+        "against_matched", "win_rate_corrected", "without_hits", "against_baseline", "break_even",
     }
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
@@ -102,13 +105,15 @@ def board_page(site: Site) -> str:
         site=site,
         root="",
         board=board,
-        columns=list(enumerate(columns_of(board), 1)),
+        columns=list(enumerate(with_cost_columns(board), 1)),
         question=question(board),
         warning=judge_warning(board),
         chance={budget: against_chance(board, budget) for budget in board.budgets},
+        presets=presets(board),
+        paying={budget: told_at_equal_cost(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
-        legend=legend(board),
+        legend=legend(board) + equal_cost_legend(board),
         caveats=caveats(board),
         judged=[
             {"title": title, "rows": rows, "columns": judged_columns(rows)} for title, rows in judged_groups(board)
@@ -159,6 +164,8 @@ def row_page(site: Site, name: RowName, *, data: str | None) -> str:
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         making_flops=making_flops,
+        paying={row.budget: list(cost_story(board, row)) for row in rows},
+        phases={row.budget: phase_strip(row) for row in rows},
         files={row.budget: site.records.of(name, row.budget) for row in rows},
         diversity={row.budget: _diversity(site, name, row.budget) for row in rows},
         generated={row.budget: _generated(site, name, row.budget) for row in rows},

@@ -295,7 +295,7 @@ def _spent(board: Board) -> list[Column]:
             value=making_flops,
             text=lambda row: "not known" if row.asked else texts.amount(making_flops(row)),
             shown=True,
-            about="of choosing and training: what it took to make the model; counted, not measured",
+            about="of selecting, generating and training: what it took to make the model; counted, not measured",
         )
     ]
     for phase in phases:

@@ -84,6 +84,11 @@
         }
         draw();
       },
+      // As a first click on a heading that nothing is sorted by.
+      sortFirst(column) {
+        head.cells[column].removeAttribute("aria-sort");
+        this.sortBy(head.cells[column]);
+      },
       // Rows without a value stand last in either direction; equal ones stay as they were.
       sortBy(heading) {
         const column = head.cells.indexOf(heading);
@@ -125,6 +130,14 @@
     for (const box of boxes) box.addEventListener("change", () => filled.show([box.value - 1], box.checked));
     for (const button of all("thead button", table)) {
       button.addEventListener("click", () => filled.sortBy(button.closest("th")));
+    }
+    for (const order of all(".order", tools)) {
+      order.addEventListener("click", () => {
+        const wanted = boxes.filter((box) => order.dataset.show.split(" ").includes(box.value));
+        for (const box of wanted) box.checked = true;
+        filled.show(wanted.map((box) => box.value - 1), true);
+        filled.sortFirst(order.dataset.sort - 1);
+      });
     }
     filled.show(boxes.filter((box) => !box.checked).map((box) => box.value - 1), false);
     table.classList.add("picked");

@@ -1,0 +1,141 @@
+"""The columns of a board's page about cost: rows at equal total compute, from when on choosing pays, the front."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sftbench.board.equal_cost import (
+    CONTROL,
+    at_equal_compute,
+    choosing_rows_text,
+    difference,
+    equal_beside,
+    has_control,
+    pays_from_rows,
+    pays_text,
+    total_rows_text,
+)
+from sftbench.board.making import estimate_of, front
+from sftbench.board.site.tables import Column, columns_of, digits_of
+from sftbench.board.statistics import Estimate
+from sftbench.board.table import Board, BoardRow
+
+AT_EQUAL_COST = "at equal cost"
+BESIDE = (
+    AT_EQUAL_COST, "total FLOPs", "random with the same compute", "choosing in random rows", "pays from", "front",
+)  # fmt: skip
+"""The columns that are shown with the order at equal cost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """A button that sorts by the column `sort` and shows the columns `show`; all are counted from 1."""
+
+    label: str
+    sort: int
+    show: tuple[int, ...]
+
+
+def with_cost_columns(board: Board) -> list[Column]:
+    """All columns of a board's table: those about cost stand after the total, and at equal cost with other controls."""
+    columns = []
+    for column in columns_of(board):
+        columns.append(_at_equal_cost(board) if column.name == f"against {CONTROL}" else column)
+        if column.name == "total FLOPs":
+            columns += [*_paying(board), _front(board)]
+    return columns
+
+
+def _at_equal_cost(board: Board) -> Column:
+    """A row against random rows with the same total compute."""
+    digits = digits_of(board, board.sort_metric)
+    return Column(
+        name=AT_EQUAL_COST,
+        heading=AT_EQUAL_COST,
+        kind="matched",
+        value=lambda row: difference(board, row),
+        compared=lambda row: found.comparison if (found := at_equal_compute(board, row)) else None,
+        text=lambda row: equal_beside(board, row),
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        shown=True,
+        digits=digits,
+        about="paired difference to random rows with the same total compute",
+    )
+
+
+def _paying(board: Board) -> list[Column]:
+    """What random reaches with the same compute, what choosing cost in its rows, and from when on it pays."""
+    if not any(row.break_even for row in board.rows):
+        return []
+
+    def of_random(row: BoardRow) -> Estimate | None:
+        found = at_equal_compute(board, row)
+        return estimate_of(found.control, board.sort_metric) if found else None
+
+    with_control = Column(
+        name="random with the same compute",
+        heading="random, same compute",
+        kind="estimate",
+        value=lambda row: found.mean if (found := of_random(row)) else None,
+        estimate=of_random,
+        digits=digits_of(board, board.sort_metric),
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        about=f"{board.sort_metric} of random rows with the total compute of this row",
+    )
+    return [
+        *([with_control] if any(has_control(board, budget) for budget in board.budgets) else []),
+        Column(
+            name="total in random rows",
+            heading="total, in random rows",
+            kind="number",
+            value=lambda row: row.break_even.total_rows if row.break_even else None,
+            text=total_rows_text,
+            about="total FLOPs over the price of training on one random row",
+        ),
+        Column(
+            name="choosing in random rows",
+            heading="choosing, in random rows",
+            kind="number",
+            value=lambda row: row.break_even.choosing_rows if row.break_even else None,
+            text=choosing_rows_text,
+            about="FLOPs before training over the price of training on one random row",
+        ),
+        Column(
+            name="pays from",
+            heading="pays from, rows",
+            kind="number",
+            value=pays_from_rows,
+            text=pays_text,
+            about="rows to train on from which choosing pays, if random goes on needing so many times as many",
+        ),
+    ]
+
+
+def _front(board: Board) -> Column:
+    best = {(row.budget, row.label) for budget in board.budgets for row in front(board, budget)}
+
+    def is_on(row: BoardRow) -> bool:
+        return not row.matched_to and (row.budget, row.label) in best
+
+    return Column(
+        name="front",
+        heading="on the front",
+        kind="number",
+        value=lambda row: 1 if is_on(row) else None,
+        text=lambda row: "★" if is_on(row) else "",
+        first="down",
+        about="nothing that cost less is better by its mean",
+    )
+
+
+def presets(board: Board) -> list[Preset]:
+    """The orders of the table that are a click away, where a row can be held to random with the same compute."""
+    numbers = {column.name: number for number, column in enumerate(with_cost_columns(board), 1)}
+    if AT_EQUAL_COST not in numbers:
+        return []
+    return [
+        Preset(label="By score", sort=numbers["rank"], show=()),
+        Preset(
+            label=AT_EQUAL_COST.capitalize(), sort=numbers[AT_EQUAL_COST], show=tuple(numbers[name] for name in BESIDE)
+        ),
+    ]
