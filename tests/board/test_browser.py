@@ -129,6 +129,28 @@ def test_rows_are_found_by_text_and_by_kind(visit, folder):
     assert len(labels(page)) == len(everything) - 2 + 1
 
 
+def test_the_order_at_equal_cost_is_a_click_away_and_so_is_the_way_back(visit, results, tmp_path):
+    results.num_items = 40
+    for label, skill in (("careful", 0.8), ("quick", 0.7), ("random", 0.3)):
+        results.add(label, skill=skill, kind="control" if label == "random" else "method")
+    for label, skill in (("careful", 0.9), ("quick", 0.2)):
+        name = f"random-compute({label})"
+        results.add(name, skill=skill, method="random-compute", kind="control", matched_to=label)
+    write_site(build_board(results.folder, num_resamples=40), results.folder, tmp_path / "out")
+    page = visit(tmp_path / "out" / "index.html")
+    headings = page.locator(".panel.on table.board thead th:visible")
+    before = headings.all_inner_texts()
+    assert labels(page) == ["careful", "quick", "random"]
+    page.get_by_role("button", name="At equal cost", exact=True).click()
+    assert labels(page) == ["quick", "random", "careful"]
+    assert "pays from, rows" not in before
+    assert {"at equal cost", "choosing, in random rows", "on the front"} <= set(headings.all_inner_texts())
+    assert numbers(page, "at equal cost") == sorted(numbers(page, "at equal cost"), reverse=True)
+    page.get_by_role("button", name="By score").click()
+    assert labels(page) == ["careful", "quick", "random"]
+    assert headings.all_inner_texts() == before
+
+
 def test_columns_are_chosen(visit, folder):
     page = visit(folder / "index.html")
     heading = page.locator(".panel.on thead th", has_text="nll ↓")

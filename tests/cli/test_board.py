@@ -31,6 +31,15 @@ def test_a_board_is_shown_with_and_without_the_word(bench, results):
     assert {row["label"] for row in json.loads(short.stdout)} == {"random", "longest"}
 
 
+def test_a_board_is_shown_in_order_of_cost(bench, results):
+    shown = bench("board", results, "--order", "cost")
+    assert shown.returncode == 0, shown.stderr
+    assert "choosing, in random rows" in shown.stdout
+    assert "told by a run with --controls all" in shown.stdout
+    assert "choosing, in random rows" not in bench("board", results).stdout
+    assert "--order" in bench.refused(2, "board", results, "--order", "price")
+
+
 def test_a_site_is_built_and_checked(bench, results):
     out = bench.folder / "leaderboards" / "few"
     built = bench("board", "build", results, "--out", out)

@@ -93,9 +93,7 @@ def _of_break_even(row: BoardRow, found: BreakEven, num_rows: float) -> str:
         what = "choosing never pays" if found.choosing_rows else "it saves no training"
         return f"{reached}, no more than its own training: by this measure {what}{_alone(found, num_rows)}."
     if not found.choosing_rows:
-        return (
-            f"{reached}, and choosing took none: what it saves in training comes for nothing{_alone(found, num_rows)}."
-        )
+        return f"{reached}, so that it saves training and nothing is spent for it{_alone(found, num_rows)}."
     least = "at most " if found.beyond else ""
     factor = f"{found.factor:.2g}" if found.factor < 10 else f"{found.factor:.0f}"
     return (
@@ -127,20 +125,21 @@ def equal_cost_legend(board: Board) -> list[str]:
             "At equal cost: the paired difference to random rows that one training of the row's total compute "
             "(selecting, generating and training) can take; better, worse or ≈ as for every matched control. Rows are "
             "compared with what random makes of their own compute, and so with each other by how much they add to it. "
-            f"Where random took another amount by more than {AS_MUCH:.0%}, its share is told: the pool has no more "
-            "rows."
+            f"Where random took another amount by more than {AS_MUCH:.0%}, its share is told (a pool may have no more "
+            "rows)."
         )
-    else:
-        told.append(f"What random reaches with the same total compute is told by a run with {FLAG}.")
+    if any(row.break_even and row.break_even.is_known for row in board.rows):
+        told.append(
+            "Pays from, rows: what was spent before training, over what each training then saves beside random rows "
+            "that are as good (their compute is read off a line through all sizes of random on the board that never "
+            "falls), times the rows trained on. It holds if random goes on needing so many times as many rows. ≤: no "
+            "random rows are as good. Never: random is as good for no more compute than its own training. Intervals "
+            "are 95 %, each taken alone."
+        )
     return [
         *told,
         "Choosing, and total, in random rows: what was spent before training, and in all, over the price of training "
         "on one row of random at the same budget.",
-        "Pays from, rows: what was spent before training, over what each training then saves against random rows that "
-        "are as good (their compute is read off a line through all sizes of random on the board that never falls), "
-        "times the rows trained on. It holds if random goes on needing so many times as many rows. ≤: no random rows "
-        "are as good. Never: random is as good for no more compute than its own training. Intervals "
-        "are 95 %, each taken alone.",
         "Front: nothing that cost less is better by its mean.",
     ]
 

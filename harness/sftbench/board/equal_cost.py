@@ -93,6 +93,7 @@ def equal_cost_columns(board: Board, budget: str) -> list[Column]:
     metric = board.sort_metric
     digits = texts.decimals([found for row in rows if (found := estimate_of(row, metric)) is not None], metric)
     best = {row.label for row in front(board, budget)}
+    pays = Column(heading="pays from, rows", narrow="pays from,\nrows", text=pays_text)
     columns = [METHOD]
     if has_control(board, budget):
         columns += [
@@ -109,7 +110,7 @@ def equal_cost_columns(board: Board, budget: str) -> list[Column]:
         Column(heading="total FLOPs", narrow="total\nFLOPs", text=total_text),
         Column(heading="total, in random rows", narrow="total, in\nrandom rows", text=total_rows_text),
         Column(heading="choosing, in random rows", narrow="choosing, in\nrandom rows", text=choosing_rows_text),
-        Column(heading="pays from, rows", narrow="pays from,\nrows", text=pays_text),
+        *([pays] if any(row.break_even and row.break_even.is_known for row in rows) else []),
         Column(heading="front", text=lambda row: "★" if row.label in best else ""),
     ]
 

@@ -237,7 +237,8 @@ def legend(board: Board) -> list[str]:
     entries += [
         "Cost: mean over the finished seeds; FLOPs and tokens (passed through a model, or generated) are counted, "
         "so they do not depend on the machine. "
-        "A step that several rows share counts in each.",
+        "A step that several rows share counts in each. Total: selecting, generating and training; what a selector "
+        "computes beside models (sorting, clustering) has time and no FLOPs.",
         "Fidelity: exact (same selection as the authors' code on shared rows), rank-equal, reconstruction, "
         "or own definition.",
     ]

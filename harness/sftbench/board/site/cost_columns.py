@@ -24,12 +24,12 @@ AT_EQUAL_COST = "at equal cost"
 BESIDE = (
     AT_EQUAL_COST, "total FLOPs", "random with the same compute", "choosing in random rows", "pays from", "front",
 )  # fmt: skip
-"""The columns that are shown with the order at equal cost."""
+"""The columns that are shown in the order at equal cost, beside method and score."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """A button that sorts by the column `sort` and shows the columns `show`; all are counted from 1."""
+    """A button that sorts by the column `sort` and shows the columns `show` alone; all are counted from 1."""
 
     label: str
     sort: int
@@ -130,12 +130,13 @@ def _front(board: Board) -> Column:
 
 def presets(board: Board) -> list[Preset]:
     """The orders of the table that are a click away, where a row can be held to random with the same compute."""
-    numbers = {column.name: number for number, column in enumerate(with_cost_columns(board), 1)}
+    columns = with_cost_columns(board)
+    numbers = {column.name: number for number, column in enumerate(columns, 1)}
     if AT_EQUAL_COST not in numbers:
         return []
+    beside = tuple(numbers[name] for name in (board.sort_metric, *BESIDE) if name in numbers)
+    at_first = tuple(number for number, column in enumerate(columns, 1) if column.shown)
     return [
-        Preset(label="By score", sort=numbers["rank"], show=()),
-        Preset(
-            label=AT_EQUAL_COST.capitalize(), sort=numbers[AT_EQUAL_COST], show=tuple(numbers[name] for name in BESIDE)
-        ),
+        Preset(label="By score", sort=numbers["rank"], show=at_first),
+        Preset(label=AT_EQUAL_COST.capitalize(), sort=numbers[AT_EQUAL_COST], show=beside),
     ]

@@ -167,15 +167,20 @@ def _front(corners: list[tuple[float, float]]) -> str:
 
 
 def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Dot]:
-    """Labels for the front only, on the side where there is room, none over another."""
+    """Labels for the front only, on the side where there is room, none over another or over a dot of the front."""
     dots = []
+    front = [(x, y) for point, x, y in places if point.on_front]
     written: list[tuple[float, float, float]] = []
     for point, x, y in sorted(places, key=lambda each: (each[0].on_front, each[1], each[2], each[0].label)):
         length = 6.8 * len(short_label(point.label)) + 10
         left = x + length > frame.width - frame.right
         start = x - length if left else x
         height = y - 7
-        while any(abs(height - other) < 13 and start < end and begin < start + length for begin, end, other in written):
+        beside = [(at - 6, at + 6, dot + 4) for at, dot in front if at != x]
+        while any(
+            abs(height - other) < 13 and start < end and begin < start + length
+            for begin, end, other in (*written, *beside)
+        ):
             height -= 13
         height = max(height, frame.top)
         if point.on_front:

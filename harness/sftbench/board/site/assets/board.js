@@ -133,9 +133,11 @@
     }
     for (const order of all(".order", tools)) {
       order.addEventListener("click", () => {
-        const wanted = boxes.filter((box) => order.dataset.show.split(" ").includes(box.value));
-        for (const box of wanted) box.checked = true;
-        filled.show(wanted.map((box) => box.value - 1), true);
+        const wanted = order.dataset.show.split(" ");
+        for (const box of boxes) box.checked = wanted.includes(box.value);
+        for (const on of [true, false]) {
+          filled.show(boxes.filter((box) => box.checked === on).map((box) => box.value - 1), on);
+        }
         filled.sortFirst(order.dataset.sort - 1);
       });
     }
