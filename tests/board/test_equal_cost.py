@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from sftbench.board.cost_words import cost_story, told_at_equal_cost
 from sftbench.board.equal_cost import at_equal_compute, by_equal_cost, equal_cost_columns, pays_text
 from sftbench.board.making import front, making_flops, phases_of, unbeaten
 from sftbench.board.markdown import board_markdown
-from sftbench.board.render import board_lines, board_records
+from sftbench.board.render import board_lines, board_records, render_rich
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.files import site_files
 from sftbench.board.site.phases import phase_strip
@@ -243,6 +244,19 @@ def test_the_terminal_orders_by_cost_when_asked(results: Any) -> None:
     assert "≈ +0.00 (at 72%)" in lines[start + 3]
     assert "itself" in lines[start + 4]
     assert not any("same total compute" in line for line in board_lines(board)[:start])
+
+
+@pytest.mark.parametrize("width", [100, 120])
+def test_a_narrow_terminal_shows_every_method_and_every_column(results: Any, width: int) -> None:
+    from rich.console import Console
+
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(render_rich(compared(results), width=width, order="cost"))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    table = text.partition("same total compute")[2].partition("data and cost")[0]
+    for told in ("dear", "frugal", "middling", "better +0.25", "560", "choosing,", "front", "0.75"):
+        assert told in table, told
 
 
 def test_the_site_has_the_order_and_the_story(results: Any, tmp_path: Path) -> None:
