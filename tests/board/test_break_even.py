@@ -114,6 +114,22 @@ def test_with_one_size_of_random_rows_only_what_choosing_cost_is_known(results: 
     assert found.choosing_rows == pytest.approx(10)
 
 
+@pytest.mark.parametrize(("with_random", "rows"), [(True, 5), (False, 10)])
+def test_choosing_is_counted_in_rows_of_random_and_without_these_in_its_own(
+    results: Any, with_random: bool, rows: float
+) -> None:
+    row(results, "method", right=48, rows=36, before=1000.0)
+    if with_random:
+        row(results, "random", right=24, rows=36, kind="control")
+        for path in results.folder.glob("random/*/*.json"):
+            cell = json.loads(path.read_text())
+            cell["cost"]["training"] = spent(2 * PRICE * 36)
+            path.write_text(json.dumps(cell))
+    found = of(build_board(results.folder), "method")
+    assert found.choosing_rows == pytest.approx(rows)
+    assert found.total_rows == pytest.approx(rows + (18 if with_random else 36))
+
+
 def test_the_same_random_rows_under_two_names_are_one_size(results: Any) -> None:
     for budget in ("5%", "10%"):
         row(results, "full", right=24, rows=100, kind="control", budget=budget)

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from sftbench.board.cells import Cell
 from sftbench.board.entries import Entry, gather
-from sftbench.board.making import NOT_MAKING, making_flops
+from sftbench.board.making import flops_before_evaluating, making_flops
 from sftbench.board.noise import Floats
 from sftbench.board.ranking import CHANCE, Measurements
 from sftbench.board.statistics import CONFIDENCE, draw_means
@@ -47,7 +47,8 @@ def with_break_even(
         parts = [list(cells)]
     found: dict[tuple[str, str], BreakEven] = {}
     for part in parts:
-        mine = [row for row in rows if any(row.budget == cell.budget for cell in part)]
+        budgets = {cell.budget for cell in part}
+        mine = [row for row in rows if row.budget in budgets]
         found |= _of_part(mine, part, metric=metric, bigger_is_better=bigger_is_better, num_resamples=num_resamples)
     return [
         dataclasses.replace(row, break_even=found.get((row.budget, row.label)) if row.matched_to is None else None)
@@ -68,7 +69,8 @@ def _of_part(
     rows: Sequence[BoardRow], cells: Sequence[Cell], *, metric: str, bigger_is_better: bool, num_resamples: int
 ) -> dict[tuple[str, str], BreakEven]:
     """By budget and label: of every row that chose, from the means and from joint draws."""
-    purses = {_name(row): purse for row in rows if (purse := _purse(row, rows)) is not None}
+    prices = {row.budget: _row_price(row) for row in rows if row.label == CHANCE}
+    purses = {_name(row): purse for row in rows if (purse := _purse(row, prices.get(row.budget, 0.0))) is not None}
     told = {name: _without_random(purse) for name, purse in purses.items()}
     entries = gather(cells)
     measured = Measurements.of(entries, metric, bigger_is_better=bigger_is_better, baseline=_baseline(cells))
@@ -107,13 +109,12 @@ def _baseline(cells: Sequence[Cell]) -> str | None:
     return next((cell.verdicts.baseline for cell in cells if cell.verdicts and cell.status == "done"), None)
 
 
-def _purse(row: BoardRow, rows: Sequence[BoardRow]) -> Purse | None:
-    """None for controls that chose by chance or not at all, and where some of the cost is not known."""
+def _purse(row: BoardRow, price: float) -> Purse | None:
+    """With the price of a random row (0: the row's own); None for chance, the untrained, and costs not known."""
     total = making_flops(row)
     if row.matched_to is not None or row.label in (CHANCE, EVERYTHING) or row.training is None or total is None:
         return None
-    chance = next((each for each in rows if each.label == CHANCE and each.budget == row.budget), row)
-    price = _row_price(chance) or _row_price(row)
+    price = price or _row_price(row)
     if not price or "training" not in row.cost:
         return None
     training = row.cost["training"].flops
@@ -143,8 +144,7 @@ def _sizes_of_random(entries: Sequence[Entry]) -> dict[int, float]:
 
 
 def _mean_flops(entry: Entry) -> float:
-    spent = [sum(part.flops for phase, part in cell.cost.items() if phase not in NOT_MAKING) for cell in entry.done]
-    return float(np.mean(spent)) if spent else 0.0
+    return float(np.mean([flops_before_evaluating(cell.cost) for cell in entry.done])) if entry.done else 0.0
 
 
 def _without_random(purse: Purse) -> BreakEven:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
+from sftbench.board.cells import Spent
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost
 
@@ -25,7 +26,7 @@ def making_flops(row: BoardRow) -> float | None:
     return None if row.asked or not row.cost else flops_before_evaluating(row.cost)
 
 
-def flops_before_evaluating(cost: Mapping[str, Cost]) -> float:
+def flops_before_evaluating(cost: Mapping[str, Cost] | Mapping[str, Spent]) -> float:
     """The sum over the phases that make a model."""
     return sum(spent.flops for phase, spent in cost.items() if phase not in NOT_MAKING)
 
