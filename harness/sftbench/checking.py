@@ -14,7 +14,7 @@ from sftbench.judging.card import orders
 from sftbench.judging.card.ask import Asked, asked, chosen_pairs, findings_of
 from sftbench.judging.card.card import JudgeCard, card_of
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, keep_card, model_of
-from sftbench.judging.card.material import Material, Sampler, read_material
+from sftbench.judging.card.material import Material, Pair, Sampler, read_material
 from sftbench.judging.card.own import own_pairs
 from sftbench.judging.naming import judge_use
 from sftbench.plugins import Plugins
@@ -57,7 +57,7 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     """
     material = wanted.material()
     store = Store(wanted.store or default_store())
-    pairs = chosen_pairs(material, Sampler(most=wanted.probes, seed=wanted.seed))
+    pairs = check_pairs(wanted, material)
     told, record = _judged(wanted, pairs, store, plugins=plugins, watcher=watcher)
     judge = judge_identity(record.identity)
     again, why_not = None, "no language model is asked: the same by construction"
@@ -76,6 +76,11 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     )
     keep_card(card, store)
     return card
+
+
+def check_pairs(wanted: Check, material: Material | None = None) -> dict[str, list[Pair]]:
+    """The pairs that a check asks about, by probe."""
+    return chosen_pairs(material or wanted.material(), Sampler(most=wanted.probes, seed=wanted.seed))
 
 
 def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
