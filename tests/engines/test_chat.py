@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -461,3 +463,23 @@ def test_the_time_in_which_a_server_starts_is_told_once_for_all_that_wait_for_it
     again = replace(given, endpoint=Slow(given.endpoint))
     again.ask([request("3")], str)
     assert again.seconds_starting == 0
+
+
+def test_answers_that_are_kept_are_read_without_the_libraries_that_asking_or_computing_takes(serve, client, tmp_path):
+    """They take longer to import than a thousand answers to read."""
+    server = serve(lambda body: "yes")
+    client(server).ask([request("a")], str)
+    code = f"""
+import sys
+from pathlib import Path
+from sftbench.chat import ChatRequest, Endpoint
+from sftbench.engines.chat import ChatClient
+from sftbench.rooms import Message
+endpoint, folder = Endpoint(url={server.url!r}, model="m"), Path({str(tmp_path)!r})
+asked = ChatClient(endpoint=endpoint, cache=folder / "cache", unparsed=folder / "u", meter=dict, log=print)
+(answer,) = asked.ask([ChatRequest(messages=(Message(role="user", content="a"),))], str)
+print(answer.value, sorted({{"openai", "torch", "transformers"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "yes []\n", done.stderr
+    assert len(server.bodies) == 1

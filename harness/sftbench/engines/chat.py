@@ -9,15 +9,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sftbench.chat import REFUSED, ChatAnswer, ChatRequest, Room, Service
 from sftbench.engines.endpoint import Reply, Sender, StubbornError, is_too_long, optional_fields, room_in
-from sftbench.engines.forward import Meter
 from sftbench.errors import EnvironmentProblem
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json
 from sftbench.store import write_atomically
+
+if TYPE_CHECKING:
+    # A client of an endpoint needs no torch, which takes longer to import than kept answers to read.
+    from sftbench.engines.forward import Meter
 
 T = TypeVar("T")
 MOST_REFUSED = 16
@@ -181,14 +184,14 @@ class ChatClient:
         return reply
 
     def _found(self, request: ChatRequest, *, lenient: bool) -> Reply | Refusal:
-        import openai
-
         for _ in range(1 + len(DISPENSABLE)):
             left_out = frozenset(self._left_out) & set(optional_fields(request))
             place = self._place(request, left_out)
             reply = _kept(place)
             if reply is not None:
                 return reply
+            import openai
+
             try:
                 reply = self._sender.sent(request, left_out, lenient=lenient)
             except StubbornError as problem:
