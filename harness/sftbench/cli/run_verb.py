@@ -36,6 +36,4 @@ def run_and_show(planned: Run, output: str) -> int:
         return 1
     show_board(compared.board, output)
     print(f"records: {compared.results}   board: {planned.board_folder}", file=sys.stderr)
-    for line in compared.told:
-        print(line, file=sys.stderr)
     return ended(planned, compared)
