@@ -104,8 +104,8 @@ class Server:
     """Speaks the protocol of a chat endpoint, and misbehaves on demand.
 
     What is sent back is what `reply(body)` says: a text, a text and why it ends (`("and then", "length")`), or a
-    status code and an error message, or bytes to be sent as they are. Every answer has read 7 tokens and written 3;
-    `logprobs` go with each, and may be a function of the body.
+    status code and an error message, or bytes to be sent as they are. Every answer has read 7 tokens (`num_read` may
+    say otherwise) and written 3; `logprobs` go with each, and may be a function of the body.
     """
 
     def __init__(self, reply: Callable[[dict[str, Any]], Any]) -> None:
@@ -113,6 +113,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.at_once = self.most_at_once = 0
         self.counts_tokens = True
+        self.num_read: Callable[[dict[str, Any]], int] = lambda body: 7
         self.logprobs: Any = None
         self.lock = threading.Lock()
         server = self
@@ -156,7 +157,10 @@ class Server:
         message = {"role": "assistant", "content": first}
         choice = {"index": 0, "finish_reason": second, "message": message, "text": first, "logprobs": None}
         choice["logprobs"] = self.logprobs(body) if callable(self.logprobs) else self.logprobs
-        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10} if self.counts_tokens else None
+        read = self.num_read(body)
+        usage = (
+            {"prompt_tokens": read, "completion_tokens": 3, "total_tokens": read + 3} if self.counts_tokens else None
+        )
         made = {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
         return 200, {**made, "choices": [choice], "usage": usage}
 

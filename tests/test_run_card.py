@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from sftbench.judgement import Judged as Judgement
 from sftbench.judging.card import failures, gold, orders, padding
-from sftbench.judging.card.card import FILE, JudgeCard, card_of
+from sftbench.judging.card.card import FILE, FURTHER, JudgeCard, card_of
 from sftbench.judging.card.finding import percent
 from sftbench.judging.card.intervals import share
 from sftbench.judging.card.keeping import card_key, keep_card, kept_card
+from sftbench.record import Record
 from sftbench.rooms import Verdicts
-from sftbench.run_card import card_for, run_findings, write_card
+from sftbench.run_card import cards_for, planned_checks, run_findings, write_cards
 from sftbench.store import Store
 
 ASKING = {"part": "pairwise@1", "parameters": {"seed": 0}, "asks:judge": "http://127.0.0.1:9/v1#m"}
 
 
-def verdicts(num, *, leaning=0, unread=0, longer=0):
+def verdicts(num, *, leaning=0, unread=0, longer=0, judge="pairwise"):
     """`leaning` verdicts name the first answer in both orders, `unread` ones cannot be read, the others are for the
     model, whose answer is the longer one in `longer` of all."""
     labels = [("A>B", "A>B")] * leaning + [(None, None)] * unread + [("A>B", "B>A")] * (num - leaning - unread)
     preference = [0.5] * leaning + [None] * unread + [1.0] * (num - leaning - unread)
     return {
         "baseline": "random",
-        "judge": "pairwise",
+        "judge": judge,
         "ids": [f"item-{number}" for number in range(num)],
         "preference": preference,
         "columns": {
@@ -42,17 +45,37 @@ def verdicts(num, *, leaning=0, unread=0, longer=0):
 
 @dataclass
 class Planned:
-    """As much of a run as its card needs."""
+    """As much of a run as its cards need: `identity` is that of the verdicts of its judge, `others` of further ones."""
 
     store: Store
     identity: dict
-    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(judge="j", chat=None, task_data=None))
+    others: dict = field(default_factory=dict)
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(
+            judge=["j"], chat=None, task_data=None, redo="missing", concurrency=None
+        )
+    )
     plugins: None = None
 
     @property
+    def terms(self):
+        return SimpleNamespace(judges=dict.fromkeys(["pairwise", *self.others]))
+
+    @property
     def plan(self):
-        cell = SimpleNamespace(refs=["selection/k", "verdicts/k"])
-        return SimpleNamespace(cells=[cell], steps={"verdicts/k": SimpleNamespace(identity=self.identity)})
+        identities = {"pairwise": self.identity, **self.others}
+        cell = SimpleNamespace(verdicts={name: f"verdicts/{name}" for name in identities})
+        steps = {f"verdicts/{name}": SimpleNamespace(identity=each) for name, each in identities.items()}
+        return SimpleNamespace(cells=[SimpleNamespace(verdicts={}), cell], steps=steps)
+
+
+def card_for(planned, cells, watcher):
+    """The card of the first judge."""
+    return cards_for(planned, cells, watcher).cards.get("pairwise")
+
+
+def write_card(folder, card):
+    write_cards(folder, {} if card is None else {"pairwise": card}, first="pairwise")
 
 
 @pytest.fixture
@@ -136,3 +159,83 @@ def test_a_card_of_another_version_is_none(tmp_path):
     (path,) = tmp_path.rglob(FILE)
     path.write_text(path.read_text().replace('"schema": 1', '"schema": 7'))
     assert kept_card(ASKING, store) is None
+
+
+OTHER = {**ASKING, "asks:judge": "http://127.0.0.1:9/v1#other"}
+
+
+def test_every_judge_that_asks_a_language_model_has_a_card_of_its_own(planned, tmp_path):
+    planned.others = {"by-words": {"part": "checker@1"}, "other": OTHER}
+    keep_card(checked(300, hits=90, judge=OTHER), planned.store)
+    cell = {
+        "verdicts": verdicts(50),
+        "further_verdicts": [verdicts(50, judge="by-words"), verdicts(50, leaning=10, judge="other")],
+    }
+    found = cards_for(planned, [cell, {"verdicts": None}], None)
+    assert list(found.cards) == ["pairwise", "other"]
+    assert [card.flip_rate.value for card in found.cards.values()] == [0, 20]
+    assert [card.agreement and card.agreement.value for card in found.cards.values()] == [None, 90]
+    assert found.told == ("judge other: its card rests on a check that the store has; nothing was asked for it",)
+    write_cards(tmp_path, found.cards, first="pairwise")
+    assert JudgeCard.read(tmp_path / FILE).judge["asks:judge"].endswith("#m")
+    (told,) = json.loads((tmp_path / FURTHER).read_text())["cards"].values()
+    assert JudgeCard.from_json(json.dumps(told), where="here").to_json() == found.cards["other"].to_json()
+    write_cards(tmp_path, {}, first="pairwise")
+    assert not list(tmp_path.glob("judge-card*"))
+
+
+def with_gold(folder, num):
+    """A folder of LLMBar's pairs, half of them natural."""
+    lines = [
+        {"id": str(at), "instruction": f"q{at}", "output_1": f"yes {at}", "output_2": f"no {at}", "gold": 1,
+         "category": "Natural" if at % 2 else "Adversarial_Neighbor"}
+        for at in range(num)
+    ]  # fmt: skip
+    (folder / "llmbar.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def test_the_plan_tells_how_many_requests_the_cards_take_and_the_check_takes_no_more(planned, tmp_path, monkeypatch):
+    planned.settings.task_data = with_gold(tmp_path, 20)
+    planned.settings.judge = ["j", "k"]
+    planned.settings.concurrency = 3
+    planned.others = {"other": OTHER}
+    keep_card(checked(300, judge=OTHER), planned.store)
+    (line,) = planned_checks(planned)
+    assert "judge pairwise is asked for its card" in line
+    asked = []
+
+    def judge_answers(judge, rows, model, baseline, **more):
+        asked.append((judge, len(rows), more["concurrency"]))
+        told = verdicts(len(rows))
+        found = Verdicts(
+            ids=tuple(row.id for row in rows), preference=np.array(told["preference"], dtype=float),
+            columns=told["columns"],
+        )  # fmt: skip
+        calls = {"asks:judge": {"num_requests": 2 * len(rows)}}
+        record = Record(key="k", room="verdicts", identity=ASKING, payload=calls)
+        return Judgement(verdicts=found, record=record)
+
+    monkeypatch.setattr("sftbench.checking.judge_answers", judge_answers)
+    cell = {"verdicts": verdicts(50), "further_verdicts": [verdicts(50, judge="other")]}
+    found = cards_for(planned, [cell], object())
+    ((judge, num_pairs, concurrency),) = asked
+    assert (judge, concurrency) == ("j", 3)
+    assert f"about {num_pairs} pairs: up to {2 * num_pairs} requests" in line
+    assert f"took {2 * num_pairs} requests on {num_pairs} pairs" in found.told[0]
+    assert planned_checks(planned) == []
+
+
+def test_a_check_that_cannot_be_made_costs_no_run_and_is_told_before_and_after(planned, tmp_path):
+    (tmp_path / "llmbar.jsonl").write_text("{")
+    planned.settings.task_data = tmp_path
+    assert "will fail: " in planned_checks(planned)[0]
+    found = cards_for(planned, [{"verdicts": verdicts(5)}], object())
+    assert found.cards["pairwise"].missing == ("a short check, which failed (UsageError)",)
+    assert "llmbar.jsonl, line 1" in found.told[0]
+
+
+@pytest.mark.parametrize("change", [{"redo": "never"}, {"task_data": None}])
+def test_without_data_or_where_nothing_is_to_be_done_no_check_is_planned(planned, tmp_path, change):
+    vars(planned.settings).update({"task_data": with_gold(tmp_path, 4), **change})
+    assert planned_checks(planned) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pluggy
 import pytest
@@ -12,7 +13,7 @@ from sftbench.errors import SftbenchError, UsageError
 from sftbench.plan import Facts, ModelFacts, Plan, Step, Terms
 from sftbench.plugins import Plugins
 from sftbench.record import Failure, Record
-from sftbench.runner import Run, exit_code_of, first_failure, known_outcomes, likeness_of, prepare
+from sftbench.runner import Run, _placed, exit_code_of, first_failure, known_outcomes, likeness_of, prepare
 from sftbench.settings import check_settings
 from sftbench.store import Store
 
@@ -201,13 +202,16 @@ class Small:
         self.steps = {}
         self.num_cells = num_cells
 
-    def step(self, label, *, room="scores", ended=True, failed=None):
-        step = Step(room=room, label=label, identity={"label": label})
+    def step(self, label, *, room="scores", ended=True, failed=None, payload=None, where=None):
+        step = Step(room=room, label=label, identity={"label": label}, where=where or {})
         self.steps[step.ref] = step
         if ended or failed:
             status = "failed" if failed else "done"
             with self.store.making(room, step.key) as work:
-                record = Record(key=step.key, room=room, identity=step.identity, status=status, failure=failed)
+                record = Record(
+                    key=step.key, room=room, identity=step.identity, status=status, failure=failed,
+                    payload=payload or {},
+                )  # fmt: skip
                 self.store.commit(work, record)
         return step.ref
 
@@ -282,6 +286,29 @@ def test_failed_takes_what_is_done_and_nothing_that_failed(small):
 
 def test_failed_makes_again_what_failed_because_of_the_machine(small):
     assert known(small, "failed")[1] == set(FAILURES)
+
+
+@pytest.mark.parametrize(("room", "is_made_again"), [("verdicts", True), ("evaluation", True), ("scores", False)])
+def test_failed_asks_again_what_failed_at_a_judges_server_and_chooses_no_rows_anew(tmp_path, room, is_made_again):
+    made = Small(tmp_path)
+    whole, lacking = ({"asks:judge": {"model": "m", "num_requests": 2, **more}} for more in ({}, {"num_refused": 1}))
+    refs = [made.step("whole", room=room, payload=whole), made.step("lacking", room=room, payload=lacking)]
+    assert known_outcomes(made.plan, made.store, "missing")[1] == frozenset()
+    taken, again = known_outcomes(made.plan, made.store, "failed")
+    assert again == (frozenset(refs[1:]) if is_made_again else frozenset())
+    assert set(taken) == set(refs) - again
+
+
+def test_how_much_is_asked_at_once_is_told_to_steps_that_ask_and_is_in_no_key(tmp_path):
+    made = Small(tmp_path)
+    refs = [made.step(str(where), where=where) for where in ({"asks:judge": "u#m"}, {"chat": "u#m"}, {"base": "b"})]
+    run = made.run
+    bounded = replace(run, settings=run.settings.model_copy(update={"concurrency": 7}))
+    for step in (run.plan.steps[ref] for ref in refs):
+        assert _placed(run, step) is step
+        placed = _placed(bounded, step)
+        assert placed.ref == step.ref
+        assert placed.where == {**step.where, **({} if "base" in step.where else {"concurrency": "7"})}
 
 
 def test_a_run_without_failed_cells_ends_with_0(tmp_path):

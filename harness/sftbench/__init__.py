@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from sftbench.chat import Chat, ChatAnswer, ChatRequest, Endpoint
+from sftbench.chat import Chat, ChatAnswer, ChatRequest, Endpoint, Room
 from sftbench.errors import (
     BudgetError,
     ContractError,
@@ -176,6 +176,7 @@ __all__ = [
     "Ragged",
     "Recipe",
     "Responses",
+    "Room",
     "Rounds",
     "Row",
     "Scorer",

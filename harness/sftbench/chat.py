@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from sftbench.errors import UsageError
 from sftbench.rooms import Json, Message
 
 T = TypeVar("T")
+REFUSED = "num_refused"
+"""By this name a record tells how many requests an endpoint refused or failed over; it is there where any were."""
+NUM_AT_ONCE_NEAR = 96
+"""Requests at a time to a server of one's own: enough for large batches."""
+NUM_AT_ONCE_FAR = 16
+"""To a host that others ask too."""
+MOST_AT_ONCE = 512
+"""What a user may set: each is a thread and a connection."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +57,8 @@ class Endpoint:
 
     @property
     def num_at_once(self) -> int:
-        """Others may ask the same server."""
-        return 16
+        """As many as to a served model on this machine and in its network; few where others may ask too."""
+        return NUM_AT_ONCE_NEAR if is_near(self.url) else NUM_AT_ONCE_FAR
 
     def reach(self) -> Endpoint:
         """See `Service`."""
@@ -57,6 +67,22 @@ class Endpoint:
     def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
         """See `Service`: what others serve cannot be started again from here."""
         return None
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL is one of this machine."""
+    host = urlsplit(url).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def is_near(url: str) -> bool:
+    """Whether a URL is one of this machine or of its own network: a private address, or a name without a domain."""
+    host = urlsplit(url).hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host != "" and ("." not in host or host.endswith((".localhost", ".local")))
+    return address.is_loopback or address.is_private or address.is_link_local
 
 
 class Service(Protocol):
@@ -119,11 +145,20 @@ class ChatRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Room:
+    """What a request asks for in tokens, prompt and longest answer together, and what the model's context holds."""
+
+    asked: int
+    window: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChatAnswer(Generic[T]):
     """What `parse` made of an answer, or why there is nothing; `text` is the last that was written.
 
-    The endpoint has refused a request with the reason `model_error`; `too_long` is its own word for a request, with
-    the answer that it asks for, that does not fit into the model's context.
+    The endpoint has refused a request with the reason `model_error`, or, where that was allowed (`Chat.ask`), has
+    failed over it again and again; `too_long` is its own word for a request, with the answer that it asks for, that
+    does not fit into the model's context, and `room` is by how much, where it tells.
     `ended` is False where `max_new_tokens` cut that text off: `parse` may have taken a part for the whole.
     `top_logprobs` has log-probabilities by token text, for each token written; empty where none were asked for,
     or the endpoint gave none. `num_tokens` were read and written in all attempts, whether kept or not; None where
@@ -137,6 +172,7 @@ class ChatAnswer(Generic[T]):
     ended: bool = True
     top_logprobs: tuple[Mapping[str, float], ...] = ()
     num_tokens: int | None = None
+    room: Room | None = None
 
 
 class Chat(Protocol):
@@ -147,13 +183,31 @@ class Chat(Protocol):
         """Its name."""
         ...
 
+    @property
+    def seconds_starting(self) -> float:
+        """How long everybody has waited for its server to start, also anew after a crash."""
+        ...
+
     def ask(
-        self, requests: Sequence[ChatRequest], parse: Callable[[str], T], *, num_attempts: int = 2
+        self,
+        requests: Sequence[ChatRequest],
+        parse: Callable[[str], T],
+        *,
+        num_attempts: int = 2,
+        lenient: bool = False,
     ) -> list[ChatAnswer[T]]:
         """An answer per request, in order. `parse` raises ValueError for a text that it cannot use.
 
         Such a text is kept for people to read, and the request is made again, otherwise seeded, until
         it was made `num_attempts` times. Raises `EnvironmentProblem` when the endpoint cannot be used
         at all; what was answered until then is not asked again.
+
+        A request over which the endpoint breaks every time (an error of its own, half an answer, silence) ends
+        everything too, unless it is asked `lenient`ly: then it has the reason `model_error` if the endpoint still
+        answers something else; one that has answered nothing and refuses many, or all there are, cannot be used.
         """
+        ...
+
+    def measured(self, requests: Sequence[ChatRequest]) -> list[Room | None]:
+        """What each request would ask for, by the endpoint's own tokenizer; None where it cannot be asked for that."""
         ...

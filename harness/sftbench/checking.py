@@ -14,7 +14,7 @@ from sftbench.judging.card import orders
 from sftbench.judging.card.ask import Asked, asked, chosen_pairs, findings_of
 from sftbench.judging.card.card import JudgeCard, card_of
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, keep_card, model_of
-from sftbench.judging.card.material import Material, Sampler, read_material
+from sftbench.judging.card.material import Material, Pair, Sampler, read_material
 from sftbench.judging.card.own import own_pairs
 from sftbench.judging.naming import judge_use
 from sftbench.plugins import Plugins
@@ -39,6 +39,7 @@ class Check:
     seed: int = 0
     store: Path | None = None
     chat: str | None = None
+    concurrency: int | None = None
     repeat: bool = True
 
     def material(self) -> Material:
@@ -56,7 +57,7 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     """
     material = wanted.material()
     store = Store(wanted.store or default_store())
-    pairs = chosen_pairs(material, Sampler(most=wanted.probes, seed=wanted.seed))
+    pairs = check_pairs(wanted, material)
     told, record = _judged(wanted, pairs, store, plugins=plugins, watcher=watcher)
     judge = judge_identity(record.identity)
     again, why_not = None, "no language model is asked: the same by construction"
@@ -77,6 +78,11 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     return card
 
 
+def check_pairs(wanted: Check, material: Material | None = None) -> dict[str, list[Pair]]:
+    """The pairs that a check asks about, by probe."""
+    return chosen_pairs(material or wanted.material(), Sampler(most=wanted.probes, seed=wanted.seed))
+
+
 def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
     """The same judge with another seed, where it has one: a server may draw the same lots for the same seed."""
     use = judge_use(wanted.judge)
@@ -94,8 +100,9 @@ def _judged(
 
     def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
         found: Judgement = judge_answers(
-            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root, chat=wanted.chat
-        )
+            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root, chat=wanted.chat,
+            concurrency=wanted.concurrency,
+        )  # fmt: skip
         records.append(found.record)
         return found.verdicts
 

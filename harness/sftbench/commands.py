@@ -118,8 +118,8 @@ def judge_pairs(
 ) -> pandas.DataFrame:
     """`bench judge pairs`: the verdicts on two files of answers, a line each, with the keys of verdict files.
 
-    `attrs["summary"]` of the table is what the command prints. `more` is prompts, out, chat, embedder, resamples,
-    seed, store.
+    `attrs["summary"]` of the table is what the command prints. `more` is prompts, out, chat, embedder, concurrency,
+    resamples, seed, store.
     """
     import pandas
 
@@ -134,7 +134,7 @@ def judge_pairs(
 def judge_check(judge: str, *, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
     """`bench judge check`: one line per figure of the judge's card; `attrs["card"]` of the table is the card.
 
-    `more` is probes (None: all), data, labels, seed, store, chat, repeat.
+    `more` is probes (None: all), data, labels, seed, store, chat, concurrency, repeat.
     """
     import pandas
 

@@ -13,7 +13,7 @@ from sftbench.board.table import Board
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref
 from sftbench.results import write_results
-from sftbench.run_card import card_for, write_card
+from sftbench.run_card import cards_for, write_cards
 from sftbench.runner import (
     Run,
     Watcher,
@@ -36,6 +36,8 @@ class Comparison:
     cells: list[dict[str, Any]]
     outcomes: Mapping[Ref, Outcome]
     board: Board | None
+    told: tuple[str, ...] = ()
+    """What the cards of the judges have cost besides."""
 
 
 def compare(run: Run, watcher: Watcher) -> Comparison:
@@ -63,9 +65,10 @@ def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None)
     """Without a watcher nothing more is asked of a judge for its card."""
     with full_disk_explained(run.settings.results, "results"):
         folder, cells = write_results(run, outcomes)
-        write_card(folder, card_for(run, cells, watcher))
+        cards = cards_for(run, cells, watcher)
+        write_cards(folder, cards.cards, first=next(iter(run.terms.judges), None))
     board = build_board(folder) if cells else None
     if board is not None:
         with full_disk_explained(run.board_folder, "board"):
             write_site(board, folder, run.board_folder)
-    return Comparison(results=folder, cells=cells, outcomes=outcomes, board=board)
+    return Comparison(results=folder, cells=cells, outcomes=outcomes, board=board, told=cards.told)

@@ -16,7 +16,7 @@ from sftbench.arrays import load_arrays
 from sftbench.chat import Chat
 from sftbench.errors import ContractError
 from sftbench.ledger import Meter
-from sftbench.plan import Step, pass_role
+from sftbench.plan import CONCURRENCY, Step, pass_role
 from sftbench.reporting import Reporter
 from sftbench.roles import Allowance, PassRequest, PassResult, Progress
 from sftbench.rooms import Component, Json, Row, Selection, TrainedModel
@@ -85,12 +85,14 @@ class WorkingDesk:
             from sftbench.engines.chat import ChatClient
             from sftbench.serving.service import service_of
 
+            at_once = self.step.where.get(CONCURRENCY)
             self._chats[role] = ChatClient(
                 endpoint=service_of(self.step.where[role], str(self.step.identity[role]), self.log),
                 cache=self.store.root / "chat",
                 unparsed=self.scratch.parent / shelf.UNPARSED,
                 meter=self.meter_,
                 log=self.log,
+                num_at_once=int(at_once) if at_once else None,
             )
         return self._chats[role]
 

@@ -42,13 +42,14 @@ class Judged:
 
 def judge_answers(
     judge: str, rows: Sequence[Row], model: Responses, baseline: Responses, *, plugins: Plugins, watcher: Watcher,
-    store: Path | None = None, chat: str | None = None, embedder: str = "auto",
+    store: Path | None = None, chat: str | None = None, embedder: str = "auto", concurrency: int | None = None,
 ) -> Judged:  # fmt: skip
     """What a judge (`checker`, `pairwise[model=...]`, `vllm:MODEL`, `URL#MODEL`) says of two answers to each row.
 
     Verdicts are in the order of `rows`, whose last turn is the reference answer, empty where there is none; a row
     that lacks an answer is not judged and has the flag `missing_answer`. What was judged before, with the same judge,
-    rows and answers, comes out of the store (default: that of runs).
+    rows and answers, comes out of the store (default: that of runs); what failed at its server is asked again.
+    `concurrency` is how many requests are made at a time (None: what is fit for the server).
     Raises `UsageError` for an unknown judge or parameter, and the error of the step where judging fails.
     """
     both = set(model.ids) & set(baseline.ids)
@@ -58,7 +59,9 @@ def judge_answers(
     part = plugins.part("judge", judge_use(judge))
     refuse_unasked([part], chat=chat)
     # A judgement asked for by hand tries again what failed before.
-    settings = check_settings({"methods": ["none"], "redo": "failed", "chat": chat, "embedder": embedder})
+    settings = check_settings(
+        {"methods": ["none"], "redo": "failed", "chat": chat, "embedder": embedder, "concurrency": concurrency}
+    )
     planner = planner_of(settings, plugins, [part], seed=0)
     place = Store(store or default_store())
     ref = planner.verdict_step(
@@ -84,6 +87,7 @@ class PairsWanted:
     out: Path | None = None
     chat: str | None = None
     embedder: str = "auto"
+    concurrency: int | None = None
     resamples: int | None = None
     seed: int = 0
     store: Path | None = None
@@ -107,7 +111,7 @@ def judge_files(wanted: PairsWanted, *, plugins: Plugins, watcher: Watcher) -> P
     names = _names(*files)
     judged = judge_answers(
         wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,
-        store=wanted.store, chat=wanted.chat, embedder=wanted.embedder,
+        store=wanted.store, chat=wanted.chat, embedder=wanted.embedder, concurrency=wanted.concurrency,
     )  # fmt: skip
     lines = verdict_lines(judged.verdicts, model=names[0], baseline=names[1])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -25,6 +25,8 @@ STAGES = {
     "responses": "measure", "evaluation": "measure", "verdicts": "measure",
     "types": "measure", "description": "measure", "contamination": "measure",
 }  # fmt: skip
+CONCURRENCY = "concurrency"
+"""The place in `Step.where` of how many requests it may make at a time, where the user says that."""
 STAGE_ORDER = ("prepare", "choose", "ask", "train", "measure", "judge")
 """`ask` and `judge` are what of choosing and of measuring asks a model that the run itself serves."""
 STAGES_ALONE = frozenset({"ask", "judge"})
@@ -44,7 +46,8 @@ SCREEN_VERSION = "2"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """One thing to make or load. `identity` decides its key; `where` says where its inputs lie on this machine."""
+    """One thing to make or load. `identity` decides its key; `where` says where its inputs lie on this machine, and how
+    much of it the step may use."""
 
     room: str
     label: str
@@ -77,6 +80,11 @@ class Step:
     def measures(self) -> bool:
         """Whether it comes after training."""
         return STAGES[self.room] == "measure"
+
+    @property
+    def asks(self) -> bool:
+        """Whether it asks a language model behind an endpoint."""
+        return any(role == "chat" or role.startswith("asks:") for role in self.where)
 
     @property
     def serves(self) -> frozenset[str]:

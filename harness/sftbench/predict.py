@@ -12,6 +12,7 @@ from typing import Any
 from sftbench.methods import parts_of, training_passes
 from sftbench.plan import Ref, Step, calibration, part_identity
 from sftbench.record import Record
+from sftbench.run_card import planned_checks
 from sftbench.runner import Run, Watcher, carry_out, first_failure, is_preparing, known_outcomes, local_slots
 
 STARTUP_SECONDS = 8.0
@@ -186,7 +187,7 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
         f"{slots.num_threads} thread(s), "
         f"{tokens:,.0f} tokens, {disk / 1e9:.2f} GB of disk ({free.f_bavail * free.f_frsize / 1e9:.0f} GB free).",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *planned_checks(run)])
 
 
 def _time(seconds: float) -> str:

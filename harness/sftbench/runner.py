@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sftbench.arrays import load_arrays
 from sftbench.budget import Budget, RowPrices, allowance
+from sftbench.chat import REFUSED
 from sftbench.composition import parse_method
 from sftbench.contamination import COSINES
 from sftbench.devices import num_processes, num_threads, visible_gpus
@@ -23,7 +24,7 @@ from sftbench.judging.naming import refuse_unasked
 from sftbench.jury import judges_of
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, fields_of, parse_use
-from sftbench.plan import Facts, Likeness, Plan, Ref, Step, Terms
+from sftbench.plan import CONCURRENCY, Facts, Likeness, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.pools.words import NUM_WORDS
@@ -253,9 +254,20 @@ def known_outcomes(plan: Plan, store: Store, redo: Redo) -> tuple[dict[Ref, Outc
     if redo == "always":
         return {}, frozenset(ref for ref, record in found.items() if record is not None)
     if redo == "failed":
-        again = frozenset(ref for ref, record in found.items() if record is not None and record.status == "failed")
+        again = frozenset(
+            ref for ref, record in found.items() if record is not None and (record.status == "failed" or _lacks(record))
+        )
         return {ref: status for ref, status in known.items() if ref not in again}, again
     return dict(known), frozenset(ref for ref, record in found.items() if record is not None and ref not in known)
+
+
+def _lacks(record: Record) -> bool:
+    """Whether requests of a judge or evaluator failed at the server: they are no answers, and all others are kept.
+
+    Nothing rests on such a step but results; rows that were chosen or made from what there was are not chosen anew.
+    """
+    asked = [each for each in record.payload.values() if isinstance(each, Mapping)]
+    return record.room in ("verdicts", "evaluation") and any(REFUSED in each for each in asked)
 
 
 def _passing(record: Record) -> bool:
@@ -363,16 +375,16 @@ def _as_json(record: Record) -> dict[str, Json]:
 
 
 def _placed(run: Run, step: Step) -> Step:
-    """Tell a step with a budget where to find what choosing has cost so far; that is no part of its identity."""
-    if "budget" not in step.identity:
-        return step
-    where = {
-        **step.where,
-        "choosing_steps": " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref),
-    }
-    if "other" in step.parents:
-        where["other_steps"] = " ".join(run.plan.cost_of_choosing(step.parents["other"]))
-    return replace(step, where=where)
+    """Tell a step with a budget where to find what choosing has cost so far, and one that asks a language model how
+    much at a time; that is no part of their identity."""
+    where = dict(step.where)
+    if "budget" in step.identity:
+        where["choosing_steps"] = " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref)
+        if "other" in step.parents:
+            where["other_steps"] = " ".join(run.plan.cost_of_choosing(step.parents["other"]))
+    if step.asks and run.settings.concurrency is not None:
+        where[CONCURRENCY] = str(run.settings.concurrency)
+    return step if where == step.where else replace(step, where=where)
 
 
 def local_slots(workers: int | None) -> Slots:

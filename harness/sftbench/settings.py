@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from sftbench.chat import MOST_AT_ONCE, NUM_AT_ONCE_FAR, NUM_AT_ONCE_NEAR
 from sftbench.errors import UsageError, unknown_name
 from sftbench.parameters import split_list
 from sftbench.rooms import Component
@@ -181,6 +182,13 @@ class RunSettings(BaseModel):
     redo: Redo = Field(default="missing", description="which steps to do: never, missing, failed (and missing), always")
     workers: int | None = Field(
         default=None, ge=1, description="processes at a time; default: one per GPU, or up to 4 on a CPU"
+    )
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_AT_ONCE,
+        description="requests to a language model at a time; default: "
+        f"{NUM_AT_ONCE_NEAR} to a served one or one on this machine or network, {NUM_AT_ONCE_FAR} to other hosts",
     )
 
 

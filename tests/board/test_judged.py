@@ -12,8 +12,10 @@ import pytest
 
 from sftbench.board.build import build_board
 from sftbench.board.judged import orders, rank_correlations, reversals
+from sftbench.board.judged_text import judged_words
 from sftbench.board.reading import read_cells
 from sftbench.board.render import board_csv, board_lines, board_markdown
+from sftbench.board.site.files import site_files
 from sftbench.board.statistics import pooled_estimates
 from sftbench.board.table import Board
 from sftbench.errors import UsageError
@@ -166,6 +168,27 @@ def test_what_the_reliability_card_says_stands_above_the_tables(judged, passes):
     page = board_markdown(board)
     assert page.index("contradicts itself") < page.index("Judged by pairwise")
     assert "contradicts itself" in "\n".join(board_lines(board))
+
+
+def test_further_judges_have_their_cards_and_words_stand_by_name(judged, tmp_path):
+    told = {"schema": 1, "flip_rate": None, "agreement": None, "gold_preference": None, "gates": []}
+    (judged.folder / "judge-card.json").write_text(json.dumps({**told, "passes": True, "words": ["It qualifies."]}))
+    alone = build_board(judged.folder, num_resamples=50)
+    assert "further_cards" not in json.loads(alone.to_json())
+    assert "It qualifies." in judged_words(alone)
+    cards = {
+        "checker": {**told, "passes": False, "words": ["It contradicts itself."]},
+        "nobody": {**told, "passes": None, "words": ["It is not in this run."]},
+    }
+    (judged.folder / "judge-cards.json").write_text(json.dumps({"schema": 1, "cards": cards}))
+    board = build_board(judged.folder, num_resamples=50)
+    assert list(board.further_cards) == ["checker"]
+    assert judged_words(board)[:2] == ["pairwise: It qualifies.", "checker: It contradicts itself."]
+    assert Board.from_json(board.to_json(), where="here").to_json() == board.to_json()
+    assert "checker: It contradicts itself." in site_files(board, judged.folder, tmp_path / "out")["index.html"]
+    (judged.folder / "judge-cards.json").write_text('{"schema": 1, "cards": [1]}')
+    with pytest.raises(UsageError, match=r"judge-cards\.json: not a judge's card"):
+        build_board(judged.folder, num_resamples=50)
 
 
 def test_a_card_that_cannot_be_read_is_named(judged):

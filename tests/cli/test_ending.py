@@ -28,3 +28,16 @@ def test_everything_that_is_not_as_asked_is_told_and_in_the_exit_code(capsys, ce
     planned = SimpleNamespace(plan=SimpleNamespace(cells=[None, None]))
     assert ended(planned, Comparison(results=Path(), cells=cells, outcomes={}, board=None)) == code
     assert capsys.readouterr().err == (f"bench: {told}\n" if told else "")
+
+
+def test_what_cards_have_cost_and_what_servers_failed_over_is_told_and_fails_nothing(capsys):
+    planned = SimpleNamespace(plan=SimpleNamespace(cells=[None, None]))
+    first = {"columns": {"flags": [["model_error"], [], ["unparsable"], ["model_error", "judge_truncated"]]}}
+    cells = [{**DONE, "verdicts": first, "further_verdicts": [{"columns": {"flags": [["model_error"]]}}]},
+             {**DONE, "verdicts": {"columns": {}}}]  # fmt: skip
+    compared = Comparison(results=Path(), cells=cells, outcomes={}, board=None, told=("judge j: its card took much",))
+    assert ended(planned, compared) == 0
+    card, pairs = capsys.readouterr().err.splitlines()
+    assert card == "judge j: its card took much"
+    assert pairs.startswith("bench: 3 pairs have no whole verdict")
+    assert "'--redo failed' asks these again" in pairs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
@@ -67,6 +68,40 @@ def test_a_judge_that_dies_is_told_and_taken_up_again(bench, files, serve):
     (row,) = json.loads(bench(*command).stdout)
     assert row["num_prompts"] == 9
     assert len(server.bodies) - before == 18 - 7
+
+
+def test_a_pair_that_the_server_refuses_is_left_out_and_asked_about_again_the_next_time(bench, files, serve):
+    poison = [True]
+
+    def reply(body):
+        return (400, "not this one") if poison and "good 3" in body["messages"][-1]["content"] else better(body)
+
+    server = serve(reply)
+    command = ("judge", "pairs", *files, "--judge", f"{server.url}#m", "--out", "v.jsonl", "-o", "json")
+    done = bench(*command)
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["wins"], row["losses"], row["status"]) == (5, 3, "partial")
+    assert "1 pairs have a game that the judge's server refused or failed over" in done.stderr
+    lines = {line["id"]: line for line in map(json.loads, (bench.folder / "v.jsonl").read_text().splitlines())}
+    assert (lines["3"]["preference"], lines["3"]["flags"]) == (None, ["model_error"])
+    poison.clear()
+    before = len(server.bodies)
+    for _ in range(2):
+        (row,) = json.loads(bench(*command).stdout)
+        assert (row["wins"], row["losses"]) == (6, 3)
+        assert len(server.bodies) == before + 2
+
+
+def test_how_much_is_asked_at_once_is_the_users_and_makes_no_other_judgement(bench, files, serve):
+    server = serve(lambda body: time.sleep(0.05) or better(body))
+    command = ("judge", "pairs", *files, "--judge", f"{server.url}#m", "-o", "json", "--concurrency")
+    assert bench(*command, 2).returncode == 0
+    assert (len(server.bodies), server.most_at_once) == (18, 2)
+    assert bench(*command, 5).returncode == 0
+    assert len(server.bodies) == 18
+    for wrong, part in ((0, "greater than or equal to 1"), (10_000, "less than or equal to 512")):
+        assert part in bench.refused(2, *command, wrong)
 
 
 def test_from_python_it_is_a_data_frame_and_needs_no_language_model(bench, files, monkeypatch):

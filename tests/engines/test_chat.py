@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import time
 from collections import Counter
+from dataclasses import dataclass, replace
 
 import pytest
 
-from sftbench.chat import ChatRequest, Endpoint
+from sftbench.chat import ChatRequest, Endpoint, Room
 from sftbench.engines.chat import ChatClient
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.ledger import Meter
 from sftbench.rooms import Message
+from sftbench.serving.service import NUM_AT_ONCE
 
 
 @pytest.fixture
@@ -317,3 +322,164 @@ def test_an_answer_tells_the_tokens_of_all_attempts_kept_or_not(serve, client):
         assert client(server).ask([request("2+2")], int)[0].num_tokens == 20
     server.counts_tokens = False
     assert client(server).ask([request("1+3")], int)[0].num_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("url", "num"),
+    [
+        ("http://127.0.0.1:8000/v1", 96), ("http://localhost/v1", 96), ("http://[::1]:1/v1", 96),
+        ("http://10.1.2.3/v1", 96), ("http://192.168.0.7:80/v1", 96), ("http://gpu-node:8000/v1", 96),
+        ("http://judge.local/v1", 96), ("http://[fd00::1]/v1", 96), ("https://api.openai.com/v1", 16),
+        ("http://8.8.8.8/v1", 16), ("http://localhost.example.com/v1", 16), ("http://127.0.0.1.example.com/v1", 16),
+        ("http://[2001:4860:4860::8888]/v1", 16),
+    ],
+)  # fmt: skip
+def test_a_server_of_ones_own_is_asked_as_much_at_once_as_a_served_model_and_others_less(url, num):
+    assert Endpoint(url=url, model="m").num_at_once == num
+    assert NUM_AT_ONCE == 96
+
+
+def failing_over(failure):
+    """A server that fails over one prompt and answers the others."""
+    return lambda body: failure if "poison" in last(body) else "fine"
+
+
+@pytest.mark.parametrize("failure", [(500, "assertion failed"), (503, "no"), (413, "large"), b'{"choi', (400, "no")])
+def test_a_prompt_that_a_server_always_fails_over_ends_nothing_where_it_is_asked_leniently(serve, client, failure):
+    server = serve(failing_over(failure))
+    asked = client(server, waits=(0.0,))
+    answers = asked.ask([request("poison"), request("a"), request("poison too")], str, lenient=True)
+    assert [each.reason for each in answers] == ["model_error", None, "model_error"]
+    assert (asked.counts()["num_refused"], asked.counts()["num_failed"]) == (2, 2)
+    assert len(asked.logged) == 2
+    # It is no answer: it is asked for again, and what was answered is not.
+    server.reply = lambda body: "mended"
+    again = client(server).ask([request("poison"), request("a")], str, lenient=True)
+    assert [each.value for each in again] == ["mended", "fine"]
+
+
+def test_silence_over_one_prompt_is_told_from_a_server_that_is_silent(serve, client):
+    released = threading.Event()
+
+    def reply(body):
+        if "poison" in last(body):
+            released.wait(60)
+        return "fine"
+
+    server = serve(reply)
+    answers = client(server, timeout_seconds=0.5).ask([request("poison"), request("a")], str, lenient=True)
+    assert [each.reason for each in answers] == ["model_error", None]
+    with pytest.raises(EnvironmentProblem, match=r"no answer within 0\.5 s .*smaller --concurrency"):
+        client(server, timeout_seconds=0.5).ask([request("poison")], str)
+    released.set()
+
+
+@pytest.mark.parametrize(("status", "message"), [(401, "OPENAI_API_KEY"), (404, "does not serve"), (429, "run again")])
+def test_a_key_a_name_and_a_limit_are_nothing_to_be_lenient_about(serve, client, status, message):
+    asked = [request("a"), request("poison")]
+    with pytest.raises(EnvironmentProblem, match=message):
+        client(serve(failing_over((status, "no")))).ask(asked, str, lenient=True)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_a_server_that_fails_over_everything_ends_the_step_also_where_it_is_asked_leniently(serve, client, status):
+    server = serve(lambda body: (status, "broken for good"))
+    with pytest.raises(EnvironmentProblem, match="broken for good"):
+        client(server, num_at_once=2).ask([request(f"{at}") for at in range(40)], str, lenient=True)
+    assert len(server.bodies) < 10
+
+
+def test_a_server_that_refuses_the_first_sixteen_or_all_cannot_be_used(serve, client):
+    server = serve(failing_over((400, "I do not take system prompts")))
+    with pytest.raises(EnvironmentProblem, match=r"answered none of 16 requests: .*system prompts"):
+        client(server, num_at_once=1).ask([request(f"poison {at}") for at in range(60)], str, lenient=True)
+    assert len(server.bodies) < 20
+    with pytest.raises(EnvironmentProblem, match="answered none of 2 requests"):
+        client(server).ask([request("poison"), request("more poison")], str, lenient=True)
+    mixed = [request("a"), *(request(f"poison {at}") for at in range(40))]
+    answers = client(server).ask(mixed, str, lenient=True)
+    assert [each.reason for each in answers].count("model_error") == 40
+
+
+@pytest.mark.parametrize(
+    ("message", "room"),
+    [
+        ("This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (4952 in the "
+         "messages, 48 in the completion).", Room(asked=5000, window=4096)),
+        ("This model's maximum context length is 4096 tokens and your request has 4090 input tokens",
+         Room(asked=4138, window=4096)),
+        ("This model's maximum context length is 4096 tokens. However, your messages resulted in 5000 tokens.",
+         Room(asked=5048, window=4096)),
+        ("The decoder prompt (length 5000) is longer than the maximum model length of 2048.",
+         Room(asked=5048, window=2048)),
+        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it",
+         Room(asked=5048, window=4096)),
+        ("exceeds the available context size', 'n_prompt_tokens': 5000, 'n_ctx': 4096", Room(asked=5048, window=4096)),
+        ("This model's maximum context length is 2048 tokens. However, your prompt contains at least 2001 input tokens",
+         None),
+        ("This model's maximum context length is 2048 tokens. However, your prompt contains 90000 characters", None),
+        ("context_length_exceeded", None),
+    ],
+)  # fmt: skip
+def test_a_refusal_tells_by_how_much_a_request_is_too_long_where_it_has_counted(serve, client, message, room):
+    (answer,) = client(serve(lambda body: (400, message))).ask([request("a", max_new_tokens=48)], str)
+    assert (answer.reason, answer.room) == ("too_long", room)
+
+
+def test_a_tokenizer_behind_an_endpoint_is_asked_and_one_that_is_not_there_only_once(serve, client):
+    def reply(body):
+        assert body["path"] == "/tokenize"
+        return json.dumps({"count": len(last(body)), "max_model_len": 100}).encode()
+
+    asked = [request("abc", max_new_tokens=8), request("abcde", max_new_tokens=8)]
+    assert client(serve(reply)).measured(asked) == [Room(asked=11, window=100), Room(asked=13, window=100)]
+    for other in (lambda body: (404, "no such place"), lambda body: "an answer", lambda body: b'{"tokens": [1, 2]}'):
+        server = serve(other)
+        without = client(server)
+        assert [without.measured(asked), without.measured(asked)] == [[None, None]] * 2
+        assert len(server.bodies) == 2
+
+
+def test_the_time_in_which_a_server_starts_is_told_once_for_all_that_wait_for_it(serve, client):
+    server = serve(lambda body: "yes")
+    given = client(server)
+
+    @dataclass
+    class Slow:
+        endpoint: Endpoint
+        model: str = "m"
+        identity: str = "slow"
+        server: None = None
+        num_at_once: int = 8
+
+        def reach(self):
+            time.sleep(0.3)
+            return self.endpoint
+
+    asked = replace(given, endpoint=Slow(given.endpoint))
+    assert asked.seconds_starting == 0
+    asked.ask([request(f"{at}") for at in range(8)], str)
+    assert 0.3 <= asked.seconds_starting < 2.0
+    again = replace(given, endpoint=Slow(given.endpoint))
+    again.ask([request("3")], str)
+    assert again.seconds_starting == 0
+
+
+def test_answers_that_are_kept_are_read_without_the_libraries_that_asking_or_computing_takes(serve, client, tmp_path):
+    """They take longer to import than a thousand answers to read."""
+    server = serve(lambda body: "yes")
+    client(server).ask([request("a")], str)
+    code = f"""
+import sys
+from pathlib import Path
+from sftbench.chat import ChatRequest, Endpoint
+from sftbench.engines.chat import ChatClient
+from sftbench.rooms import Message
+endpoint, folder = Endpoint(url={server.url!r}, model="m"), Path({str(tmp_path)!r})
+asked = ChatClient(endpoint=endpoint, cache=folder / "cache", unparsed=folder / "u", meter=dict, log=print)
+(answer,) = asked.ask([ChatRequest(messages=(Message(role="user", content="a"),))], str)
+print(answer.value, sorted({{"openai", "torch", "transformers"}} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "yes []\n", done.stderr
+    assert len(server.bodies) == 1

@@ -64,8 +64,8 @@ TERMS = {
     "base model": lambda cell: cell["base"].update(fingerprint="0" * 64),
     "budgets": lambda cell: cell.update(budget="20"),
     "judges": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
-    "judges of another model": lambda cell: cell["verdicts"] and cell["verdicts"].update(
-        judged_by={"part": "pairwise@1", "asks:judge": "vllm:other@f.1"}
+    "judges of another model": lambda cell: (
+        cell["verdicts"] and cell["verdicts"].update(judged_by={"part": "pairwise@1", "asks:judge": "vllm:other@f.1"})
     ),
     "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(judged_by={"file:template": "0f"}),
     "held-out items": lambda cell: cell["evaluations"]["exact-match"]["ids"].__setitem__(0, "another"),
@@ -194,6 +194,8 @@ def test_the_judges_card_and_what_is_told_of_the_methods_go_along(new_run, tmp_p
     one, two = new_run("one", ("alpha", "beta")), new_run("two", ("gamma",))
     (one.folder / "judge-card.json").write_text(json.dumps(card()))
     (two.folder / "judge-card.json").write_text(json.dumps(card(), indent=3))
+    for each in (one, two):
+        (each.folder / "judge-cards.json").write_text(json.dumps({"schema": 1, "cards": {"other": card()}}))
     (one.folder / "methods.json").write_text(json.dumps({"alpha": {"about": "a"}, "beta": {"about": "b"}}))
     (two.folder / "methods.json").write_text(json.dumps({"beta": {"about": "other"}, "gamma": {"about": "c"}}))
     merged = merge([one.folder, bundled(two, tmp_path)], tmp_path / "both")
@@ -203,6 +205,8 @@ def test_the_judges_card_and_what_is_told_of_the_methods_go_along(new_run, tmp_p
     assert {row["label"]: "win_rate_corrected" in row for row in board["rows"]} == {
         "alpha": True, "beta": False, "gamma": True,
     }  # fmt: skip
+    further = json.loads((tmp_path / "both/records/judge-cards.json").read_text())
+    assert further == {"schema": 1, "cards": {"other": card()}}
     assert verify(tmp_path / "both").holds
     (tmp_path / "again").mkdir()
     again = merge([tmp_path / "two-bundle", one.folder], tmp_path / "again" / "both")
@@ -216,6 +220,15 @@ def test_another_card_of_the_judge_is_refused(new_run, tmp_path, other):
     if other is not None:
         (two.folder / "judge-card.json").write_text(json.dumps(other))
     with pytest.raises(UsageError, match="differ in judge's card"):
+        merge([one.folder, two.folder], tmp_path / "both")
+
+
+def test_another_card_of_a_further_judge_is_refused(new_run, tmp_path):
+    one, two = new_run("one"), new_run("two", ("gamma",))
+    for each, passes in ((one, True), (two, False)):
+        told = {"schema": 1, "cards": {"other": card(passes=passes)}}
+        (each.folder / "judge-cards.json").write_text(json.dumps(told))
+    with pytest.raises(UsageError, match="differ in cards of further judges"):
         merge([one.folder, two.folder], tmp_path / "both")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sftbench.board.cells import Cell
 from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.cost_words import phase_notes
 from sftbench.board.entries import gather, item_values, metric_directions
-from sftbench.board.judge_card import CardFacts, read_card_facts
+from sftbench.board.judge_card import CardFacts, read_card_facts, read_further_facts
 from sftbench.board.judged import agreements, has_judged_part, judged_rows
 from sftbench.board.judgement import JudgeCard
 from sftbench.board.ranking import Measurements, rank
@@ -72,24 +73,30 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         notes=(),
         rows=tuple(correct_rows(rows, card)),
     )
-    board = dataclasses.replace(board, **_judged(cells, card, budgets, num_resamples))
+    further = read_further_facts(results) if judge else {}
+    board = dataclasses.replace(board, **_judged(cells, card, further, budgets, num_resamples))
     return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card), *phase_notes(cells)))
 
 
-def _judged(cells: list[Cell], card: CardFacts | None, budgets: list[str], num_resamples: int) -> dict[str, Any]:
-    """The judge's card, and the judged part, which is where records tell more than one win rate per row."""
-    told = None
-    if card is not None:
-        told = JudgeCard(passes=card.passes, words=card.words, flip_rate=card.flip_rate, agreement=card.agreed)
+def _judged(
+    cells: list[Cell], card: CardFacts | None, further: Mapping[str, CardFacts], budgets: list[str], num_resamples: int
+) -> dict[str, Any]:
+    """The judges' cards, and the judged part, which is where records tell more than one win rate per row."""
+    told = None if card is None else _card(card)
     if not has_judged_part(cells):
         return {"judge_card": told}
     rows = judged_rows(cells, budgets, num_resamples=num_resamples)
     return {
         "prompts": cells[0].prompts,
         "judge_card": told,
+        "further_cards": {row.judge: _card(further[row.judge]) for row in rows if row.judge in further},
         "agreements": tuple(agreements(rows)),
         "judged": tuple(rows),
     }
+
+
+def _card(facts: CardFacts) -> JudgeCard:
+    return JudgeCard(passes=facts.passes, words=facts.words, flip_rate=facts.flip_rate, agreement=facts.agreed)
 
 
 def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:

@@ -1,17 +1,21 @@
-"""The judge's card beside the results of a run, as far as a board tells of it."""
+"""The judges' cards beside the results of a run, as far as a board tells of them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sftbench.board.correction import Agreement
 from sftbench.errors import UsageError
 
 FILE = "judge-card.json"
+FURTHER = "judge-cards.json"
+"""The cards of all judges but the first, by the judges' names."""
 SCHEMA = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +38,50 @@ def read_card_facts(results: Path) -> CardFacts | None:
 
     Raises `UsageError` for a file that is no card of this version.
     """
-    texts = {path.read_text(encoding="utf-8"): path for path in sorted(results.rglob(FILE))}
-    if len(texts) != 1:
-        return None
-    ((text, path),) = texts.items()
+    found = _only(results, FILE)
+    return None if found is None else _checked(found[1], lambda: _told(_of_schema(found[0])))
+
+
+def read_further_facts(results: Path) -> dict[str, CardFacts]:
+    """The cards of the judges but the first, by name, under the same terms."""
+    found = _only(results, FURTHER)
+    if found is None:
+        return {}
+    text, path = found
+    return _checked(path, lambda: {str(name): _told(card) for name, card in _of_schema(text)["cards"].items()})
+
+
+def _only(results: Path, name: str) -> tuple[str, Path] | None:
+    texts = {path.read_text(encoding="utf-8"): path for path in sorted(results.rglob(name))}
+    return next(iter(texts.items())) if len(texts) == 1 else None
+
+
+def _checked(path: Path, read: Callable[[], T]) -> T:
     try:
-        told = json.loads(text)
-        if told["schema"] != SCHEMA:
-            raise ValueError(f"schema {told['schema']!r}; this version reads {SCHEMA}")
-        preferred = told["gold_preference"]
-        agreement = None if preferred is None else _agreement(preferred)
-        return CardFacts(
-            words=tuple(map(str, told["words"])),
-            passes=told["passes"],
-            agreement=agreement,
-            on=str(preferred["on"]) if preferred is not None else "",
-            flip_rate=_value(told["flip_rate"]),
-            agreed=_value(told["agreement"]),
-            rewards_length=any(gate["name"] == "length bias" and gate["state"] == "missed" for gate in told["gates"]),
-        )
-    except (ValueError, KeyError, TypeError) as problem:
+        return read()
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise UsageError(f"{path}: not a judge's card ({type(problem).__name__}: {problem})") from None
+
+
+def _of_schema(text: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(text)
+    if told["schema"] != SCHEMA:
+        raise ValueError(f"schema {told['schema']!r}; this version reads {SCHEMA}")
+    return told
+
+
+def _told(told: dict[str, Any]) -> CardFacts:
+    preferred = told["gold_preference"]
+    agreement = None if preferred is None else _agreement(preferred)
+    return CardFacts(
+        words=tuple(map(str, told["words"])),
+        passes=told["passes"],
+        agreement=agreement,
+        on=str(preferred["on"]) if preferred is not None else "",
+        flip_rate=_value(told["flip_rate"]),
+        agreed=_value(told["agreement"]),
+        rewards_length=any(gate["name"] == "length bias" and gate["state"] == "missed" for gate in told["gates"]),
+    )
 
 
 def _value(told: dict[str, Any] | None) -> float | None:

@@ -97,9 +97,7 @@ def judged_words(board: Board) -> list[str]:
     """What must be known before the tables are read: the judge's reliability first."""
     if not board.judged:
         return []
-    words = [texts.one_line(each, 400) for each in board.judge_card.words] if board.judge_card else []
-    if board.judge_card and board.judge_card.passes is False and not words:
-        words.append("The judge did not pass its reliability check.")
+    words = _card_words(board)
     prompts = board.prompts
     if prompts is not None:
         many = str(prompts.num_prompts)
@@ -107,6 +105,18 @@ def judged_words(board: Board) -> list[str]:
             many = f"the first {prompts.num_prompts} of {prompts.num_in_all}"
         words.append(f"Answers to {many} prompts of {texts.one_line(prompts.suite)}.")
     return words + [_agreement(each, board) for each in board.agreements]
+
+
+def _card_words(board: Board) -> list[str]:
+    """What the judges' cards say; by name where more than the first judge has one."""
+    first = {board.judge or "?": board.judge_card} if board.judge_card else {}
+    words = []
+    for name, card in {**first, **board.further_cards}.items():
+        said = [texts.one_line(each, 400) for each in card.words]
+        if card.passes is False and not said:
+            said.append("The judge did not pass its reliability check.")
+        words += [f"{texts.one_line(name)}: {each}" if board.further_cards else each for each in said]
+    return words
 
 
 def _agreement(each: Agreement, board: Board) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sftbench.board.cells import Base, PoolFacts, Prompts, Strict
@@ -15,7 +15,7 @@ from sftbench.errors import UsageError
 
 SCHEMA: Literal[1] = 1
 WIN_RATE = "win-rate"
-JUDGED = ("prompts", "judge_card", "agreements", "judged")
+JUDGED = ("prompts", "judge_card", "further_cards", "agreements", "judged")
 """What belongs to the judged part of a board."""
 OPTIONAL = (
     "overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
@@ -199,6 +199,8 @@ class Board(Strict):
     rows: tuple[BoardRow, ...]
     prompts: Prompts | None = None
     judge_card: JudgeCard | None = None
+    further_cards: dict[str, JudgeCard] = field(default_factory=dict)
+    """Of the judges but the first, by name."""
     agreements: tuple[Agreement, ...] = ()
     judged: tuple[JudgedRow, ...] = ()
     """What judges said, where there is more to tell than one win rate per row."""

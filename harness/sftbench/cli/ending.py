@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from sftbench.compare import Comparison
 from sftbench.runner import Run, exit_code_of
 
 
 def ended(planned: Run, compared: Comparison) -> int:
-    """Tell which of the planned cells failed, are not done, or are without the diversity that was asked for.
+    """Tell what the judges' cards have cost, how many pairs their servers failed over, and which of the planned cells
+    failed, are not done, or are without the diversity that was asked for.
 
     Returns 0 when there are none, what the failure asks for when all cells failed for one kind of reason, else 1.
     """
+    for line in compared.told:
+        print(line, file=sys.stderr)
+    num_refused = sum(map(_num_refused, compared.cells))
+    if num_refused:
+        print(
+            f"bench: {num_refused} pairs have no whole verdict because a judge's server refused or failed over them; "
+            "'--redo failed' asks these again",
+            file=sys.stderr,
+        )
     num_failed = sum(cell["status"] == "failed" for cell in compared.cells)
     num_missing = len(planned.plan.cells) - len(compared.cells)
     num_undescribed = sum(bool(cell["undescribed"]) for cell in compared.cells)
@@ -25,3 +37,8 @@ def ended(planned: Run, compared: Comparison) -> int:
         if number:
             print(f"bench: {number} of {len(planned.plan.cells)} cells {what}", file=sys.stderr)
     return exit_code_of(planned, compared.outcomes, num_failed=num_failed) or int(num_missing + num_undescribed > 0)
+
+
+def _num_refused(cell: Mapping[str, Any]) -> int:
+    judged = [each for each in (cell.get("verdicts"), *cell.get("further_verdicts", ())) if each]
+    return sum("model_error" in (flags or ()) for each in judged for flags in each["columns"].get("flags", ()))

@@ -24,6 +24,12 @@ def add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = FORMATS
     parser.add_argument("-o", "--output", choices=formats, default="table", help="form of the output (default: table)")
 
 
+def add_concurrency(parser: argparse.ArgumentParser) -> None:
+    """`--concurrency N`, as a run has it."""
+    told = RunSettings.model_fields["concurrency"].description
+    parser.add_argument("--concurrency", type=int, metavar="N", help=told)
+
+
 def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
     """One flag per setting of a run, and `-c FILE`."""
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings as YAML; flags win over it")
@@ -43,6 +49,7 @@ def _metavar(name: str) -> str:
         "seeds": "N|LIST",
         "limit": "N",
         "workers": "N",
+        "concurrency": "N",
         "plant": "SHARE",
     }
     return told.get(name, name.rpartition("_")[2].upper())

@@ -9,21 +9,35 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from sftbench.chat import ChatAnswer, ChatRequest, Service
-from sftbench.engines.endpoint import Reply, Sender, is_too_long, optional_fields
-from sftbench.engines.forward import Meter
+from sftbench.chat import REFUSED, ChatAnswer, ChatRequest, Room, Service
+from sftbench.engines.endpoint import Reply, Sender, StubbornError, is_too_long, optional_fields, room_in
+from sftbench.errors import EnvironmentProblem
 from sftbench.fingerprint import key_of
 from sftbench.rooms import Json
 from sftbench.store import write_atomically
 
+if TYPE_CHECKING:
+    # A client of an endpoint needs no torch, which takes longer to import than kept answers to read.
+    from sftbench.engines.forward import Meter
+
 T = TypeVar("T")
-Refusal = Literal["model_error", "too_long"]
+MOST_REFUSED = 16
+"""So many refusals and no answer at all: it is not the requests."""
 TEMPERATURE_OF_A_RETRY = 0.7
 """A greedy answer that cannot be parsed would only come again."""
 DISPENSABLE = ("response_format", "seed")
 """Fields of a request that are left out where an endpoint does not know them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why an endpoint does not answer this one request, and what it says of its length."""
+
+    reason: Literal["model_error", "too_long"]
+    why: str = ""
+    room: Room | None = None
 
 
 @dataclass(kw_only=True)
@@ -46,15 +60,21 @@ class ChatClient:
     num_unparsable: int = 0
     num_failed: int = 0
     num_uncounted: int = 0
+    num_refused: int = 0
+    """Requests that the endpoint refused, or failed over every time: they are not kept, and may be made again."""
+    num_answered: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._left_out: set[str] = set()
+        self._measures = True
+        self._why_refused = ""
         self._sender = Sender(service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""
         by = {"served_by": self.endpoint.server} if self.endpoint.server else {}
+        refused: dict[str, Json] = {REFUSED: self.num_refused} if self.num_refused else {}
         return {
             "model": self.model,
             **by,
@@ -62,22 +82,37 @@ class ChatClient:
             "num_unparsable_texts": self.num_unparsable,
             "num_failed": self.num_failed,
             "num_uncounted_texts": self.num_uncounted,
+            **refused,
         }
 
     @property
     def model(self) -> str:
         return self.endpoint.model
 
+    @property
+    def seconds_starting(self) -> float:
+        """See `sftbench.chat.Chat`."""
+        return self._sender.seconds_starting
+
     def ask(
-        self, requests: Sequence[ChatRequest], parse: Callable[[str], T], *, num_attempts: int = 2
+        self,
+        requests: Sequence[ChatRequest],
+        parse: Callable[[str], T],
+        *,
+        num_attempts: int = 2,
+        lenient: bool = False,
     ) -> list[ChatAnswer[T]]:
         """See `sftbench.chat.Chat`."""
         answers: list[ChatAnswer[T]] = []
-        with ThreadPoolExecutor(self.num_at_once or self.endpoint.num_at_once) as workers:
-            waiting = [workers.submit(self._answered, each, parse, num_attempts) for each in requests]
+        with self._workers() as workers:
+            waiting = [workers.submit(self._answered, each, parse, num_attempts, lenient) for each in requests]
             try:
                 for each in waiting:
-                    answers.append(each.result())
+                    answer, refusal = each.result()
+                    answers.append(answer)
+                    self._note(refusal, answer, lenient=lenient)
+                if lenient:
+                    self._refuse_a_mute(at_least=1)
             except BaseException:
                 _cancel(waiting)
                 raise
@@ -85,13 +120,47 @@ class ChatClient:
         self.num_failed += sum(answer.reason is not None for answer in answers)
         return answers
 
-    def _answered(self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int) -> ChatAnswer[T]:
+    def measured(self, requests: Sequence[ChatRequest]) -> list[Room | None]:
+        """See `sftbench.chat.Chat`."""
+        if requests and self._measures:
+            with self._workers() as workers:
+                found = list(workers.map(self._sender.room, requests))
+            self._measures = any(each is not None for each in found)
+            return found
+        return [None] * len(requests)
+
+    def _workers(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self.num_at_once or self.endpoint.num_at_once)
+
+    def _note(self, refusal: Refusal | None, answer: ChatAnswer[T], *, lenient: bool) -> None:
+        """Count in the order of the requests, so that an endpoint that refuses everything is noticed early."""
+        self.num_answered += answer.text is not None
+        if refusal is not None and refusal.reason == "model_error":
+            self.num_refused += 1
+            self._why_refused = refusal.why
+            if lenient:
+                self._refuse_a_mute(at_least=MOST_REFUSED)
+
+    def _refuse_a_mute(self, *, at_least: int) -> None:
+        """Failures of single requests are recorded; an endpoint that answers none is the user's to mend."""
+        if not self.num_answered and self.num_refused >= at_least:
+            raise EnvironmentProblem(
+                f"{self.endpoint.identity} has answered none of {self.num_refused} requests: {self._why_refused}"
+            )
+
+    def _answered(
+        self, request: ChatRequest, parse: Callable[[str], T], num_attempts: int, lenient: bool
+    ) -> tuple[ChatAnswer[T], Refusal | None]:
         told: dict[str, Any] = {}
         counts: list[int | None] = []
         for attempt in range(num_attempts):
-            reply = self._reply(_otherwise(request, attempt))
-            if not isinstance(reply, Reply):
-                return ChatAnswer(value=None, text=None, reason=reply, attempts=attempt + 1, num_tokens=_sum(counts))
+            reply = self._reply(_otherwise(request, attempt), lenient=lenient)
+            if isinstance(reply, Refusal):
+                answer = ChatAnswer[T](
+                    value=None, text=None, reason=reply.reason, attempts=attempt + 1, num_tokens=_sum(counts),
+                    room=reply.room,
+                )  # fmt: skip
+                return answer, reply
             counts.append(reply.num_tokens)
             told = {"text": reply.text, "ended": reply.ended, "top_logprobs": reply.top_logprobs,
                     "num_tokens": _sum(counts)}  # fmt: skip
@@ -100,44 +169,50 @@ class ChatClient:
             except ValueError as problem:
                 self._keep(request, reply.text, str(problem))
             else:
-                return ChatAnswer(value=value, reason=None, attempts=attempt + 1, **told)
-        return ChatAnswer(value=None, reason="parse_error", attempts=num_attempts, **{"text": None, **told})
+                return ChatAnswer(value=value, reason=None, attempts=attempt + 1, **told), None
+        told = {"text": None, **told}
+        return ChatAnswer(value=None, reason="parse_error", attempts=num_attempts, **told), None
 
-    def _reply(self, request: ChatRequest) -> Reply | Refusal:
+    def _reply(self, request: ChatRequest, *, lenient: bool) -> Reply | Refusal:
         """The answer from the cache or the endpoint, or why the endpoint refuses this one request.
 
         Counted alike, so that what a step costs does not depend on what was asked before it.
         """
-        reply = self._found(request)
+        reply = self._found(request, lenient=lenient)
         if isinstance(reply, Reply):
             self._count(reply)
         return reply
 
-    def _found(self, request: ChatRequest) -> Reply | Refusal:
-        import openai
-
+    def _found(self, request: ChatRequest, *, lenient: bool) -> Reply | Refusal:
         for _ in range(1 + len(DISPENSABLE)):
             left_out = frozenset(self._left_out) & set(optional_fields(request))
             place = self._place(request, left_out)
             reply = _kept(place)
             if reply is not None:
                 return reply
+            import openai
+
             try:
-                reply = self._sender.sent(request, left_out)
+                reply = self._sender.sent(request, left_out, lenient=lenient)
+            except StubbornError as problem:
+                return self._refused(f"failed over a request again and again, and answers others: {problem}")
             except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
                 if is_too_long(str(problem)):
-                    return "too_long"
+                    return Refusal(reason="too_long", room=room_in(str(problem), request.max_new_tokens))
                 refused = {name for name in DISPENSABLE if name in str(problem)} - left_out
                 if not refused:
-                    self.log(f"{self.model} refused a request: {str(problem)[:200]}")
-                    return "model_error"
+                    return self._refused(f"refused a request: {problem}")
                 self.log(f"{self.model} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
             else:
                 kept = {"endpoint": self.endpoint.identity, **dataclasses.asdict(reply)}
                 write_atomically(place, json.dumps(kept, ensure_ascii=False))
                 return reply
-        return "model_error"
+        return Refusal(reason="model_error", why="it knows none of the fields of a request")
+
+    def _refused(self, why: str) -> Refusal:
+        self.log(f"{self.model} {why[:300]}")
+        return Refusal(reason="model_error", why=why[:300])
 
     def _place(self, request: ChatRequest, left_out: frozenset[str]) -> Path:
         """Where the cache has the answer of this endpoint to a request, as it is sent: without the fields left out."""

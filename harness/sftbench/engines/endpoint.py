@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from sftbench.chat import ChatRequest, Endpoint, Service
+from sftbench.chat import ChatRequest, Endpoint, Room, Service, is_loopback
 from sftbench.errors import EnvironmentProblem
+from sftbench.rooms import Message
 
 if TYPE_CHECKING:
     from openai import OpenAI, OpenAIError
@@ -46,6 +46,10 @@ class BrokenAnswerError(Exception):
     """An answer that says that all went well, and is half a JSON, or one of another kind than was asked for."""
 
 
+class StubbornError(Exception):
+    """An endpoint that breaks over one request again and again, and answers others."""
+
+
 @dataclass(kw_only=True)
 class Sender:
     """Sends requests to an endpoint, from several threads at once.
@@ -57,23 +61,56 @@ class Sender:
     timeout_seconds: float
     waits: tuple[float, ...]
     """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
+    seconds_starting: float = 0.0
+    """How long its server was waited for, also after a crash; all requests wait together."""
     _endpoint: Endpoint | None = None
     _clients: dict[str, OpenAI] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def sent(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def sent(self, request: ChatRequest, left_out: frozenset[str], *, lenient: bool = False) -> Reply:
         """The answer to a request without the optional fields `left_out`.
 
         Raises `EnvironmentProblem` for an endpoint that cannot be used, or is silent, and what openai raises for a
-        request that is refused by itself.
+        request that is refused by itself; where `lenient`, `StubbornError` for one that all tries break over while
+        another is answered.
         """
         with self._explained():
-            return self._patiently(request, left_out)
+            try:
+                return self._patiently(request, left_out, self.waits)
+            except Exception as problem:
+                if lenient and _may_be_the_request(problem) and self._answers(_trifle(request)):
+                    raise StubbornError(f"{type(problem).__name__}: {problem}") from None
+                raise
 
-    def _patiently(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def room(self, request: ChatRequest) -> Room | None:
+        """What a chat would ask for, by the tokenizer of a vLLM server; None where there is no such thing to ask."""
         import openai
 
-        for wait in self.waits:
+        endpoint = self._reached()
+        turns = [{"role": each.role, "content": each.content} for each in request.messages]
+        try:
+            told: Any = self._client(endpoint.url).post(
+                endpoint.url.removesuffix("/v1") + "/tokenize",
+                cast_to=object,
+                body={"model": endpoint.model, "messages": turns, "add_generation_prompt": True},
+            )
+            return Room(asked=int(told["count"]) + request.max_new_tokens, window=int(told["max_model_len"]))
+        except (openai.OpenAIError, AttributeError, KeyError, TypeError, ValueError):
+            return None
+
+    def _answers(self, request: ChatRequest) -> bool:
+        import openai
+
+        try:
+            self._patiently(request, frozenset(), self.waits[:1])
+        except (openai.OpenAIError, BrokenAnswerError):
+            return False
+        return True
+
+    def _patiently(self, request: ChatRequest, left_out: frozenset[str], waits: tuple[float, ...]) -> Reply:
+        import openai
+
+        for wait in waits:
             endpoint = self._reached()
             try:
                 return self._answered(endpoint, request, left_out)
@@ -94,15 +131,25 @@ class Sender:
         """Where the model answers now; the first request waits for its start, and all others with it."""
         with self._lock:
             if self._endpoint is None:
-                self._endpoint = self.service.reach()
+                with self._starting():
+                    self._endpoint = self.service.reach()
             return self._endpoint
 
     def _moved(self, lost: Endpoint, *, silent: bool) -> bool:
         """Whether the model answers elsewhere now."""
         with self._lock:
             if self._endpoint == lost:
-                self._endpoint = self.service.reach_again(lost, silent=silent) or lost
+                with self._starting():
+                    self._endpoint = self.service.reach_again(lost, silent=silent) or lost
             return self._endpoint != lost
+
+    @contextmanager
+    def _starting(self) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds_starting += time.monotonic() - begun
 
     def _answered(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
         try:
@@ -165,7 +212,10 @@ class Sender:
         try:
             yield
         except openai.APITimeoutError:
-            raise EnvironmentProblem(f"{url} gave no answer within {self.timeout_seconds:g} s; {again}") from None
+            raise EnvironmentProblem(
+                f"{url} gave no answer within {self.timeout_seconds:g} s (if it was asked too much at once, give a "
+                f"smaller --concurrency); {again}"
+            ) from None
         except openai.APIConnectionError:
             raise EnvironmentProblem(
                 f"nothing answers at {url}; start the server, or give another with --chat; {again}"
@@ -186,12 +236,6 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
             ) from None
-
-
-def is_loopback(url: str) -> bool:
-    """Whether a URL is one of this machine."""
-    host = urlsplit(url).hostname or ""
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def _top_logprobs(told: Any) -> tuple[dict[str, float], ...]:
@@ -227,6 +271,49 @@ _TOO_LONG = re.compile(
 def is_too_long(message: str) -> bool:
     """Whether an endpoint refused a request because it does not fit into the model's context."""
     return _TOO_LONG.search(message) is not None
+
+
+_PROMPT_AND_ANSWER = re.compile(r"requested (?:about )?(\d+) tokens")
+_PROMPT = re.compile(
+    r"(?:has|contains|passed) (\d+) input tokens|messages resulted in (\d+) tokens|prompt \(length (\d+)\)"
+    r"|request \((\d+) tokens\)|n_prompt_tokens\W+(\d+)",
+)
+_WINDOW = re.compile(
+    r"context length is (?:only )?(\d+)|model length of (\d+)|max_model_len\W+(?:is )?(\d+)"
+    r"|context size \((\d+) tokens\)|n_ctx\W+(\d+)"
+)
+"""How vLLM, llama.cpp and OpenAI tell numbers of tokens; `at least 2049` is none."""
+
+
+def room_in(message: str, max_new_tokens: int) -> Room | None:
+    """By how much a request did not fit, from the words in which it was refused; None where they do not tell."""
+    window, whole, prompt = (form.search(message) for form in (_WINDOW, _PROMPT_AND_ANSWER, _PROMPT))
+    if window is None or (whole is None and prompt is None):
+        return None
+    asked = _number(whole) if whole else _number(prompt) + max_new_tokens  # type: ignore[arg-type]
+    room = Room(asked=asked, window=_number(window))
+    return room if room.asked > room.window else None
+
+
+def _number(found: re.Match[str]) -> int:
+    return int(next(each for each in found.groups() if each is not None))
+
+
+def _may_be_the_request(problem: Exception) -> bool:
+    """Whether an error may be due to what was asked; a key, a name and a limit of requests are not."""
+    import openai
+
+    if isinstance(problem, openai.APIStatusError):
+        # 400 and 422 are told as they are.
+        return problem.status_code not in (400, 401, 403, 404, 422, 429)
+    return isinstance(problem, (openai.APIConnectionError, BrokenAnswerError))
+
+
+def _trifle(request: ChatRequest) -> ChatRequest:
+    """What any endpoint answers that answers at all, asked for in the same way."""
+    if request.prompt is not None:
+        return ChatRequest(prompt="yes", max_new_tokens=1)
+    return ChatRequest(messages=(Message(role="user", content="Say yes."),), max_new_tokens=1)
 
 
 def _asked_to_wait(problem: OpenAIError) -> float | None:

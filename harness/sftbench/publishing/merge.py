@@ -15,6 +15,7 @@ from typing import Any
 
 from sftbench.board.cells import Cell
 from sftbench.board.judge_card import FILE as CARD
+from sftbench.board.judge_card import FURTHER as FURTHER_CARDS
 from sftbench.board.making import NOT_MAKING
 from sftbench.board.reading import read_cell
 from sftbench.board.table import six_digits, strip_measured
@@ -45,6 +46,8 @@ class Source:
     run: Mapping[str, Any]
     cards: tuple[str, ...] = ()
     """The texts of the judge's card beside the records."""
+    further_cards: tuple[str, ...] = ()
+    """And of those of further judges."""
     methods: Mapping[str, Any] = field(default_factory=dict)
     """What `methods.json` tells."""
     attested: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
@@ -124,16 +127,20 @@ def _source(path: Path, stack: ExitStack) -> Source:
     run = json_in(records / "run.json", f"{path}/run.json")
     if not isinstance(run.get("settings"), dict):
         raise UsageError(f"{path}/run.json does not tell the settings of the run")
-    cards = tuple(sorted({file.read_text(encoding="utf-8") for file in records.rglob(CARD)}))
+    cards, further = (
+        tuple(sorted({file.read_text(encoding="utf-8") for file in records.rglob(name)}))
+        for name in (CARD, FURTHER_CARDS)
+    )
     methods = records / METHODS
     return Source(
         name=str(path),
         cells=cells,
-        terms=terms_of([cell for cell, _, _ in cells.values()], run, cards=cards),
+        terms=terms_of([cell for cell, _, _ in cells.values()], run, cards=cards, further_cards=further),
         level=RECOMPUTED if is_bundle else SELF_REPORTED,
         seal=seal_of(folder) if is_bundle else None,
         run=run,
         cards=cards,
+        further_cards=further,
         methods=json_in(methods, f"{path}/{METHODS}") if methods.is_file() else {},
         attested=attested,
     )
@@ -271,15 +278,18 @@ def _differing(one: Any, other: Any, path: str) -> Iterator[tuple[str, Any, Any]
 
 
 def _write_records(sources: Sequence[Source], chosen: Mapping[Name, Path], into: Path, *, name: str) -> None:
-    """Every record at the place that it had, the judge's card, what is told of the methods, and one `run.json` that
+    """Every record at the place that it had, the judges' cards, what is told of the methods, and one `run.json` that
     tells the sources by their seals."""
     for place in chosen.values():
         target = into / place.relative_to(place.parents[2])
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(place, target)
-    cards = sorted({text for source in sources for text in source.cards})
-    if cards:
-        (into / CARD).write_text(cards[0], encoding="utf-8", newline="")
+    for name, texts in (
+        (CARD, {text for source in sources for text in source.cards}),
+        (FURTHER_CARDS, {text for source in sources for text in source.further_cards}),
+    ):
+        if texts:
+            (into / name).write_text(min(texts), encoding="utf-8", newline="")
     methods: dict[str, Any] = {}
     # Where two tell otherwise of a method, the order of the sources must not show.
     for source in sorted(sources, key=lambda each: json.dumps(each.methods, sort_keys=True)):

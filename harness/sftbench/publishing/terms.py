@@ -23,8 +23,11 @@ class Terms:
     told: Mapping[str, str]
 
 
-def terms_of(cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[str] = ()) -> Terms:
-    """The terms of one run; `cards` are the texts of the judge's cards beside its records.
+def terms_of(
+    cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[str] = (), further_cards: Sequence[str] = ()
+) -> Terms:
+    """The terms of one run; `cards` are the texts of the judge's cards beside its records, `further_cards` of those of
+    its further judges.
 
     Raises `UsageError` when its own cells, or cards, differ in them.
     """
@@ -37,6 +40,7 @@ def terms_of(cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[s
         "budgets": ", ".join(sorted({cell.budget for cell in cells})),
         "judges": _one("jury", (_jury(cell) for cell in judged)) or "none",
         "judge's card": _one("judge's card", (_card(text) for text in cards)) or "none",
+        "cards of further judges": _one("cards of further judges", (_card(text) for text in further_cards)) or "none",
         "prompt templates": _one("prompt template", (_templates(cell) for cell in judged)),
         # Where records do not say what their judges are, what was written on the command line has to do.
         "judge's settings": "" if all(_is_known(cell) for cell in judged) else str(settings.get("judge")),

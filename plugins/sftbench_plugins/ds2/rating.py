@@ -105,7 +105,8 @@ class Asker:
             for at, row in enumerate(rows, start):
                 _note_what_is_empty(at, row, ratings)
             requests = [self._request(text) for text in self._texts(rows, start, ratings)]
-            answers = self.chat.ask(requests, overall_rating, num_attempts=self.num_attempts)
+            # In the official mode no rating is missing: what the server fails over would be of the worst class.
+            answers = self.chat.ask(requests, overall_rating, num_attempts=self.num_attempts, lenient=not self.official)
             for at, answer in enumerate(answers, start):
                 if answer.value is not None:
                     ratings.overall[at] = answer.value

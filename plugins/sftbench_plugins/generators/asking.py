@@ -137,7 +137,7 @@ def _asked(
         )
         for request, seed in zip(requests, seeds, strict=True)
     ]
-    answers = chat.ask(made, parse, num_attempts=NUM_ATTEMPTS) if made else []
+    answers = chat.ask(made, parse, num_attempts=NUM_ATTEMPTS, lenient=True) if made else []
     # Of a text that was cut off, only an object is whole: it was read to its end.
     closed = json_schema is not None
     return [

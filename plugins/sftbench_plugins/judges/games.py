@@ -114,8 +114,8 @@ class Games:
     asking: Asking
 
     @property
-    def longest(self) -> int:
-        return max(len(self.pair.model), len(self.pair.baseline))
+    def lengths(self) -> tuple[int, ...]:
+        return len(self.pair.model), len(self.pair.baseline)
 
     def requests(self, limit: int | None) -> tuple[ChatRequest, ...]:
         """The model's answer first, then the baseline's; both answers are cut to the same length."""

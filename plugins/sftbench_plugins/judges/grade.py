@@ -48,7 +48,9 @@ class Grade:
     max_shown: int | None = param(
         None, "characters of an answer that the judge is shown, the middle is cut out; none: as its context allows"
     )
-    max_seconds: float | None = param(None, "wall-clock seconds for all answers; what is left over has no grade")
+    max_seconds: float | None = param(
+        None, "wall-clock seconds for all answers, once the model is served; the rest has no grade"
+    )
     max_tokens: int | None = param(None, "tokens read and written for all answers; what is left over has no grade")
     system_role: bool = param(True, "false: say all in the user's turn, for models without a system role")
     seed: int = param(0, "of the requests: with another one the judge is asked anew")
@@ -116,7 +118,7 @@ class Grade:
             chat=chat,
             parse=grade_in,
             manner=Manner(retry_temperature=self.retry_temperature, seed=self.seed),
-            purse=Purse(max_seconds=self.max_seconds, max_tokens=self.max_tokens),
+            purse=Purse.of(chat, max_seconds=self.max_seconds, max_tokens=self.max_tokens),
             max_shown=self.max_shown,
         )
         return turns, hearing, {"judge": chat.model, "template": template.told()}

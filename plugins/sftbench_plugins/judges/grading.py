@@ -74,8 +74,8 @@ class Turn:
     asking: Asking
 
     @property
-    def longest(self) -> int:
-        return max(map(len, self.answers))
+    def lengths(self) -> tuple[int, ...]:
+        return tuple(map(len, self.answers))
 
     def requests(self, limit: int | None) -> tuple[ChatRequest, ...]:
         """A single question: what was asked, the reference, the answer. A later turn: the same for all turns."""

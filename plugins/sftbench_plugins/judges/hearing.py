@@ -6,20 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
-from sftbench import Chat, ChatAnswer, ChatRequest, Json, Message, Progress
+from sftbench import Chat, ChatAnswer, ChatRequest, Json, Message, Progress, Room
+from sftbench_plugins.judges.fitting import SPARE, Fitting
 from sftbench_plugins.judges.purse import Purse
 
 T = TypeVar("T")
-LEAST_SHOWN = 200
-"""Characters of each answer; where not even these fit, it is the question that is too long."""
 
 
 class Matter(Protocol):
     """What a judge is asked about, in one or more requests."""
 
     @property
-    def longest(self) -> int:
-        """Characters of its longest answer."""
+    def lengths(self) -> tuple[int, ...]:
+        """Characters of each of its answers."""
         ...
 
     def requests(self, limit: int | None) -> tuple[ChatRequest, ...]:
@@ -83,27 +82,70 @@ class Hearing(Generic[T]):
         return found + [Heard(flags={"over_budget": None}) for _ in matters[len(found) :]]
 
     def _heard(self, matters: Sequence[Matter]) -> list[Heard[T]]:
-        found: list[Heard[T]] = [Heard() for _ in matters]
-        limits = [self.max_shown for _ in matters]
-        waiting = list(range(len(matters)))
-        while waiting:
-            requests = [matters[at].requests(limits[at]) for at in waiting]
-            answers = iter(self._answers([request for each in requests for request in each]))
-            again = []
-            for at, asked in zip(waiting, requests, strict=True):
-                said = [next(answers) for _ in asked]
-                if any(each.reason == "too_long" for each in said):
-                    limits[at] = _shorter(limits[at], matters[at].longest)
-                    again.append(at)
-                else:
-                    found[at] = self._sorted(said)
-            for at in [at for at in again if not limits[at]]:
-                found[at].flags["question_too_long"] = None
-            waiting = [at for at in again if limits[at]]
+        whole = self._said([(matter, self.max_shown) for matter in matters])
+        found = [self._sorted(said) for said in whole]
+        limits: list[int | None] = [self.max_shown] * len(matters)
+        refused = [at for at, said in enumerate(whole) if _is_too_long(said)]
+        searches = [self._search(matters[at], whole[at]) for at in refused]
+        fitted = self._fitted([matters[at] for at in refused], searches)
+        for at, (shown, heard) in zip(refused, fitted, strict=True):
+            limits[at], found[at] = shown, heard
         for matter, limit, each in zip(matters, limits, found, strict=True):
-            if limit and matter.longest > limit:
+            if limit and max(matter.lengths) > limit:
                 each.flags["judge_truncated"] = None
         return found
+
+    def _search(self, matter: Matter, said: Sequence[ChatAnswer[T]]) -> Fitting:
+        size = sum(len(turn.content) for turn in matter.requests(self.max_shown)[0].messages)
+        search = Fitting(lengths=[min(each, self.max_shown or each) for each in matter.lengths], size=size)
+        search.too_long(max(search.lengths), next((each.room for each in said if each.room is not None), None))
+        return search
+
+    def _fitted(self, matters: Sequence[Matter], searches: Sequence[Fitting]) -> list[tuple[int, Heard[T]]]:
+        """What is said on matters that do not fit as they are, and how many characters of each answer were shown.
+
+        That is nearly the most that fit. Where not even a few do, nothing is said, and the question is too long.
+        """
+        found: list[tuple[int, Heard[T]]] = [(0, Heard(flags={"question_too_long": None})) for _ in matters]
+        measured = self._measured(matters, searches)
+        trying = {at: each.best or each.next() for at, each in enumerate(searches)}
+        while asked := [(at, limit) for at, limit in trying.items() if limit]:
+            trying = {}
+            for (at, limit), said in zip(asked, self._said([(matters[at], each) for at, each in asked]), strict=True):
+                search = searches[at]
+                if _is_too_long(said):
+                    search.too_long(limit, next((each.room for each in said if each.room is not None), None))
+                    measured.discard(at)
+                else:
+                    request = matters[at].requests(limit)[0]
+                    search.fits(limit, _used(said, request.max_new_tokens, search.window))
+                    if limit == search.best:
+                        found[at] = limit, self._sorted(said)
+                if at not in measured:
+                    trying[at] = search.next()
+        return found
+
+    def _measured(self, matters: Sequence[Matter], searches: Sequence[Fitting]) -> set[int]:
+        """Find what fits by the server's tokenizer, where a refusal did not tell by how much; returns for whom."""
+        found: set[int] = set()
+        waiting = {at: max(each.lengths) for at, each in enumerate(searches) if each.window is None}
+        while waiting:
+            rooms = self.chat.measured([matters[at].requests(limit)[0] for at, limit in waiting.items()])
+            following: dict[int, int] = {}
+            for (at, limit), room in zip(waiting.items(), rooms, strict=True):
+                if room is not None and (at in found or room.asked > room.window - SPARE):
+                    found.add(at)
+                    searches[at].measure(limit, room)
+                    if wanted := searches[at].next():
+                        following[at] = wanted
+            waiting = following
+        return found
+
+    def _said(self, asked: Sequence[tuple[Matter, int | None]]) -> list[list[ChatAnswer[T]]]:
+        """The answers to all requests of each matter, shown so much of its answers."""
+        requests = [matter.requests(limit) for matter, limit in asked]
+        answers = iter(self._answers([request for each in requests for request in each]))
+        return [[next(answers) for _ in each] for each in requests]
 
     def _sorted(self, said: Sequence[ChatAnswer[T]]) -> Heard[T]:
         heard: Heard[T] = Heard()
@@ -134,7 +176,7 @@ class Hearing(Generic[T]):
                 self._progress.advance()
             return self.parse(reply)
 
-        answers = self.chat.ask(requests, parse, num_attempts=1)
+        answers = self.chat.ask(requests, parse, num_attempts=1, lenient=True)
         self.num_calls += len(answers)
         self.purse.spend(requests, answers)
         return answers
@@ -146,7 +188,11 @@ class Hearing(Generic[T]):
         return answer.reason == "parse_error" or not answer.ended
 
 
-def _shorter(limit: int | None, longest: int) -> int:
-    """Half of what was shown; 0 where that would be too little."""
-    half = min(limit or longest, longest) // 2
-    return half if half >= LEAST_SHOWN else 0
+def _is_too_long(said: Sequence[ChatAnswer[T]]) -> bool:
+    return any(each.reason == "too_long" for each in said)
+
+
+def _used(said: Sequence[ChatAnswer[T]], max_new_tokens: int, window: int | None) -> Room | None:
+    """What requests that fit have asked for, a little too much: what was written counts twice."""
+    counts = [each.num_tokens for each in said if each.num_tokens is not None]
+    return Room(asked=max(counts) + max_new_tokens, window=window) if counts and window is not None else None

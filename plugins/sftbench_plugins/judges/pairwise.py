@@ -16,7 +16,7 @@ MANY_UNREAD = 0.01
 _WARNINGS = {
     "judge_truncated": "were judged on answers with the middle cut out",
     "question_too_long": "have a question that is too long for the judge",
-    "model_error": "have a game that the judge's server refused",
+    "model_error": "have a game that the judge's server refused or failed over; '--redo failed' asks these again",
     "over_budget": "have no verdict because max_seconds or max_tokens was spent; answers until then are kept, so that "
     "a larger bound goes on from there",
     "missing_answer": "lack an answer",
@@ -50,7 +50,9 @@ class Pairwise:
         None, "characters of an answer that the judge is shown, the middle is cut out; none: as its context allows"
     )
     one_order: Literal["drop", "keep"] = param("drop", "a pair of which only one game has a verdict: without, or by it")
-    max_seconds: float | None = param(None, "wall-clock seconds for all pairs; what is left over has no verdict")
+    max_seconds: float | None = param(
+        None, "wall-clock seconds for all pairs, once the model is served; the rest has no verdict"
+    )
     max_tokens: int | None = param(None, "tokens read and written for all pairs; what is left over has no verdict")
     system_role: bool = param(True, "false: say all in the user's turn, for models without a system role")
     seed: int = param(0, "of the requests: with another one the judge is asked anew")
@@ -101,11 +103,12 @@ class Pairwise:
             template_file(desk), style=self._style, max_new_tokens=self.max_answer_tokens,
             system_role=self.system_role, temperature=self.temperature, seed=self.seed,
         )  # fmt: skip
+        chat = chat_of(desk, self.model, self.name)
         hearing = Hearing(
-            chat=chat_of(desk, self.model, self.name),
+            chat=chat,
             parse=asking.parse,
             manner=Manner(retry_temperature=self.retry_temperature, seed=self.seed, retries=self._style != "logprobs"),
-            purse=Purse(max_seconds=self.max_seconds, max_tokens=self.max_tokens),
+            purse=Purse.of(chat, max_seconds=self.max_seconds, max_tokens=self.max_tokens),
             max_shown=self.max_shown,
         )
         return Court(hearing=hearing, asking=asking)

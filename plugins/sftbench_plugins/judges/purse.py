@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sftbench import ChatAnswer, ChatRequest
+from sftbench import Chat, ChatAnswer, ChatRequest
 
 _FIRST, _MOST = 8, 64
 _CHARACTERS_PER_TOKEN = 4
@@ -23,6 +23,15 @@ class Purse:
     num_items: int = 0
     num_tokens: int = 0
     clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of(cls, chat: Chat, *, max_seconds: float | None, max_tokens: int | None) -> Purse:
+        """A purse for asking a model: the time in which its server starts is not the judge's."""
+
+        def clock() -> float:
+            return time.monotonic() - chat.seconds_starting
+
+        return cls(max_seconds=max_seconds, max_tokens=max_tokens, clock=clock)
 
     def __post_init__(self) -> None:
         self._started = self.clock()

@@ -44,7 +44,7 @@ def ask_for_tags(
     ]
     tags: list[list[str]] = [[] for _ in texts]
     remarks = {at: "prompt_truncated" for at in asked if len(texts[at]) > max_characters}
-    for at, answer in zip(asked, chat.ask(requests, read_tags), strict=True):
+    for at, answer in zip(asked, chat.ask(requests, read_tags, lenient=True), strict=True):
         if answer.value is None:
             remarks[at] = answer.reason or "model_error"
         else:

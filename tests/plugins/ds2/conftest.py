@@ -37,11 +37,18 @@ class ScriptedChat:
     answer: Callable[[str, int], str]
     model: str = "scripted"
     asked: list[ChatRequest] = field(default_factory=list)
+    was_lenient: bool = False
 
     def ask(
-        self, requests: Sequence[ChatRequest], parse: Callable[[str], Any], *, num_attempts: int = 2
+        self,
+        requests: Sequence[ChatRequest],
+        parse: Callable[[str], Any],
+        *,
+        num_attempts: int = 2,
+        lenient: bool = False,
     ) -> list[ChatAnswer[Any]]:
         self.asked += requests
+        self.was_lenient = lenient
         return [self._one(request, parse, num_attempts) for request in requests]
 
     def _one(self, request: ChatRequest, parse: Callable[[str], Any], num_attempts: int) -> ChatAnswer[Any]:

@@ -90,9 +90,12 @@ def test_what_cannot_be_read_has_no_rating_and_shifts_no_other(talk):
     desk = talk(rows, lambda text, attempt: next((said for key, said in answers.items() if key in text), told(7)))
     ratings = asker(desk).rate(desk.pool, Count())
     assert ratings.reasons == {1: "parse_error", 2: "model_error"}
+    assert desk.talker.was_lenient
     assert np.isnan(ratings.classes).tolist() == [False, True, True, False]
     official = asker(desk, official=True).rate(desk.pool, Count())
     assert official.classes.tolist() == [3, 0, 0, 3]
+    # It has no missing ratings, so that a prompt which the server fails over must not become one of the worst.
+    assert not desk.talker.was_lenient
     assert not official.reasons
     assert {row: sorted(remarks) for row, remarks in official.notes.items()} == {1: ["parse_error"], 2: ["model_error"]}
 

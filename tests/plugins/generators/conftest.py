@@ -34,7 +34,7 @@ class FakeChat:
     model: str = "fake-model"
     requests: list[ChatRequest] = field(default_factory=list)
 
-    def ask(self, requests, parse, *, num_attempts=2):
+    def ask(self, requests, parse, *, num_attempts=2, lenient=False):
         return [self._answered(each, parse, num_attempts) for each in requests]
 
     def _answered(self, request, parse, num_attempts):

@@ -25,7 +25,7 @@ class OneText:
     ended: bool
     model: str = "one text"
 
-    def ask(self, requests, parse, *, num_attempts=2):
+    def ask(self, requests, parse, *, num_attempts=2, lenient=False):
         try:
             value, reason = parse(self.text), None
         except ValueError:

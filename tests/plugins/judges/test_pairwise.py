@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from sftbench import EnvironmentProblem, Responses, UsageError
 from sftbench.judgement import verdict_lines
 from sftbench.judging.verdicts import read_verdicts
+from sftbench_plugins.judges.games import Games, Pair
 from sftbench_plugins.judges.pairwise import Pairwise
 from sftbench_plugins.judges.purse import Purse
 
@@ -154,11 +156,48 @@ def test_a_label_alone_is_constrained_where_the_endpoint_can_and_read_where_it_c
     assert found.columns["model_first"] == ["A>B"]
 
 
-def test_a_request_that_the_server_refuses_is_counted(judged):
-    found = judged(lambda body: (400, "no system role here"), ["a"], ["b"])
-    assert np.isnan(found.preference).all()
-    assert found.columns["flags"] == [["model_error"]]
-    assert judged.desk.logged == ["1 pairs have a game that the judge's server refused"]
+@pytest.mark.parametrize("failure", [(400, "I do not like this one"), (500, "assertion failed"), b'{"choices": [{'])
+def test_a_request_that_the_server_always_fails_over_is_counted_and_asked_again_the_next_time(judged, failure):
+    """Such a verdict is no tie, and such a failure no answer: it is not kept."""
+    poison = [True]
+
+    def reply(body):
+        if user_turn(body) == "Say yes.":
+            return "yes"
+        return failure if poison and "poison" in user_turn(body) else prefers("good")(body)
+
+    mine, theirs = ["good", "poison good", "good!"], ["bad", "bad", "bad"]
+    found = judged(reply, mine, theirs)
+    assert np.isnan(found.preference).tolist() == [False, True, False]
+    assert found.columns["flags"] == [[], ["model_error"], []]
+    assert found.report["flags"] == {"model_error": 1}
+    assert judged.desk.client.counts()["num_refused"] == 2
+    (line,) = judged.desk.logged
+    assert line.startswith("1 pairs have a game that the judge's server refused or failed over")
+    poison.clear()
+    asked = len(judged.server.bodies)
+    again = judged(None, mine, theirs, server=judged.server)
+    assert again.preference.tolist() == [1, 1, 1]
+    assert len(judged.server.bodies) == asked + 2
+    assert "num_refused" not in judged.desk.client.counts()
+
+
+@pytest.mark.parametrize("status", [400, 500, 503])
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_server_that_answers_nothing_ends_the_judging(judged, status, count):
+    rows = [{"instruction": f"question {at}"} for at in range(count)]
+    with pytest.raises(EnvironmentProblem, match="no system role here"):
+        judged(lambda body: (status, "no system role here"), ["a"] * count, ["b"] * count, rows=rows)
+
+
+def test_a_server_that_answers_trifles_and_no_game_ends_the_judging_after_a_few(judged):
+    def reply(body):
+        return "yes" if user_turn(body) == "Say yes." else (500, "out of shared memory")
+
+    rows = [{"instruction": f"question {at}"} for at in range(200)]
+    with pytest.raises(EnvironmentProblem, match=r"has answered none of 16 requests: .*out of shared memory"):
+        judged(reply, ["a"] * 200, ["b"] * 200, rows=rows)
+    assert len(judged.server.bodies) < 2 * 200
 
 
 def test_all_is_said_in_one_turn_to_a_model_without_a_system_role(judged):
@@ -246,16 +285,145 @@ def test_answers_that_do_not_fit_lose_their_middle_both_alike(judged):
     assert found.preference.tolist() == [1, 1]
     assert found.columns["flags"] == [["judge_truncated"], []]
     assert found.columns["length_model"] == [4009, 4]
-    answered = [body for body in judged.server.bodies if len(user_turn(body)) < 6000 and "mmm" in user_turn(body)]
-    shown = [between(user_turn(answered[-1]), f"answer-{letter}") for letter in "AB"]
-    kept = {text.replace("\n", "") for text in shown}
-    for text in kept:
-        head, tail = text.split("[... ")[0], text.split("here ...]")[1]
-        assert len(head) + len(tail) == 2004
+    heads, tails = set(), set()
+    for text in largest_shown(judged.server, 6000):
+        head, tail = text.replace("\n", "").split("[... ")[0], text.split("here ...]\n")[1]
+        assert 0 <= len(head) - len(tail) <= 1
         assert head.startswith(("good ", "bad "))
         assert tail.endswith((" end", " END"))
-    assert any("2005 characters are left out here" in text for text in kept)
+        heads.add(len(head))
+        tails.add(len(tail))
+    # Nothing tells how many tokens there are, so that the length is found by asking, within an eighth.
+    (kept,) = [head + tail for head in heads for tail in tails]
+    assert most_shown(judged, mine, theirs, 6000) * 7 / 8 <= kept <= most_shown(judged, mine, theirs, 6000)
+    assert found.report["num_calls"] <= 4 + 2 * 6
     assert judged.desk.logged == ["1 pairs were judged on answers with the middle cut out"]
+
+
+def largest_shown(server, most):
+    """Both answers of the longest request about the long pair that a server took."""
+    sizes = {
+        sum(len(turn["content"]) for turn in body["messages"]): body
+        for body in server.bodies
+        if "mmm" in user_turn(body) and not body["path"].endswith("/tokenize")
+    }
+    body = sizes[max(size for size in sizes if size <= most)]
+    return [between(user_turn(body), f"answer-{letter}") for letter in "AB"]
+
+
+def most_shown(judged, mine, theirs, most):
+    """By trying every length: so many characters of each answer fit."""
+    part = Pairwise(model=MODEL)
+    asking = part._court(judged.desk).asking
+    games = Games(pair=Pair(at=0, question="question 0", model=mine, baseline=theirs), asking=asking)
+
+    def size(limit):
+        return max(sum(len(turn.content) for turn in each.messages) for each in games.requests(limit))
+
+    return next(limit for limit in range(len(mine), 0, -1) if size(limit) <= most)
+
+
+def counting(serve, window, then, *, told, tokenizes=False, per_token=lambda letter: 0.25):
+    """A server whose context holds so many tokens; `told` makes the words in which it refuses of prompt and answer."""
+
+    def tokens(body):
+        return 1 + int(sum(per_token(letter) for turn in body["messages"] for letter in turn["content"]))
+
+    def reply(body):
+        count = tokens(body)
+        if body["path"].endswith("/tokenize"):
+            if not tokenizes:
+                return 404, "no such place"
+            return json.dumps({"count": count, "max_model_len": window, "tokens": [0] * count}).encode()
+        if count + body["max_tokens"] > window:
+            return 400, told(count, body["max_tokens"], window)
+        return then(body)
+
+    server = serve(reply)
+    server.num_read = tokens
+    return server
+
+
+def old_vllm(count, answer, window):
+    return (
+        f"This model's maximum context length is {window} tokens. However, you requested {count + answer} tokens "
+        f"({count} in the messages, {answer} in the completion). Please reduce the length of the messages."
+    )
+
+
+def new_vllm(count, answer, window):
+    """It stops counting where it is too much."""
+    return (
+        f"This model's maximum context length is {window} tokens. However, your prompt contains at least "
+        f"{window - answer + 1} input tokens, which exceeds this limit even without any output tokens."
+    )
+
+
+def llama_cpp(count, answer, window):
+    return f"request ({count} tokens) exceeds the available context size ({window} tokens), try increasing it"
+
+
+@pytest.mark.parametrize(("told", "tokenizes"), [(old_vllm, False), (llama_cpp, False), (new_vllm, True)])
+@pytest.mark.parametrize("uneven", [False, True])
+def test_where_tokens_are_counted_nearly_the_most_that_fits_is_shown_after_a_few_requests(
+    judged, serve, told, tokenizes, uneven
+):
+    """Also where the middle that is left out has four times the tokens of the rest."""
+    mine, theirs = "good " + "m" * 9000 + "漢" * 4000 * uneven + "m" * 9000 + " end", "bad " + "t" * 3000 + " END"
+    window = 4000
+
+    def per_token(letter):
+        return 1 if letter == "漢" else 0.25
+
+    server = counting(serve, window, prefers("good"), told=told, tokenizes=tokenizes, per_token=per_token)
+    found = judged(None, [mine, "good"], [theirs, "bad"], server=server)
+    assert found.preference.tolist() == [1, 1]
+    assert found.columns["flags"] == [["judge_truncated"], []]
+    games = [body for body in server.bodies if "mmm" in user_turn(body) and "max_tokens" in body]
+    asked = [server.num_read(body) + body["max_tokens"] for body in games]
+    assert 0.95 * window <= max(each for each in asked if each <= window)
+    # The whole in both orders, and what was judged; little in between.
+    if tokenizes:
+        assert len(games) == 4
+        assert len(server.bodies) - len(games) - 2 <= 8
+    else:
+        assert len(games) <= (10 if uneven else 6)
+
+
+def test_pairs_that_fit_are_asked_in_the_words_that_they_were_always_asked_in(judged, serve):
+    """Beside one that does not fit: what was judged before is not judged again."""
+    server = counting(serve, 2000, prefers("good"), told=old_vllm)
+    judged(None, ["good"], ["bad"], server=server)
+    before = [body["messages"] for body in server.bodies]
+    found = judged(None, ["good", "m" * 9000], ["bad", "t" * 9000], server=server)
+    assert found.columns["flags"] == [[], ["judge_truncated"]]
+    assert [body["messages"] for body in server.bodies if body["messages"] in before] == before
+
+
+def test_time_in_which_the_server_starts_is_not_the_judges(judged, monkeypatch, desk, pool, serve):
+    """Sixty seconds of starting, and a bound of one."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    server, part = serve(prefers("good")), Pairwise(model=MODEL, max_seconds=1.0)
+    given = desk(server, part)
+    endpoint = given.client.endpoint
+
+    class Starting:
+        model, identity, server, num_at_once = endpoint.model, endpoint.identity, None, 4
+
+        def reach(self):
+            now[0] += 60.0
+            return endpoint
+
+        def reach_again(self, lost, *, silent):
+            return None
+
+    given.client = replace(given.client, endpoint=Starting())
+    rows = [{"instruction": f"q{at}"} for at in range(20)]
+    found = part.judge(pool(*rows), responses(["good"] * 20), responses(["bad"] * 20), given)
+    assert given.client.seconds_starting == 60
+    assert found.preference.tolist() == [1] * 20
+    assert "over_budget" not in found.report["flags"]
 
 
 def test_a_question_that_does_not_fit_is_no_item(judged):

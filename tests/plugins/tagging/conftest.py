@@ -23,7 +23,14 @@ class Tagger:
     def __init__(self, answer: Callable[[str], str]) -> None:
         self.answer, self.asked = answer, list[ChatRequest]()
 
-    def ask(self, requests: Sequence[ChatRequest], parse: Callable[[str], Any], *, num_attempts: int = 2) -> list[Any]:
+    def ask(
+        self,
+        requests: Sequence[ChatRequest],
+        parse: Callable[[str], Any],
+        *,
+        num_attempts: int = 2,
+        lenient: bool = False,
+    ) -> list[Any]:
         return [self._answered(request, parse, num_attempts) for request in requests]
 
     def _answered(self, request: ChatRequest, parse: Callable[[str], Any], num_attempts: int) -> ChatAnswer[Any]:

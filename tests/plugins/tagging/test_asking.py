@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-from sftbench_plugins.tagging.asking import read_tags, schema
+from sftbench.chat import Endpoint
+from sftbench.engines.chat import ChatClient
+from sftbench.ledger import Meter
+from sftbench_plugins.tagging.asking import ask_for_tags, read_tags, schema
 
 
 @pytest.mark.parametrize(
@@ -36,3 +39,14 @@ def test_the_schema_holds_a_model_to_so_many_tags():
     told = json.loads(json.dumps(schema(5)))
     assert told["properties"]["tags"]["maxItems"] == 5
     assert told["required"] == ["tags"]
+
+
+def test_a_text_that_the_server_always_fails_over_has_no_tags_and_a_remark(serve, tmp_path):
+    """One of many thousand texts must not be able to hold up a pool for good."""
+    server = serve(lambda body: (500, "assertion") if "poison" in body["messages"][-1]["content"] else '["a"]')
+    client = ChatClient(
+        endpoint=Endpoint(url=server.url, model="m"), cache=tmp_path, unparsed=tmp_path / "u", meter=Meter(),
+        log=print, waits=(),
+    )  # fmt: skip
+    found = ask_for_tags(client, ["say", "poison", "so"], "instruction", max_tags=3, max_characters=99)
+    assert found == ([["a"], [], ["a"]], {1: "model_error"})

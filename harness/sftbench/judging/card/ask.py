@@ -33,6 +33,11 @@ def chosen_pairs(material: Material, sampler: Sampler) -> dict[str, list[Pair]]:
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
+def different(pairs: Mapping[str, Sequence[Pair]]) -> list[Pair]:
+    """The pairs of all probes, each once: so many a judge is asked about."""
+    return list({_content(each): each for of_probe in pairs.values() for each in of_probe}.values())
+
+
 def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> Asked:
     """Ask a judge about the pairs of some probes, all at once. The same pair in two probes is asked about once."""
     places: dict[tuple[str, str, str], int] = {}

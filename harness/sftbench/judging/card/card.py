@@ -18,6 +18,8 @@ from sftbench.judging.card.words import words
 
 SCHEMA: Literal[1] = 1
 FILE = "judge-card.json"
+FURTHER = "judge-cards.json"
+"""In the results of a run: the cards of all judges but the first, by the judges' names."""
 
 
 @dataclass(frozen=True, kw_only=True)
