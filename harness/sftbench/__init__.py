@@ -85,7 +85,7 @@ if TYPE_CHECKING:
     from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
     from sftbench.judging.answers import answer_columns
     from sftbench.judging.verdicts import Label, preference_of_chances, preference_of_games, winner
-    from sftbench.sandbox import CodeLimits, CodeOutcome, run_code
+    from sftbench.sandbox import CodeLimits, CodeOutcome, run_code, run_codes
 
 _LAZY = {
     name: f"sftbench.{module}"
@@ -115,7 +115,7 @@ _LAZY = {
         "engines.training.fine_tune": ("fine_tune",),
         "judging.answers": ("answer_columns",),
         "judging.verdicts": ("Label", "preference_of_chances", "preference_of_games", "winner"),
-        "sandbox": ("CodeLimits", "CodeOutcome", "run_code"),
+        "sandbox": ("CodeLimits", "CodeOutcome", "run_code", "run_codes"),
     }.items()
     for name in names
 }
@@ -211,6 +211,7 @@ __all__ = [
     "publish",
     "run",
     "run_code",
+    "run_codes",
     "score",
     "score_verdicts",
     "select",

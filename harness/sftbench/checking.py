@@ -13,6 +13,7 @@ from sftbench.judgement import judge_answers
 from sftbench.judging.card import orders
 from sftbench.judging.card.ask import Asked, asked, chosen_pairs, findings_of
 from sftbench.judging.card.card import JudgeCard, card_of
+from sftbench.judging.card.human_votes import given_labels
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, keep_card, model_of
 from sftbench.judging.card.material import Material, Pair, Sampler, read_material
 from sftbench.judging.card.own import own_pairs
@@ -36,6 +37,7 @@ class Check:
     probes: int | None = NUM_PROBES
     data: Path | None = None
     labels: Path | None = None
+    gold: str | None = None
     seed: int = 0
     store: Path | None = None
     chat: str | None = None
@@ -47,7 +49,8 @@ class Check:
         if self.probes is not None and self.probes < 1:
             raise UsageError(f"--probes is at least 1, not {self.probes}")
         own = own_pairs(self.probes or NUM_PROBES, self.seed)
-        return read_material(self.data, self.labels, own=own, seed=self.seed)
+        labelled, human = given_labels(self.labels, self.gold)
+        return read_material(self.data, labelled, human=human, own=own, seed=self.seed)
 
 
 def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCard:

@@ -134,7 +134,7 @@ def judge_pairs(
 def judge_check(judge: str, *, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
     """`bench judge check`: one line per figure of the judge's card; `attrs["card"]` of the table is the card.
 
-    `more` is probes (None: all), data, labels, seed, store, chat, concurrency, repeat.
+    `more` is probes (None: all), data, labels, gold, seed, store, chat, concurrency, repeat.
     """
     import pandas
 

@@ -48,6 +48,12 @@ def num_threads(workers: int | None) -> int:
     return max(1, num_cores() // num_processes(workers))
 
 
+def own_threads() -> int:
+    """Threads that this very process may have: its share, where it is one of a run's, or else every core."""
+    told = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    return min(int(told), num_cores()) if told.isdigit() and int(told) else num_cores()
+
+
 def processor(workers: int | None) -> str:
     """The GPU, or the CPU and how many threads of it a process has: what a measured speed holds for."""
     if device_kind() == "cuda":

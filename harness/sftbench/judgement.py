@@ -17,7 +17,7 @@ from sftbench.choosing import carried_out, planner_of
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
 from sftbench.judging.aligning import Aligned, align
-from sftbench.judging.answer_files import AnswerFile, read_answers, read_prompts
+from sftbench.judging.answer_files import AnswerFile, read_answer_file
 from sftbench.judging.naming import judge_use, refuse_unasked
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Scoring
@@ -25,6 +25,7 @@ from sftbench.plan import Ref, Step
 from sftbench.planner import Planner
 from sftbench.plugins import Plugins
 from sftbench.pools import pool_of
+from sftbench.pools.prompts import prompt_lines
 from sftbench.record import Record
 from sftbench.rooms import Json, Responses, Row, Verdicts
 from sftbench.runner import Watcher, default_store
@@ -106,8 +107,8 @@ def judge_files(wanted: PairsWanted, *, plugins: Plugins, watcher: Watcher) -> P
 
     Raises `UsageError` naming the line for files that cannot be read or brought together.
     """
-    files = read_answers(wanted.model), read_answers(wanted.baseline)
-    aligned = align(*files, read_prompts(wanted.prompts) if wanted.prompts else None)
+    files = read_answer_file(wanted.model), read_answer_file(wanted.baseline)
+    aligned = align(*files, list(prompt_lines(str(wanted.prompts))) if wanted.prompts else None)
     names = _names(*files)
     judged = judge_answers(
         wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sftbench.plan import Step
-from sftbench.pools.prompts import read_answers
+from sftbench.pools.answered import read_answers
 from sftbench.rooms import Message, Responses, Row
 
 if TYPE_CHECKING:

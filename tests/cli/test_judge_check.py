@@ -91,7 +91,7 @@ def test_a_judge_without_a_language_model_is_not_asked_twice(bench):
         (["--probes", "0"], "--probes is at least 1"),
         (["--probes", "some"], "a number or all, not 'some'"),
         (["--data", "nowhere"], "there is no folder nowhere"),
-        (["--labels", "none.jsonl"], "cannot read none.jsonl"),
+        (["--labels", "none.jsonl"], "there is no file none.jsonl"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(bench, arguments, part):
@@ -102,3 +102,46 @@ def test_what_cannot_be_meant_is_refused(bench, arguments, part):
 
 def test_an_unknown_judge_is_refused_before_anything_is_asked(bench):
     assert "did you mean 'checker'?" in bench.refused(2, "judge", "check", "cheker", "--probes", 2)
+
+
+def dialogue(model):
+    texts = ("Name a sea.", f"{model}: North.", "And a river.", f"{model}: Elbe.")
+    return [{"role": ("user", "assistant")[at % 2], "content": text} for at, text in enumerate(texts)]
+
+
+def test_votes_on_dialogues_are_asked_about_with_the_whole_dialogue(bench, serve):
+    def knowing_best(body):
+        asked = body["messages"][-1]["content"]
+        if min(asked.find(name) for name in ("best:", "other:")) < 0:
+            return "[[A=B]]"
+        return "[[A>B]]" if asked.find("best:") < asked.find("other:") else "[[B>A]]"
+
+    judge = serve(knowing_best)
+    votes = bench.write("votes.jsonl", [
+        {"question_id": 81, "model_a": "best", "model_b": "other", "winner": winner, "judge": voter, "turn": turn,
+         "conversation_a": dialogue("best"), "conversation_b": dialogue("other")}
+        for turn in (1, 2)
+        for voter, winner in (("expert_0", "model_a"), ("expert_1", "model_a"), ("expert_2", "model_b"))
+    ])  # fmt: skip
+    done = bench("judge", "check", f"{judge.url}#m", "--labels", votes, "--no-repeat", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    found = {(each["measure"], each["group"]): each for each in json.loads(done.stdout)["findings"]}
+    for group, num in (("", 6), ("turn 1", 3), ("turn 2", 3)):
+        assert found["agreement (S2)", group]["num"] == num
+        assert found["agreement (S2)", group]["value"] == pytest.approx(200 / 3, abs=1e-3)
+        assert found["agreement between people (S2)", group]["value"] == pytest.approx(100 / 3, abs=1e-3)
+    shown = [body["messages"][-1]["content"] for body in judge.bodies]
+    wholes = [each for each in shown if "And a river." in each and "best:" in each and "other:" in each]
+    assert wholes
+    for each in wholes:
+        parts = ("Name a sea.", "And a river.", "best: North.", "best: Elbe.", "other: North.", "other: Elbe.")
+        assert all(part in each for part in parts)
+    assert any("Name a sea." in each and "And a river." not in each for each in shown)
+
+
+def test_human_votes_out_of_reach_are_told_with_the_way_out(bench, tmp_path):
+    nobody = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HTTP_PROXY": "", "http_proxy": ""}
+    message = bench.refused(4, "judge", "check", "checker", "--gold", "mt-bench-human", **nobody)
+    assert "nothing answers at http://127.0.0.1:9" in message
+    assert "lmsys/mt_bench_human_judgments" in message
+    assert "--labels FILE" in message

@@ -9,7 +9,7 @@ import pytest
 import sftbench
 
 LAYERS = (
-    {"rooms", "errors", "arrays", "positions"},
+    {"rooms", "errors", "arrays", "positions", "hidden"},
     {
         "parameters", "fingerprint", "roles", "hookspecs", "ledger", "reporting", "defects", "devices", "chat",
         "published",
@@ -94,7 +94,7 @@ def test_the_core_knows_no_plugin(harness):
 
 
 def test_the_board_is_made_from_records_and_nothing_else(harness):
-    allowed = {"board", "budget", "errors", "judging", "positions", "published", "rooms", "store"}
+    allowed = {"board", "budget", "errors", "hidden", "judging", "positions", "published", "rooms", "store"}
     foreign = [
         f"{source}:{line} imports {module}"
         for source in harness

@@ -8,7 +8,8 @@ import pytest
 
 from sftbench.errors import UsageError
 from sftbench.judging.aligning import align
-from sftbench.judging.answer_files import read_answers, read_prompts
+from sftbench.judging.answer_files import read_answer_file
+from sftbench.pools.prompts import prompt_lines
 
 from .conftest import write_lines
 
@@ -18,9 +19,10 @@ def aligned(tmp_path):
     """Two lists of answers brought together, with prompts if there are any."""
 
     def bring(mine, theirs, prompts=None):
-        files = [read_answers(write_lines(tmp_path / f"{name}.jsonl", rows)) for name, rows in
+        files = [read_answer_file(write_lines(tmp_path / f"{name}.jsonl", rows)) for name, rows in
                  (("mine", mine), ("theirs", theirs))]  # fmt: skip
-        return align(*files, read_prompts(write_lines(tmp_path / "prompts.jsonl", prompts)) if prompts else None)
+        asked = write_lines(tmp_path / "prompts.jsonl", prompts) if prompts else None
+        return align(*files, list(prompt_lines(str(asked))) if asked else None)
 
     return bring
 
@@ -39,7 +41,7 @@ SHAPES = {
 @pytest.mark.parametrize("shape", SHAPES)
 def test_an_answer_is_read_in_every_shape(tmp_path, shape):
     row = SHAPES[shape]
-    found = read_answers(write_lines(tmp_path / "some.model.jsonl", [row]))
+    found = read_answer_file(write_lines(tmp_path / "some.model.jsonl", [row]))
     (answer,) = found.answers
     assert (answer.texts, answer.instruction) == (("a",), "q")
     assert answer.id == (None if shape == "AlpacaEval" else "7")
@@ -49,9 +51,9 @@ def test_an_answer_is_read_in_every_shape(tmp_path, shape):
 def test_a_json_array_and_several_turns_are_read(tmp_path):
     path = tmp_path / "outputs.json"
     path.write_text(json.dumps([{"question_id": 1, "choices": [{"turns": ["one", "two"]}]}], indent=1))
-    assert read_answers(path).answers[0].texts == ("one", "two")
+    assert read_answer_file(path).answers[0].texts == ("one", "two")
     path.write_text(json.dumps([{"question_id": 1, "choices": [{"turns": [{"content": "one"}]}]}]))
-    assert read_answers(path).answers[0].texts == ("one",)
+    assert read_answer_file(path).answers[0].texts == ("one",)
 
 
 def test_items_are_brought_together_by_id_whatever_their_order(aligned):
@@ -140,8 +142,24 @@ def test_what_cannot_be_brought_together_is_refused_with_its_line(aligned, mine,
     assert words in str(problem.value)
 
 
+def test_turns_that_are_answers_are_taken_for_no_question(aligned):
+    row = {"id": 1, "turns": ["one", "two"]}
+    found = aligned([row], [{"id": 1, "instruction": "q", "output": "a"}])
+    assert (found.rows[0].prompt, found.model.texts) == ("q", ("two",))
+
+
+def test_a_dialogue_that_was_begun_is_judged_as_one(aligned):
+    """As a suite of prompts has it: what was said before is no question."""
+    begun = [{"role": role, "content": role[0]} for role in ("user", "assistant", "user")]
+    answered = [{"messages": [*begun, {"role": "assistant", "content": text}]} for text in ("m", "t")]
+    found = aligned(answered[:1], answered[1:], [{"messages": begun, "reference": "r"}])
+    (row,) = found.rows
+    assert [message.content for message in row.messages] == ["u", "a", "u", "r"]
+    assert (row.num_open_turns, found.model.texts, found.baseline.texts) == (1, ("m",), ("t",))
+
+
 def test_an_answer_to_no_prompt_and_a_prompt_without_text_are_refused(aligned):
     with pytest.raises(UsageError, match="line 1: its id is in none of the prompts"):
         aligned([GOOD], [GOOD], [{**GOOD, "id": 5}])
-    with pytest.raises(UsageError, match=r"prompts.jsonl, line 1: no instruction"):
+    with pytest.raises(UsageError, match=r"prompts.jsonl, line 1: no prompt among the keys id: expected inst"):
         aligned([GOOD], [GOOD], [{"id": 0}])

@@ -31,6 +31,7 @@ def turns(row):
     [
         ({"instruction": "say", "input": "a"}, [("user", "say\na"), ("assistant", "")]),
         ({"prompt": "say", "reference": "a"}, [("user", "say"), ("assistant", "a")]),
+        ({"question": "say", "reference": "a"}, [("user", "say"), ("assistant", "a")]),
         ({"instruction": "say", "output": "a"}, [("user", "say"), ("assistant", "a")]),
         ({"turns": [{"content": "say"}]}, [("user", "say"), ("assistant", "")]),
         (
@@ -102,6 +103,8 @@ def test_prompts_are_known_by_what_they_are_and_not_by_their_place(tmp_path):
         ([{"prompt": 3}], "a turn is a int where text is expected"),
         ([{"prompt": "x", "reference": ["a", "b"]}], "2 references for 1 turns"),
         ([{"prompt": ""}], "has no prompt"),
+        ([], "has no prompt"),
+        ([{"prompt": "x", "id": [1]}], "line 1: 'id' is a list; an id is text or a number"),
     ],
 )
 def test_a_file_that_holds_no_prompts_is_refused_with_the_line(tmp_path, rows, part):
@@ -121,6 +124,7 @@ def asked(tmp_path):
     "answers",
     [
         [{"id": "p0", "output": "a"}, {"id": "p1", "turns": ["b", "c"]}],
+        [{"prompt": "how many", "output": "a"}, {"question": "one", "output": ["b", "c"]}],
         [{"i": 1, "answer": ["b", "c"]}, {"i": 0, "response": "a"}],
         [{"instruction": "how many", "output": "a"}, {"question_id": "p1", "choices": [{"turns": ["b", "c"]}]}],
         [

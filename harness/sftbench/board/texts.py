@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, BoardRow
+from sftbench.hidden import is_hidden
 
 NOTHING = "–"
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -14,7 +13,7 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 def one_line(text: str, longest: int = 160) -> str:
     """Text without line breaks and control characters, cut with an ellipsis."""
     head = text[: 16 * longest]
-    kept = "".join(" " if unicodedata.category(letter) in ("Cc", "Cf", "Zl", "Zp", "Cs") else letter for letter in head)
+    kept = "".join(" " if is_hidden(letter) else letter for letter in head)
     line = " ".join(kept.split())
     return line if len(line) <= longest and len(head) == len(text) else line[: longest - 1].rstrip() + "…"
 

@@ -21,7 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the probes are short tasks made here",
     )  # fmt: skip
     parser.add_argument(
-        "--labels", type=Path, metavar="FILE", help="pairs with human votes; docs/judging.md has a line"
+        "--labels", type=Path, metavar="FILE",
+        help="pairs with gold labels or human votes, also in the form of MT-Bench's; docs/judging.md has a line",
+    )  # fmt: skip
+    parser.add_argument(
+        "--gold", metavar="mt-bench-human", help="the human votes of MT-Bench, from the hub or the local cache"
     )
     parser.add_argument("--chat", metavar="URL#MODEL", help="language model, where the judge names none itself")
     add_concurrency(parser)

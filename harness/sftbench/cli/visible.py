@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import Any
 
-_HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+from sftbench.hidden import is_hidden
+
 _KEPT = ("\n", "\t")
 
 
@@ -15,7 +15,7 @@ def visible(text: str) -> str:
     and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(letter if letter in _KEPT or not _is_hidden(letter) else _escape(letter) for letter in text)
+    return "".join(letter if letter in _KEPT or not is_hidden(letter) else _escape(letter) for letter in text)
 
 
 def visible_line(text: str) -> str:
@@ -26,11 +26,7 @@ def visible_line(text: str) -> str:
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """JSON that a terminal shows as it is: hidden characters within strings are escaped as JSON escapes them."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return "".join(letter if letter == "\n" or not _is_hidden(letter) else _json_escape(letter) for letter in text)
-
-
-def _is_hidden(letter: str) -> bool:
-    return unicodedata.category(letter) in _HIDDEN
+    return "".join(letter if letter == "\n" or not is_hidden(letter) else _json_escape(letter) for letter in text)
 
 
 def _escape(letter: str) -> str:

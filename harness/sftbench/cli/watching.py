@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from sftbench.cli.pace import Pace
 from sftbench.executors.local import Outcome
 from sftbench.plan import Ref, Step
 from sftbench.record import Record
@@ -33,7 +34,7 @@ class Watching:
             TextColumn("{task.fields[count]}"),
             TextColumn("{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console,
             transient=True,
             disable=not self._live,
@@ -41,6 +42,7 @@ class Watching:
         self._tasks: dict[Ref, TaskID] = {}
         self._started: dict[Ref, float] = {}
         self._told: dict[Ref, float] = {}
+        self._paces: dict[Ref, Pace] = {}
         self._overall: TaskID | None = None
         self._num_done = self._num_steps = 0
 
@@ -58,32 +60,32 @@ class Watching:
         self._say(f"{num_steps} steps, {num_known} of them in the store already")
         if self._overall is not None:
             self._progress.remove_task(self._overall)
-        self._overall = self._progress.add_task("all steps", total=num_steps, count="", rate="")
+        self._overall = self._progress.add_task("all steps", total=num_steps, count="", rate="", left="")
         self._show_overall()
 
     def event(self, step: Step, event: Event) -> None:
         if event["event"] == "started":
             self._started[step.ref] = self._told[step.ref] = time.monotonic()
             if self._live:
-                self._tasks[step.ref] = self._progress.add_task(escape(step.label), total=None, count="", rate="")
+                self._tasks[step.ref] = self._progress.add_task(
+                    escape(step.label), total=None, count="", rate="", left=""
+                )
         elif event["event"] == "progress":
             self._advance(step, event)
         elif event["event"] == "log":
             self._say(event["message"])
 
     def _advance(self, step: Step, event: Event) -> None:
-        seconds = time.monotonic() - self._started.get(step.ref, time.monotonic())
-        rate = event["done"] / seconds if seconds > 0 else 0.0
-        shown = f"{rate:.3g} {event['unit']}/s" if event["done"] else ""
+        pace = self._paces[step.ref] = Pace.after(self._paces.get(step.ref), event, time.monotonic())
+        count = f"{event['done']}/{event['total']} {event['unit']}"
         if step.ref in self._tasks:
-            count = f"{event['done']}/{event['total']} {event['unit']}"
             self._progress.update(
-                self._tasks[step.ref], total=event["total"], completed=event["done"], count=count, rate=shown
-            )
+                self._tasks[step.ref], total=event["total"], completed=event["done"], count=count, rate=pace.rate,
+                left=pace.left,
+            )  # fmt: skip
         elif not self._live and time.monotonic() - self._told.get(step.ref, 0) > PLAIN_SECONDS:
             self._told[step.ref] = time.monotonic()
-            left = f", {(event['total'] - event['done']) / rate:.0f} s left" if rate else ""
-            self._say(f"  {step.label}: {event['done']}/{event['total']} {event['unit']}{shown and ', '}{shown}{left}")
+            self._say(f"  {step.label}: {', '.join(filter(None, (count, pace.rate, pace.left)))}")
 
     def ended(self, step: Step, outcome: Outcome, why: str, record: Record | None) -> None:
         self._num_done += 1

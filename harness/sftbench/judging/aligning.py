@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sftbench.errors import UsageError
-from sftbench.judging.answer_files import Answer, AnswerFile, Prompt
+from sftbench.judging.answer_files import Answer, AnswerFile
 from sftbench.pools.forms import compact
-from sftbench.pools.prompts import as_asked
+from sftbench.pools.prompts import PromptLine
 from sftbench.rooms import Message, Responses, Row
-
-REFERENCE_KEYS = ("reference", "output")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +23,7 @@ class Aligned:
     num_missing: tuple[int, int]
 
 
-def align(model: AnswerFile, baseline: AnswerFile, prompts: Sequence[Prompt] | None) -> Aligned:
+def align(model: AnswerFile, baseline: AnswerFile, prompts: Sequence[PromptLine] | None) -> Aligned:
     """Items in the order of the prompts, or of the model's file with what only the baseline's has behind it.
 
     Raises `UsageError` naming the line for an item twice in a file, an answer to none of the prompts, an instruction
@@ -68,40 +66,30 @@ def _by_item(lines: Sequence[Any], *, by_id: bool) -> dict[str, Any]:
 
 
 def _row(
-    at: int, item: str, found: Sequence[dict[str, Answer]], asked: dict[str, Prompt] | None, *, by_id: bool
+    at: int, item: str, found: Sequence[dict[str, Answer]], asked: dict[str, PromptLine] | None, *, by_id: bool
 ) -> Row:
     """An item as a pool has it: by its prompt, or by what the answers say of it."""
     lines = [answers[item] for answers in found if item in answers]
     if asked is not None:
-        prompt = asked[item]
-        if prompt.turns:
-            num_answered = max((len(line.texts) for line in lines), default=1)
-            return _of_turns(prompt, prompt.id or f"row-{at:07d}", num_answered)
-        reference = next((str(prompt.row[key]) for key in REFERENCE_KEYS if isinstance(prompt.row.get(key), str)), "")
-        return _made(prompt.id or f"row-{at:07d}", prompt.instruction, reference, prompt.row)
+        num_answered = max((len(line.texts) for line in lines), default=1)
+        return _of_prompt(asked[item], asked[item].id or f"row-{at:07d}", num_answered)
     told = [line.instruction for line in lines if line.instruction is not None]
     if not told:
         raise UsageError(f"{lines[0].where}: no instruction for the id '{item}'; give the prompts with --prompts")
     if told[0].strip() != told[-1].strip():
         raise UsageError(f"{lines[1].where}: another instruction than in {lines[0].where} for the id '{item}'")
     known = next((line.id for line in lines if line.id is not None), None)
-    return _made(item if by_id else known or f"row-{at:07d}", told[0], "", {})
+    messages = (Message(role="user", content=told[0]), Message(role="assistant", content=""))
+    return Row(id=item if by_id else known or f"row-{at:07d}", messages=messages, raw=compact({}))
 
 
-def _of_turns(prompt: Prompt, row_id: str, num_answered: int) -> Row:
-    """A row of several open turns, as a suite of prompts has it; those that nobody answered are left out."""
-    try:
-        told, num_turns = as_asked(prompt.row, prompt.turns)
-    except (ValueError, TypeError) as problem:
-        raise UsageError(f"{prompt.where}: {problem}") from None
-    num_open = min(num_turns, num_answered)
-    messages = tuple(Message(role=each["role"], content=each["content"]) for each in told[: 2 * num_open])
-    return Row(id=row_id, messages=messages, raw=compact({**prompt.row, "_open_turns": num_open}))
-
-
-def _made(row_id: str, instruction: str, reference: str, raw: Mapping[str, Any]) -> Row:
-    messages = (Message(role="user", content=instruction), Message(role="assistant", content=reference))
-    return Row(id=row_id, messages=messages, raw=compact(raw))
+def _of_prompt(prompt: PromptLine, row_id: str, num_answered: int) -> Row:
+    """A row as a suite of prompts has it; of several open turns, those that nobody answered are left out."""
+    messages = tuple(Message(role=each["role"], content=each["content"]) for each in prompt.row["messages"])
+    if prompt.num_turns == 1:
+        return Row(id=row_id, messages=messages, raw=compact(prompt.raw))
+    num_open = min(prompt.num_turns, num_answered)
+    return Row(id=row_id, messages=messages[: 2 * num_open], raw=compact({**prompt.raw, "_open_turns": num_open}))
 
 
 def _responses(answers: dict[str, Answer], ids: dict[str, str]) -> Responses:

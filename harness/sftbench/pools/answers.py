@@ -8,6 +8,7 @@ from typing import Any
 from sftbench.errors import UsageError
 
 ANSWER_KEYS = ("output", "answer", "response", "text")
+_MODEL_KEYS = ("model", "model_id", "generator")
 _OF_PROMPTS = ("instruction", "prompt", "question")
 
 
@@ -27,13 +28,28 @@ def answer_texts(row: Mapping[str, Any], place: str) -> tuple[str, ...]:
     choices = row.get("choices")
     if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
         return _each(choices[0].get("turns"), place, "choices")
-    said = [turn for turn in row.get("messages") or () if isinstance(turn, Mapping) and turn.get("role") == "assistant"]
+    said = _said(row)
     if said:
         return _each(said[-1:], place, "messages")
-    if row.get("turns") and not any(row.get(key) is not None for key in _OF_PROMPTS):
+    if turns_are_answers(row):
         return _each(row["turns"], place, "turns")
     expected = f"{', '.join(ANSWER_KEYS)}, choices, messages or turns"
     raise UsageError(f"{place}: no answer among the keys {', '.join(row)}; expected one of {expected}")
+
+
+def turns_are_answers(row: Mapping[str, Any]) -> bool:
+    """Whether the `turns` of a row of answers are those, and not prompts: where no prompt is, and no other answer."""
+    elsewhere = (*ANSWER_KEYS, "choices", *_OF_PROMPTS)
+    return bool(row.get("turns")) and not any(row.get(key) is not None for key in elsewhere) and not _said(row)
+
+
+def model_named(row: Mapping[str, Any]) -> str:
+    """Whose answer a row has, by its own words; empty where it does not say."""
+    return next((str(row[key]) for key in _MODEL_KEYS if isinstance(row.get(key), str) and row[key]), "")
+
+
+def _said(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [turn for turn in row.get("messages") or () if isinstance(turn, Mapping) and turn.get("role") == "assistant"]
 
 
 def _each(turns: object, place: str, key: str) -> tuple[str, ...]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.fingerprint import hash_file, key_of
@@ -15,6 +19,7 @@ from sftbench.pools.files import SUFFIXES, Placed
 if TYPE_CHECKING:
     import datasets
 
+_REACHED_SECONDS = 3.0
 _ID = re.compile(r"(?P<marked>hf:)?(?P<name>\w[\w.-]*(?:/[\w.-]+)?)(?::(?P<split>[\w.+\[\]:%-]+))?")
 
 
@@ -26,19 +31,58 @@ class HubDataset:
     split: str = "train"
 
     def load(self) -> datasets.Dataset:
-        """From the cache of `datasets`, or else from the network. No code of the dataset is run."""
-        import datasets
+        """From the cache of `datasets`, or else from the network. No code of the dataset is run.
 
+        Raises `EnvironmentProblem` with the way out, within seconds where there is no way to the hub.
+        """
+        import datasets
+        import huggingface_hub
+
+        reached = _is_in_reach()
         try:
-            return datasets.load_dataset(self.name, split=self.split)
+            with contextlib.nullcontext() if reached else _offline():
+                return datasets.load_dataset(self.name, split=self.split)
         except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as problem:
             reason = (str(problem) or type(problem).__name__).splitlines()[0]
+            reason = reason if reached else f"nothing answers at {huggingface_hub.constants.ENDPOINT}; {reason}"
             raise EnvironmentProblem(
-                f"there is no file '{self.name}', and the dataset of this name cannot be loaded "
-                f"(split '{self.split}'): {reason}. Where there is a network, run 'hf download --repo-type dataset "
-                f"{self.name} --local-dir FOLDER' and name the .jsonl or .parquet file that it brings, "
+                f"there is no file '{self.name}', and the dataset of this name cannot be loaded from the hub or the "
+                f"local cache (split '{self.split}'): {reason}. Where there is a network, run 'hf download --repo-type "
+                f"dataset {self.name} --local-dir FOLDER' and name the .jsonl or .parquet file that it brings, "
                 "or set HF_HOME to a cache that holds the dataset"
             ) from None
+
+
+def _is_in_reach() -> bool:
+    """Whether something answers where the hub is: `datasets` tries for half a minute where nothing does."""
+    import huggingface_hub
+
+    at = urlsplit(huggingface_hub.constants.ENDPOINT)
+    is_asked_for = not huggingface_hub.constants.HF_HUB_OFFLINE and at.hostname is not None
+    if not is_asked_for or {at.scheme, "all"} & {*getproxies()}:
+        return True
+    try:
+        with socket.create_connection((at.hostname, at.port or (80 if at.scheme == "http" else 443)), _REACHED_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _offline() -> Iterator[None]:
+    """Both libraries as with HF_HUB_OFFLINE=1, which they read when they are imported."""
+    import datasets
+    import huggingface_hub
+
+    places: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [place.HF_HUB_OFFLINE for place in places]
+    for place in places:
+        place.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.HF_HUB_OFFLINE = value
 
 
 def hub_dataset(source: str | Path) -> HubDataset | None:

@@ -1,24 +1,24 @@
-"""Prompts of benchmarks, and answers to them: read from the shapes in which they are published, in one form."""
+"""Prompts of benchmarks, read from the shapes in which they are published, in one form."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
-from sftbench.pools.answers import answer_texts
+from sftbench.pools.answers import turns_are_answers
 from sftbench.pools.files import Placed, rows_in_file
 from sftbench.pools.forms import compact
 from sftbench.pools.hub import hub_dataset, rows_on_hub
 
 Prompt = dict[str, Any]
-_IDS = ("id", "uid", "question_id", "prompt_id")
-_PROMPTS = ("instruction", "prompt", "turns", "messages")
+ID_KEYS = ("id", "uid", "question_id", "prompt_id")
+_PROMPTS = ("instruction", "prompt", "turns", "messages", "question")
 _FORMAT_VERSION = "1"
 """Bumped when the same file would give other prompts."""
 
@@ -41,25 +41,40 @@ class Prompts:
         return key_of({"rows": [compact(row) for row in self.rows], "reader": _FORMAT_VERSION})
 
 
+@dataclass(frozen=True, kw_only=True)
+class PromptLine:
+    """A prompt in its place (`FILE, line 3`): as the file has it, and in the form `messages`. `id` is the one it came
+    with."""
+
+    where: str
+    id: str | None
+    raw: Mapping[str, Any]
+    row: Prompt
+
+    @property
+    def num_turns(self) -> int:
+        """How many of its responses are to be written."""
+        return int(self.row.get("_open_turns", 1))
+
+    @property
+    def instruction(self) -> str:
+        """What was asked before the first response that is to be written."""
+        return asked_of(self.row["messages"], self.num_turns)
+
+
 def read_prompts(source: str, *, name: str, temperatures: Mapping[str, float], limit: int | None = None) -> Prompts:
     """The first `limit` prompts of a file (or of a dataset, as `hf:ORG/NAME`) that have any text.
 
-    An object has a prompt under `instruction` (with `input`), `prompt`, `turns` (several user turns) or `messages` (a
-    dialogue that ends with a user turn, or with the reference), and may have an id, `reference` (or `reference_turns`,
-    or `output`), `category` and `temperature`. Raises `UsageError` with file and line for anything else, and for
-    an id that comes twice.
+    Raises `UsageError` as `prompt_lines` does, and for an id that comes twice.
     """
     rows: list[Prompt] = []
     seen: dict[str, str] = {}
     num_empty = 0
-    for position, (where, raw) in enumerate(placed(source)):
-        try:
-            row = _prompt(raw, f"{name}-{position}", temperatures)
-        except (ValueError, TypeError) as problem:
-            raise UsageError(f"{source}, {where}: {problem}") from None
-        before = seen.setdefault(row["id"], where)
-        if before != where:
-            raise UsageError(f"{source}, {where}: the id '{row['id']}' was in {before} already")
+    for position, line in enumerate(prompt_lines(source, name=name, temperatures=temperatures)):
+        row = line.row
+        before = seen.setdefault(row["id"], line.where)
+        if before != line.where:
+            raise UsageError(f"{line.where}: the id '{row['id']}' was in {before.rpartition(', ')[2]} already")
         if all(not turn["content"].strip() for turn in row["messages"] if turn["role"] == "user"):
             num_empty += 1
         else:
@@ -69,32 +84,92 @@ def read_prompts(source: str, *, name: str, temperatures: Mapping[str, float], l
     return Prompts(rows=tuple(itertools.islice(rows, limit)), num_in_all=len(rows), num_empty=num_empty)
 
 
+def prompt_lines(
+    source: str, *, name: str = "row", temperatures: Mapping[str, float] = MappingProxyType({})
+) -> Iterator[PromptLine]:
+    """The prompts of a file or dataset, one after another; those without an id have it made of `name` and their place.
+
+    An object has a prompt under `instruction` (with `input`), `prompt`, `turns` (several user turns), `messages` (a
+    dialogue that ends with a user turn, or with the reference) or `question`, and may have an id, `reference` (or
+    `reference_turns`, or `output`), `category` and `temperature`. Raises `UsageError` with file and line for anything
+    else, and where there is none.
+    """
+    position = -1
+    for position, (where, raw) in enumerate(placed(source)):
+        try:
+            found = given_id(raw)
+            row = _prompt(raw, f"{name}-{position}" if found is None else found, temperatures)
+        except (ValueError, TypeError) as problem:
+            raise UsageError(f"{source}, {where}: {problem}") from None
+        yield PromptLine(where=f"{source}, {where}", id=found, raw=raw, row=row)
+    if position < 0:
+        raise UsageError(f"{source} has no prompt")
+
+
 def placed(source: str) -> Iterator[Placed]:
     """The objects of a file or of a dataset on the hub, with where they stand."""
     on_hub = hub_dataset(source)
     return rows_on_hub(on_hub) if on_hub else rows_in_file(Path(source).expanduser())
 
 
-def _prompt(raw: Mapping[str, Any], usual_id: str, temperatures: Mapping[str, float]) -> Prompt:
-    key = next((each for each in _PROMPTS if raw.get(each)), None)
+def given_id(raw: Mapping[str, Any]) -> str | None:
+    """The id that a row of prompts or of answers has. Raises `ValueError` for one that is neither text nor a number."""
+    key = next((each for each in ID_KEYS if raw.get(each) is not None), None)
     if key is None:
-        known = next((each for each in _PROMPTS if each in raw), None)
-        if known is None:
-            raise ValueError(f"no prompt among the keys {', '.join(map(str, raw))}: expected {' or '.join(_PROMPTS)}")
-        key = known
-    turns = raw.get("turns") or raw[key]
-    messages, num_open = _dialogue(raw, turns) if has_roles(turns) else as_asked(raw, turns)
-    found_id = next((raw[each] for each in _IDS if raw.get(each) is not None), usual_id)
+        return None
+    if not isinstance(raw[key], str | int | float) or isinstance(raw[key], bool):
+        raise ValueError(f"'{key}' is a {type(raw[key]).__name__}; an id is text or a number")
+    return str(raw[key])
+
+
+def _prompt(raw: Mapping[str, Any], its_id: str, temperatures: Mapping[str, float]) -> Prompt:
+    key = _prompt_key(raw)
+    if key is None:
+        raise ValueError(f"no prompt among the keys {', '.join(map(str, raw))}: expected {' or '.join(_PROMPTS)}")
+    messages, num_open = _turns(raw, key)
     category = raw.get("category")
     temperature = raw.get("temperature", temperatures.get(str(category), 0.0))
     if not isinstance(temperature, int | float) or temperature < 0:
         raise ValueError(f"temperature {temperature!r} is not a number of 0 or more")
-    row = {**raw, "id": str(found_id), "messages": messages}
+    row = {**raw, "id": its_id, "messages": messages}
     row |= {"_open_turns": num_open} if num_open > 1 else {}
     return row | ({"_temperature": float(temperature)} if temperature else {})
 
 
-def as_asked(raw: Mapping[str, Any], turns: object) -> tuple[list[dict[str, str]], int]:
+def _prompt_key(raw: Mapping[str, Any]) -> str | None:
+    """Under which key the prompt is: the first that has any."""
+    filled = (each for each in _PROMPTS if raw.get(each))
+    return next(filled, next((each for each in _PROMPTS if each in raw), None))
+
+
+def _turns(raw: Mapping[str, Any], key: str) -> tuple[list[dict[str, str]], int]:
+    """The dialogue of a prompt, and how many of its responses are to be written."""
+    turns = raw.get("turns") or raw[key]
+    return _dialogue(raw, turns) if _has_roles(turns) else _as_asked(raw, turns)
+
+
+def asked_of(messages: Sequence[Mapping[str, Any]], num_open: int) -> str:
+    """What the user says before the first response that is to be written."""
+    places = [at for at, turn in enumerate(messages) if turn["role"] == "assistant"]
+    first = places[-num_open] if len(places) >= num_open else len(messages)
+    return "\n".join(str(turn["content"]) for turn in messages[:first] if turn["role"] == "user")
+
+
+def asked_in(raw: Mapping[str, Any]) -> str | None:
+    """What a row of answers says that it answers, as `PromptLine.instruction` has it; None where it does not.
+
+    Raises `ValueError` for a prompt that is no text.
+    """
+    told = {key: raw[key] for key in (*_PROMPTS, "input") if raw.get(key) is not None}
+    if turns_are_answers(raw):
+        del told["turns"]
+    if _has_roles(told.get("messages")):
+        told["messages"] = [turn for turn in told["messages"] if turn["role"] == "user"]
+    key = _prompt_key(told)
+    return None if key is None or told[key] == [] else asked_of(*_turns(told, key))
+
+
+def _as_asked(raw: Mapping[str, Any], turns: object) -> tuple[list[dict[str, str]], int]:
     """User turns, each with its reference (nothing where there is none) as the response, and how many there are.
 
     Raises `ValueError` for turns that are no text, and for more references than turns.
@@ -116,7 +191,7 @@ def _pair(asked: str, reference: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": reference}]
 
 
-def has_roles(turns: object) -> bool:
+def _has_roles(turns: object) -> bool:
     """Whether turns say who speaks, as in a dialogue that was begun."""
     return isinstance(turns, Sequence) and any(isinstance(turn, Mapping) and "role" in turn for turn in turns)
 
@@ -135,63 +210,3 @@ def _content(turn: object) -> str:
     if not isinstance(text, str):
         raise ValueError(f"a turn is a {type(text).__name__} where text is expected")
     return text
-
-
-def read_answers(source: str, model: str | None, asked: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """The answers of a file to prompts, by prompt id: a text for each open turn.
-
-    An object has an answer (see `answer_texts`), and an id of the prompt, its place in the benchmark (`i`) or its
-    `instruction`; `model` (or `generator`) picks one of several. Raises `UsageError` where
-    models are mixed, where a prompt has two answers or none, and for a row that has neither.
-    """
-    prompts = list(asked)
-    by_name: dict[object, Mapping[str, Any]] = {}
-    for prompt in prompts:
-        by_name |= {("id", prompt["id"]): prompt, ("i", prompt.get("_position")): prompt}
-        by_name[("text", _key(_first_asked(prompt)))] = prompt
-    found: dict[str, tuple[str, ...]] = {}
-    models: set[str] = set()
-    for where, raw in placed(source):
-        named = str(raw.get("model") or raw.get("model_id") or raw.get("generator") or "")
-        if model is not None and named != model:
-            models.add(named)
-            continue
-        models.add(named)
-        prompt_ = next((by_name[name] for name in _names_of(raw) if name in by_name), None)
-        if prompt_ is None:
-            continue
-        if len(models) > 1 and model is None:
-            raise UsageError(f"{source} has answers of {', '.join(sorted(models))}: name one, as {source}#MODEL")
-        if prompt_["id"] in found:
-            raise UsageError(f"{source}, {where}: a second answer to prompt '{prompt_['id']}'")
-        found[prompt_["id"]] = _answer(raw, int(prompt_.get("_open_turns", 1)), f"{source}, {where}")
-    missing = [prompt["id"] for prompt in prompts if prompt["id"] not in found]
-    if missing:
-        other = f"; it has answers of {', '.join(sorted(models)[:10])}" if model is not None else ""
-        raise UsageError(f"{source} answers {len(found)} of {len(prompts)} prompts; '{missing[0]}' is missing{other}")
-    return found
-
-
-def _names_of(raw: Mapping[str, Any]) -> Iterator[object]:
-    for key in _IDS:
-        if raw.get(key) is not None:
-            yield ("id", str(raw[key]))
-    if isinstance(raw.get("i"), int):
-        yield ("i", raw["i"])
-    if isinstance(raw.get("instruction"), str):
-        yield ("text", _key(raw["instruction"]))
-
-
-def _first_asked(prompt: Mapping[str, Any]) -> str:
-    return next((str(turn["content"]) for turn in prompt["messages"] if turn["role"] == "user"), "")
-
-
-def _key(text: str) -> str:
-    return re.sub(r"\s+", " ", text).strip()
-
-
-def _answer(raw: Mapping[str, Any], num_turns: int, where: str) -> tuple[str, ...]:
-    turns = answer_texts(raw, where)
-    if len(turns) != num_turns:
-        raise UsageError(f"{where}: {len(turns)} answers to a prompt of {num_turns} turns")
-    return turns

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,18 +68,17 @@ class CodeTask:
 
     def results(self, doc: Doc, results: Sequence[Sequence[str]]) -> dict[str, float]:
         """The metric of one item from the programs that were drawn for it."""
-        programs = list(results[0])
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            right = sum(pool.map(lambda program: self.is_right(doc, program), programs))
-        return {f"pass@{self.samples.k}": pass_at_k(len(programs), right, self.samples.k)}
+        right = self.are_right(doc, results[0])
+        return {f"pass@{self.samples.k}": pass_at_k(len(right), sum(right), self.samples.k)}
 
-    def is_right(self, doc: Doc, program: str) -> bool:
-        """Whether a program passes the item's tests."""
-        from sftbench import run_code
+    def are_right(self, doc: Doc, programs: Sequence[str]) -> list[bool]:
+        """Of each program, whether it passes the item's tests."""
+        from sftbench import run_codes
 
-        ended = run_code(f"{program}\n{doc['test']}\ncheck({doc['entry_point']})\n", scratch=self.scratch)
-        self.endings[ended.status] += 1
-        return ended.status == "finished"
+        tested = (f"{program}\n{doc['test']}\ncheck({doc['entry_point']})\n" for program in programs)
+        ended = run_codes(tested, scratch=self.scratch)
+        self.endings.update(each.status for each in ended)
+        return [each.status == "finished" for each in ended]
 
     def remarks(self) -> list[str]:
         """How programs ended, for the report."""

@@ -18,7 +18,7 @@ from sftbench.judging.card.render import card_markdown, card_rows, short_rows
 
 @pytest.fixture(scope="module")
 def data(reference_data):
-    return read_material(reference_data / "data", None)
+    return read_material(reference_data / "data")
 
 
 def test_llmbar_is_read_whole(data):
@@ -97,7 +97,7 @@ def test_labels_may_be_votes_names_and_ties(tmp_path):
     assert [pair.gold for pair in found] == [1.0, 0.5, 0.25]
     assert [pair.id for pair in found] == ["1", "q", "7"]
     assert (found[0].by_model, found[2].group) == ("gpt-4", "maths")
-    used = chosen_pairs(read_material(None, path), Sampler(most=None, seed=0))
+    used = chosen_pairs(read_material(None, read_labels(path)), Sampler(most=None, seed=0))
     assert [pair.id for pair in used[padding.WORSE]] == ["1", "7"]
 
 
@@ -112,7 +112,7 @@ GOOD = {"id": "a", "instruction": "a", "output_1": "x", "output_2": "y", "gold":
         ([json.dumps({**GOOD, "gold": None, "preference": 1.5})], "line 1: needs 'gold'"),
         ([json.dumps(GOOD), json.dumps(GOOD)], "the id 'a' occurs twice"),
         (['{"id": '], "line 1: "),
-        (["[1]"], "line 1: not a JSON object"),
+        (['"text"'], "line 1: a str where a row (a JSON object) is expected"),
         ([], "holds no labels"),
     ],
 )
@@ -125,14 +125,14 @@ def test_labels_that_cannot_be_used_are_refused_with_the_line(tmp_path, lines, p
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    assert read_material(tmp_path, None).missing == (
+    assert read_material(tmp_path).missing == (
         "llmbar.jsonl", "alpaca_eval_805.jsonl", "alpaca_eval_outputs.jsonl",
     )  # fmt: skip
     with pytest.raises(UsageError, match="there is no folder"):
-        read_material(tmp_path / "nowhere", None)
+        read_material(tmp_path / "nowhere")
     (tmp_path / "llmbar.jsonl.gz").write_bytes(b"no gzip")
-    with pytest.raises(UsageError, match="cannot read"):
-        read_material(tmp_path, None)
+    with pytest.raises(UsageError, match="not a whole gzip file"):
+        read_material(tmp_path)
 
 
 def test_gold_labels_are_not_the_order_of_the_answers(data):

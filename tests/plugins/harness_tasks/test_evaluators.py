@@ -134,7 +134,7 @@ def test_where_the_data_lies_is_no_part_of_what_identifies_an_evaluation(tmp_pat
 
 
 def test_code_is_not_run_unless_it_is_allowed(desk_for, monkeypatch):
-    monkeypatch.setattr(CodeTask, "is_right", lambda *given: pytest.fail("it was run"))
+    monkeypatch.setattr(CodeTask, "are_right", lambda *given: pytest.fail("it was run"))
     part = TokenTunePaper(limit=1, task_data=str(TRIAL))
     evaluation = part.evaluate(None, None, desk_for(part))
     assert "--allow-code-execution" in evaluation.report["left_out"]["humaneval"]
@@ -156,7 +156,7 @@ def test_programs_are_right_when_they_pass_the_tests(tmp_path):
     doc = json.loads((TRIAL / "humaneval" / "test.jsonl").read_text())
     task = CodeTask(samples=Samples(count=4, k=2), scratch=tmp_path)
     programs = [doc["prompt"] + f"    return {body}\n" for body in ("2 * x", "x + x", "x ** 2", "exit(0)")]
-    assert [task.is_right(doc, each) for each in programs] == [True, True, False, False]
+    assert task.are_right(doc, programs) == [True, True, False, False]
     assert task.results(doc, [programs]) == {"pass@2": pytest.approx(1 - 1 / 6)}
     assert task.remarks() == ["humaneval: programs run in the sandbox: 4 finished, 4 raised"]
 

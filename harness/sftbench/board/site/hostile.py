@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from urllib.parse import urlsplit
 
+from sftbench.hidden import is_hidden
+
 LONGEST = 4000
-_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _ARXIV = re.compile(r"arXiv[: ](\d{4}\.\d{4,5})")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -24,7 +24,7 @@ def visible(text: str, longest: int = LONGEST) -> str:
 
 
 def _shown(letter: str) -> str:
-    if letter in "\n\t" or unicodedata.category(letter) not in _HIDDEN:
+    if letter in "\n\t" or not is_hidden(letter):
         return letter
     return f"⟨U+{ord(letter):04X}⟩"
 

@@ -6,17 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sftbench.errors import ContractError
-from sftbench.judging.card import equal, family, gold, orders, padding, repeats
+from sftbench.judging.card import equal, family, gold, humans, orders, padding, repeats
 from sftbench.judging.card.failures import failure_findings
 from sftbench.judging.card.finding import Finding
 from sftbench.judging.card.judged import Judged, Probe
-from sftbench.judging.card.material import Material, Pair, Sampler
+from sftbench.judging.card.material import EarlierTurn, Material, Pair, Sampler
 from sftbench.judging.card.readings import readings_of
+from sftbench.pools.forms import compact
 from sftbench.rooms import Message, Responses, Row, Verdicts
 
 Ask = Callable[[Sequence[Row], Responses, Responses], Verdicts]
 """A judge: rows with a prompt, the model's answers and the baseline's, to verdicts."""
-PROBES: tuple[Probe, ...] = (orders.PROBE, equal.PROBE, *padding.PROBES, *gold.PROBES)
+PROBES: tuple[Probe, ...] = (
+    orders.PROBE, equal.PROBE, *padding.PROBES, humans.PROBE, *gold.PROBES,
+)  # fmt: skip
+
+
+_Content = tuple[str, str, str, tuple[EarlierTurn, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,7 +46,7 @@ def different(pairs: Mapping[str, Sequence[Pair]]) -> list[Pair]:
 
 def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> Asked:
     """Ask a judge about the pairs of some probes, all at once. The same pair in two probes is asked about once."""
-    places: dict[tuple[str, str, str], int] = {}
+    places: dict[_Content, int] = {}
     unique: list[Pair] = []
     for each in (pair for of_probe in pairs.values() for pair in of_probe):
         if _content(each) not in places:
@@ -48,8 +54,16 @@ def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> Asked:
             unique.append(replace(each, id=f"pair-{len(unique)}"))
     verdicts = ask(
         [_row(pair) for pair in unique],
-        Responses(ids=tuple(pair.id for pair in unique), texts=tuple(pair.model for pair in unique)),
-        Responses(ids=tuple(pair.id for pair in unique), texts=tuple(pair.baseline for pair in unique)),
+        Responses(
+            ids=tuple(pair.id for pair in unique),
+            texts=tuple(pair.model for pair in unique),
+            earlier={pair.id: tuple(turn.model for turn in pair.earlier) for pair in unique if pair.earlier},
+        ),
+        Responses(
+            ids=tuple(pair.id for pair in unique),
+            texts=tuple(pair.baseline for pair in unique),
+            earlier={pair.id: tuple(turn.baseline for turn in pair.earlier) for pair in unique if pair.earlier},
+        ),
     )
     where = {name: index for index, name in enumerate(verdicts.ids)}
     if set(where) != {pair.id for pair in unique}:
@@ -77,9 +91,16 @@ def findings_of(told: Asked, *, model: str, again: Asked | None = None, why_not_
     ]
 
 
-def _content(pair: Pair) -> tuple[str, str, str]:
-    return pair.prompt, pair.model, pair.baseline
+def _content(pair: Pair) -> _Content:
+    return pair.prompt, pair.model, pair.baseline, pair.earlier
 
 
 def _row(pair: Pair) -> Row:
-    return Row(id=pair.id, messages=(Message(role="user", content=pair.prompt), Message(role="assistant", content="")))
+    """A dialogue of several turns is open in all of them: each side has its own answers to the earlier ones."""
+    asked = (*(turn.asked for turn in pair.earlier), pair.prompt)
+    messages = tuple(
+        message
+        for text in asked
+        for message in (Message(role="user", content=text), Message(role="assistant", content=""))
+    )
+    return Row(id=pair.id, messages=messages, raw=compact({"_open_turns": len(asked)}) if pair.earlier else "{}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +19,7 @@ RATE, TIES = "A against A", "A against A: named a winner"
 
 def _wanted(material: Material, sampler: Sampler) -> list[Pair]:
     return [
-        replace(pair, model=copied, gold=None)
+        pair.against_itself(copied)
         for pair in ordinary(material, sampler)
         if (copied := pair.baseline.replace(" ", "  ", 1)) != pair.baseline
     ]

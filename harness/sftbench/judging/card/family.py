@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from sftbench.judging.card.finding import Finding, percent, untold
-from sftbench.judging.card.gold import LABELS
+from sftbench.judging.card.gold import HUMAN, LABELS
 from sftbench.judging.card.intervals import mean
 from sftbench.judging.card.judged import Judged
 
@@ -43,14 +43,16 @@ def family_findings(judged: Mapping[str, Judged], model: str) -> list[Finding]:
     own = family_of(model)
     if own is None:
         return [untold(LABELS, MEASURE, "cannot be told: the judge's name tells no family", asked=ASKED)]
-    if LABELS not in judged:
-        return [untold(LABELS, MEASURE, "cannot be told: no labels (--labels) name who wrote the answers", asked=ASKED)]
-    asked = judged[LABELS]
+    name = next((each for each in (HUMAN, LABELS) if each in judged), None)
+    if name is None:
+        why = "cannot be told: no labels (--labels, --gold) name who wrote the answers"
+        return [untold(LABELS, MEASURE, why, asked=ASKED)]
+    asked = judged[name]
     families = [(family_of(pair.by_model), family_of(pair.by_baseline)) for pair in asked.pairs]
     side = np.array([(mine == own) - (theirs == own) if mine and theirs else 0 for mine, theirs in families])
     excess = np.where(side != 0, side * (asked.readings.preference - asked.gold), np.nan)
     num = int(np.isfinite(excess).sum())
     if not num:
-        return [untold(LABELS, MEASURE, f"cannot be told: no labelled pair sets {own} against another", asked=ASKED)]
+        return [untold(name, MEASURE, f"cannot be told: no labelled pair sets {own} against another", asked=ASKED)]
     found = mean(excess, widest=0.5)
-    return [percent(LABELS, MEASURE, found, num, unit="points", group=own, chance=0.0, asked=ASKED)]
+    return [percent(name, MEASURE, found, num, unit="points", group=own, chance=0.0, asked=ASKED)]

@@ -13,7 +13,8 @@ Unit = Literal["%", "points", "per second", "count"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """`value` with its 95 % bounds in `unit`, over `num` pairs; None where it cannot be told, and `note` says why.
+    """`value` with its 95 % bounds in `unit`, over `num` pairs or votes on them; None where it cannot be told,
+    and `note` says why.
 
     `chance` is what a judge that guesses would have. `asked` tells the pairs in words.
     """

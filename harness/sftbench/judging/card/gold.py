@@ -1,4 +1,4 @@
-"""Does the judge agree with what is known to be right? Human votes, LLMBar (arXiv 2310.07641), or tasks made here."""
+"""Does the judge agree with what is known to be right? Labels, LLMBar (arXiv 2310.07641), or tasks made here."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from sftbench.judging.card.finding import Finding, percent
 from sftbench.judging.card.intervals import mean, share
 from sftbench.judging.card.judged import Judged, Probe
 from sftbench.judging.card.material import Material, Pair, Sampler
+from sftbench.judging.resampling import Floats
 
-LABELS, NATURAL, ADVERSARIAL, OWN = "labels", "llmbar natural", "llmbar adversarial", "own tasks"
-PLAIN = (LABELS, NATURAL, OWN)
+HUMAN, LABELS, NATURAL, ADVERSARIAL, OWN = "human votes", "labels", "llmbar natural", "llmbar adversarial", "own tasks"
+PLAIN = (HUMAN, LABELS, NATURAL, OWN)
 """Sets of pairs like those of a run, the most telling first; adversarial ones are harder than any run's."""
 ABOUT = {
+    HUMAN: "pairs that people voted on, of one turn or two, the whole dialogue shown, in both orders",
     LABELS: "pairs with labels from a file, in both orders",
     NATURAL: "LLMBar's natural pairs, one answer objectively better, in both orders",
     ADVERSARIAL: "LLMBar's pairs whose worse answer looks better, in both orders",
@@ -26,7 +28,7 @@ S2, S1, FOR_GOLD = "agreement (S2)", "agreement with ties (S1)", "preference for
 
 def plain(material: Material, sampler: Sampler) -> list[Pair]:
     """The pairs of the most telling set that is there, which a probe may change and ask again."""
-    return sampler.of(material.labelled or material.gold or material.own)
+    return sampler.of(material.human or material.labelled or material.gold or material.own)
 
 
 def _adversarial(material: Material, sampler: Sampler) -> list[Pair]:
@@ -35,7 +37,7 @@ def _adversarial(material: Material, sampler: Sampler) -> list[Pair]:
 
 def _own(material: Material, sampler: Sampler) -> list[Pair]:
     """Where there is nothing better."""
-    return [] if material.labelled or material.gold else sampler.of(material.own)
+    return [] if material.human or material.labelled or material.gold else sampler.of(material.own)
 
 
 def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
@@ -48,7 +50,6 @@ def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
     named = (said != 0) & (gold != 0)
     preferred = judged.for_gold
     num_preferred = int(np.isfinite(preferred).sum())
-    by_chance = sum(float((said == label).mean() * (gold == label).mean()) for label in (-1, 0, 1)) if len(said) else 0
     num = int(named.sum())
     note = "" if num else "the judge never named a winner" if len(said) else "no verdict could be read"
     return [
@@ -67,7 +68,7 @@ def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
             S1,
             share((said == gold).sum(), len(said)),
             len(said),
-            chance=100 * by_chance,
+            chance=100 * agreed_by_chance(said, gold),
             group=group,
             asked=ABOUT[name],
         ),
@@ -75,6 +76,13 @@ def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
             name, FOR_GOLD, mean(preferred, widest=0.5), num_preferred, chance=50.0, group=group, asked=ABOUT[name]
         ),
     ]
+
+
+def agreed_by_chance(said: Floats, gold: Floats) -> float:
+    """How often verdicts and labels (-1, 0, 1 each) would agree if they were dealt at random."""
+    if not len(said):
+        return 0.0
+    return sum(float((said == label).mean() * (gold == label).mean()) for label in (-1, 0, 1))
 
 
 def _found(judged: Mapping[str, Judged], *, name: str) -> list[Finding]:

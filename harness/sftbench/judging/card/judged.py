@@ -33,8 +33,8 @@ class Judged:
         """Pairs and their readings, in the same order."""
         return cls(
             readings=readings,
-            length_model=np.array([len(pair.model) for pair in pairs], dtype=np.float64),
-            length_baseline=np.array([len(pair.baseline) for pair in pairs], dtype=np.float64),
+            length_model=np.array([pair.lengths[0] for pair in pairs], dtype=np.float64),
+            length_baseline=np.array([pair.lengths[1] for pair in pairs], dtype=np.float64),
             gold=np.array([np.nan if pair.gold is None else pair.gold for pair in pairs], dtype=np.float64),
             groups=tuple(pair.group for pair in pairs),
             pairs=tuple(pairs),

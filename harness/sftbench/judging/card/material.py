@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from sftbench.errors import UsageError
+from sftbench.pools.files import rows_in_file
 
 LLMBAR = "llmbar.jsonl"
 PROMPTS = "alpaca_eval_805.jsonl"
@@ -18,10 +17,29 @@ OUTPUTS = "alpaca_eval_outputs.jsonl"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class EarlierTurn:
+    """A turn before the one that is judged: what was asked, and what each of the two answered."""
+
+    asked: str
+    model: str
+    baseline: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HumanVote:
+    """What one person says of a pair: 1 for the model's answer, 0 for the baseline's, 0.5 for a tie."""
+
+    voter: str
+    preference: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Pair:
     """Two answers to one prompt. `gold` is the preference for the model's that is known to be right, 0 to 1, or None.
 
-    `by_model` and `by_baseline` name who wrote them, where that is known.
+    `earlier` is what went before in a dialogue, `votes` what people said, whose mean is then `gold`. `by_model` and
+    `by_baseline` name who wrote the answers, where that is known. `cluster` is the same for pairs whose errors may have
+    to do with one another; empty: this pair alone.
     """
 
     id: str
@@ -32,17 +50,35 @@ class Pair:
     group: str = ""
     by_model: str = ""
     by_baseline: str = ""
+    earlier: tuple[EarlierTurn, ...] = ()
+    votes: tuple[HumanVote, ...] = ()
+    cluster: str = ""
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """Characters that the model wrote, and the baseline, in all turns."""
+        return (
+            len(self.model) + sum(len(turn.model) for turn in self.earlier),
+            len(self.baseline) + sum(len(turn.baseline) for turn in self.earlier),
+        )
+
+    def against_itself(self, changed: str) -> Pair:
+        """The baseline's answer, `changed`, against what it was; all that went before is the same on both sides."""
+        earlier = tuple(replace(turn, model=turn.baseline) for turn in self.earlier)
+        return replace(self, model=changed, earlier=earlier, gold=None, votes=())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """All pairs at hand: `natural` ones of two models without a gold label, and with one: `gold` of ordinary pairs,
-    `adversarial` of pairs made to mislead, `labelled` from a file, `own` made here. `missing` names absent files."""
+    """All pairs at hand: `natural` ones of two models without a gold label, and with one: `human` with votes of people,
+    `gold` of ordinary pairs, `adversarial` of pairs made to mislead, `labelled` from a file, `own` made here. `missing`
+    names absent files."""
 
     natural: Sequence[Pair] = ()
     gold: Sequence[Pair] = ()
     adversarial: Sequence[Pair] = ()
     labelled: Sequence[Pair] = ()
+    human: Sequence[Pair] = ()
     own: Sequence[Pair] = ()
     missing: Sequence[str] = field(default_factory=tuple)
 
@@ -65,34 +101,38 @@ class Sampler:
         return hashlib.sha256(f"{self.seed}|{name}".encode()).hexdigest()
 
 
-def read_material(folder: Path | None, labels: Path | None, *, own: Sequence[Pair] = (), seed: int = 0) -> Material:
+def read_material(
+    folder: Path | None, labelled: Sequence[Pair] = (), *, human: Sequence[Pair] = (), own: Sequence[Pair] = (),
+    seed: int = 0,
+) -> Material:  # fmt: skip
     """What a folder (`llmbar.jsonl`, `alpaca_eval_805.jsonl` with `alpaca_eval_outputs.jsonl`, each plain or `.gz`, or
-    a subfolder `judge` with them) and a file of labels hold.
+    a subfolder `judge` with them) holds, beside the pairs given.
 
     Raises `UsageError` for files that cannot be read, with the line.
     """
     place = folder / "judge" if folder is not None and (folder / "judge").is_dir() else folder
     golden, prompts, outputs = (_file(place, name) for name in (LLMBAR, PROMPTS, OUTPUTS))
-    llmbar = [_labelled(row, where) for row, where in read_lines(golden)] if golden else []
+    llmbar = _all_labelled(golden) if golden else []
     found = {LLMBAR: golden, PROMPTS: prompts, OUTPUTS: outputs}
     return Material(
         natural=_natural(prompts, outputs, seed) if prompts and outputs else [],
         gold=[pair for pair in llmbar if not pair.group.startswith("Adversarial")],
         adversarial=[pair for pair in llmbar if pair.group.startswith("Adversarial")],
-        labelled=[] if labels is None else read_labels(labels),
+        labelled=labelled,
+        human=human,
         own=own,
         missing=tuple(name for name, path in found.items() if path is None),
     )
 
 
 def read_labels(path: Path) -> list[Pair]:
-    """Human votes or other gold labels: JSON lines with `instruction`, `output_1`, `output_2`, and `gold` (1, 2 or
+    """Human votes or other gold labels: rows with `instruction`, `output_1`, `output_2`, and `gold` (1, 2 or
     "tie") or `preference` (0 to 1 for `output_1`, such as the mean of several votes); `id`, `category`, `generator_1`
     and `generator_2` where they are known.
 
     Raises `UsageError` with the line for anything else, and for an id that occurs twice.
     """
-    pairs = [_labelled(row, where) for row, where in read_lines(path)]
+    pairs = _all_labelled(path)
     if not pairs:
         raise UsageError(f"{path} holds no labels")
     if len({pair.id for pair in pairs}) != len(pairs):
@@ -101,24 +141,8 @@ def read_labels(path: Path) -> list[Pair]:
     return pairs
 
 
-def read_lines(path: Path) -> Iterator[tuple[Mapping[str, Any], str]]:
-    """The objects of a file of JSON lines, plain or `.gz`, each with its place for messages."""
-    try:
-        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        lines = text.decode().split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as problem:
-        raise UsageError(f"cannot read {path}: {problem}") from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as problem:
-            raise UsageError(f"{where}: {problem}") from None
-        if not isinstance(row, dict):
-            raise UsageError(f"{where}: not a JSON object")
-        yield row, where
+def _all_labelled(path: Path) -> list[Pair]:
+    return [_labelled(row, f"{path}, {where}") for where, row in rows_in_file(path)]
 
 
 def _file(folder: Path | None, name: str) -> Path | None:
@@ -158,11 +182,11 @@ def _gold(row: Mapping[str, Any], where: str) -> float:
 
 def _natural(prompts: Path, outputs: Path, seed: int) -> list[Pair]:
     """Of each prompt the answers of two models, by lot."""
-    asked = [str(row["instruction"]) for row, _ in read_lines(prompts)]
+    asked = [str(row["instruction"]) for _, row in rows_in_file(prompts)]
     answers: dict[int, dict[str, str]] = {}
-    for row, where in read_lines(outputs):
+    for where, row in rows_in_file(outputs):
         if not isinstance(row.get("i"), int) or not 0 <= row["i"] < len(asked):
-            raise UsageError(f"{where}: 'i' names no prompt")
+            raise UsageError(f"{outputs}, {where}: 'i' names no prompt")
         answers.setdefault(row["i"], {})[str(row["model"])] = str(row["output"])
     lot = Sampler(most=2, seed=seed)
     pairs = []

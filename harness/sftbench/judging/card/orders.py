@@ -20,7 +20,7 @@ FLIPS, REVERSALS, POSITION, NOISE = "order flips", "order reversals", "position 
 
 def ordinary(material: Material, sampler: Sampler) -> list[Pair]:
     """Pairs like those that a run has: natural ones, else gold ones, else those made here."""
-    return sampler.of(material.natural or material.gold or material.labelled or material.own)
+    return sampler.of(material.natural or material.gold or material.labelled or material.human or material.own)
 
 
 def order_findings(readings: Readings, *, asked: str = ABOUT) -> list[Finding]:

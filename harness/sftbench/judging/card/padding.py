@@ -42,7 +42,7 @@ def padded(answer: str) -> str:
 
 def _wanted_equal(material: Material, sampler: Sampler) -> list[Pair]:
     pairs = orders.ordinary(material, sampler)
-    return [replace(pair, model=padded(pair.baseline), gold=None) for pair in pairs if pair.baseline.strip()]
+    return [pair.against_itself(padded(pair.baseline)) for pair in pairs if pair.baseline.strip()]
 
 
 def _wanted_worse(material: Material, sampler: Sampler) -> list[Pair]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sftbench.judging.card import equal, failures, gold, orders, padding, repeats
+from sftbench.judging.card import equal, failures, gold, humans, orders, padding, repeats
 from sftbench.judging.card.finding import Finding
 from sftbench.judging.card.gates import MIN_AGREEMENT, Gate, agreement_of, of_plain, passes, told
 
 NOTHING_SAID = "win rates by it say nothing"
 _ON = {
+    gold.HUMAN: "the human votes",
     gold.LABELS: "the labels given",
     gold.NATURAL: "the gold labels of LLMBar's natural pairs",
     gold.OWN: "the right answers to short tasks made for this check",
@@ -21,6 +22,7 @@ def words(findings: Sequence[Finding], held: Sequence[Gate]) -> tuple[str, ...]:
     by_name = {gate.name: gate for gate in held}
     return (
         *_agreement(findings),
+        *_people(findings),
         *_failures(findings, by_name["parse failures"]),
         *_orders(findings, by_name["order flips"], by_name["position bias"]),
         *_equal(findings),
@@ -63,6 +65,12 @@ def _agreement(findings: Sequence[Finding]) -> Iterator[str]:
     shared = of_plain(findings, gold.S1)
     if shared is not None and found.num < 0.5 * shared.num:
         yield f"It named a winner in only {found.num} of {shared.num} of these pairs; the others are ties."
+
+
+def _people(findings: Sequence[Finding]) -> Iterator[str]:
+    found = told(findings, humans.AMONG_S2)
+    if found is not None:
+        yield f"Two people who voted on the same pair agreed in {spread(found)} of {found.num} such cases."
 
 
 def _start(found: Finding) -> str:
