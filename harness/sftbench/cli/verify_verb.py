@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 OWN = {
     "pool": "where your copy of the pool lies", "base": "where your copy of the base model lies",
     "heldout": "where your copy of the held-out rows lies", "lm": "where your copy of the scoring model lies",
-    "embedder": "encoder of texts", "chat": "language model for judges and scorers, as URL#MODEL",
+    "embedder": "encoder of texts", "chat": "language model for judges and scorers, as URL#MODEL or vllm:MODEL",
+    "task-data": "folder with your copies of prompts, tasks and files of answers",
 }  # fmt: skip
 
 
@@ -25,13 +26,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", type=Path, help="folder, .tar.gz, .tar or .zip file of a bundle")
     parser.add_argument("--seal", metavar="SHA256", help="what the publisher told elsewhere; 16 digits or more of it")
     parser.add_argument("--rejudge", metavar="SHARE", help="judge a random part of the items again, such as 5%%")
-    parser.add_argument("--judge", help="judge for --rejudge (default: the one of the bundle)")
+    parser.add_argument("--of", metavar="JUDGE", help="whose verdicts --rejudge compares (default: the first judge's)")
+    parser.add_argument(
+        "--judge", help="who judges here, for --rejudge and --reproduce: vllm:MODEL, URL#MODEL or a judge's name; "
+        "none: reproduce without win rates (default: judges of the bundle that are no language models)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of that random part (default: 0)")
     parser.add_argument("--reproduce", metavar="ROW", help="run LABEL@BUDGET/SEED again and compare")
     parser.add_argument("--tolerance", type=float, help="how far a reproduced mean may be away (default: 0.02)")
     parser.add_argument("--name", default="", help="name under which you attest a reproduction (default: anonymous)")
     for name, about in OWN.items():
         parser.add_argument(f"--{name}", help=about)
+    parser.add_argument(
+        "--allow-code-execution", action="store_true", default=None,
+        help="let evaluators of the run execute code that models wrote, in a sandbox",
+    )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes at a time")
     parser.add_argument("--store", type=Path, help="store for what is made again (default: one for this bundle alone)")
     add_format(parser, ("table", "json"))
@@ -40,16 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
     from sftbench.cli.watching import Watching
-    from sftbench.publishing.again import OWN as NAMES
-    from sftbench.publishing.again import Own
     from sftbench.publishing.checking import Asked, check
+    from sftbench.publishing.own import OWN as NAMES
+    from sftbench.publishing.own import Own, judges_given
     from sftbench.settings import share_of
 
-    own = Own(settings={name: getattr(options, name) for name in NAMES})
+    own = Own(settings={name: getattr(options, name) for name in NAMES}, judges=judges_given(options.judge))
     asked = Asked(
         seal=options.seal,
         rejudge=share_of(options.rejudge, "--rejudge") if options.rejudge else None,
-        judge=options.judge,
+        of=options.of,
         seed=options.seed,
         reproduce=options.reproduce,
         tolerance=options.tolerance,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +163,11 @@ def _steps(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
         if told["ref"] not in known:
             yield Finding(where=where, what=f"no record went through {told['ref']}")
 
+
+def identities(bundle: Path, keys: Collection[str]) -> Iterator[dict[str, Any]]:
+    """What was hashed into the keys of some steps, as far as the bundle tells it. `check_records` comes before."""
+    if (bundle / STEPS).is_file():
+        for line in (bundle / STEPS).read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            if told["ref"].split("/")[-1] in keys:
+                yield told["identity"]

@@ -76,6 +76,11 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
     attested, wrong = attestations(folder)
     findings += wrong
+    notes += [
+        f"{each.row} was reproduced by {each.name or 'somebody'} {reservation}"
+        for each in attested
+        for reservation in each.reservations
+    ]
     return Verification(
         bundle=name or str(folder),
         seal=found,
