@@ -69,9 +69,7 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
     return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
 
 
-def check_contamination(
-    pool: str, *, against: str, watcher: Watcher | None = None, **more: Any
-) -> pandas.DataFrame:
+def check_contamination(pool: str, *, against: str, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
     """`bench check contamination`: a line per item of `against` that stands in the pool, with the row that has most of
     it: item, row, by, share, longest_run, cosine, num_rows, positions and texts of both, and where the run stands.
 

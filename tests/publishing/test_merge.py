@@ -64,8 +64,8 @@ TERMS = {
     "base model": lambda cell: cell["base"].update(fingerprint="0" * 64),
     "budgets": lambda cell: cell.update(budget="20"),
     "judges": lambda cell: cell["verdicts"] and cell["verdicts"].update(baseline="gamma"),
-    "judges of another model": lambda cell: cell["verdicts"] and cell["verdicts"].update(
-        judged_by={"part": "pairwise@1", "asks:judge": "vllm:other@f.1"}
+    "judges of another model": lambda cell: (
+        cell["verdicts"] and cell["verdicts"].update(judged_by={"part": "pairwise@1", "asks:judge": "vllm:other@f.1"})
     ),
     "prompt templates": lambda cell: cell["verdicts"] and cell["verdicts"].update(judged_by={"file:template": "0f"}),
     "held-out items": lambda cell: cell["evaluations"]["exact-match"]["ids"].__setitem__(0, "another"),

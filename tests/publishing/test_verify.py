@@ -266,6 +266,7 @@ def test_a_failed_seed_stays_failed_and_its_bundle_verifies(new_run, tmp_path):
 
 def test_ids_are_held_to_their_hash_and_to_the_positions(new_run, tmp_path):
     from sftbench.publishing.crosscheck import check_records
+
     bundle = tmp_path / "bundle"
     shutil.copytree(_with_ids(new_run, tmp_path), bundle)
     assert check_records(bundle, about_of(bundle))[1] == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,10 @@ from sftbench.cli.options import add_format, print_rows
 
 if TYPE_CHECKING:
     from sftbench.publishing.checking import Checked
+    from sftbench.publishing.layout import Finding
 
+AT_MOST = 30
+"""Mismatches printed one by one."""
 OWN = {
     "pool": "where your copy of the pool lies", "base": "where your copy of the base model lies",
     "heldout": "where your copy of the held-out rows lies", "lm": "where your copy of the scoring model lies",
@@ -74,6 +79,14 @@ def run(options: argparse.Namespace) -> int:
     return 0 if checked.holds else 6
 
 
+def _further(findings: Sequence[Finding]) -> Iterator[str]:
+    """How many more there are, in which files: one wrong record moves numbers on many pages."""
+    if findings:
+        counted = Counter(each.where for each in findings)
+        named = ", ".join(f"{where} ({count})" for where, count in counted.items())
+        yield f"mismatch: {len(findings)} more, all told with -o json, in {named}"
+
+
 def _show(checked: Checked, output: str) -> None:
     verification = checked.verification
     levels: list[dict[str, Any]] = [
@@ -86,8 +99,10 @@ def _show(checked: Checked, output: str) -> None:
             told[name] = asdict(part) if part is not None else None
         print(json.dumps(told, indent=1, ensure_ascii=False, default=str))
         return
-    for finding in checked.findings:
+    for finding in checked.findings[:AT_MOST]:
         print(f"mismatch: {finding}")
+    for line in _further(checked.findings[AT_MOST:]):
+        print(line)
     if levels:
         print_rows(levels, output, title=f"{verification.bundle}: what is known of each row")
     for line in checked.lines():

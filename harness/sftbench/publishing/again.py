@@ -142,11 +142,15 @@ def _refuse_models(values: dict[str, Any], given: Mapping[str, Any], cell: Cell)
 
 
 def _refuse_other_inputs(run: Run, cell: Cell) -> None:
+    told = {f"{step.room}/{step.key}" for step in cell.steps}
+    if run.facts.prompts is not None and (cell.evaluations or cell.judgements):
+        # Rows of the pool that repeat a prompt are left out, so that other prompts make another pool too.
+        _refuse_other_questions(run, told)
     _refuse_other_pool(run, cell)
     if run.facts.base.fingerprint != cell.base.fingerprint:
         raise UsageError(_other("base model", run.facts.base.fingerprint, cell.base.fingerprint))
     if cell.evaluations or cell.judgements:
-        _refuse_other_questions(run, {f"{step.room}/{step.key}" for step in cell.steps})
+        _refuse_other_questions(run, told)
 
 
 def _refuse_other_pool(run: Run, cell: Cell) -> None:

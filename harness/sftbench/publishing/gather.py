@@ -266,13 +266,24 @@ def _responses(cells: list[Cell], here: list[Cell], store: Store | None, made: G
     if len(here) < sum(cell.status == "done" for cell in cells):
         raise UsageError("not all steps of this run are in the store; name it with --store, or leave the answers out")
     keys = sorted({step.key for cell in cells for step in cell.steps if step.room == "responses"})
+    given = [key for key in keys if store is not None and _were_given(store, key)]
+    if given:
+        made.notes.append("answers that no model of the run gave are not the publisher's to pass on, and were left out")
     for key in keys:
+        if key in given:
+            continue
         file = store.folder("responses", key) / "responses.jsonl" if store else None
         if file is None or not file.is_file():
             raise UsageError(
                 "answers of the models are not in the store; name it with --store, or leave --with-responses away"
             )
         made.write(f"{RESPONSES}/{key}.jsonl", file.read_text(encoding="utf-8"))
+
+
+def _were_given(store: Store, key: str) -> bool:
+    """Whether a step read the answers of a file, or of a benchmark, in place of having a model give them."""
+    record = store.find("responses", key)
+    return record is not None and "answers" in record.identity
 
 
 def _text(path: Path) -> str:

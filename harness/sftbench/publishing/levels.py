@@ -53,8 +53,8 @@ class Attestation:
     @property
     def reservations(self) -> Iterator[str]:
         """What of the row was not reproduced, in words."""
-        for each in self.left_out:
-            yield f"without the numbers of {each}"
+        if self.left_out:
+            yield f"without the numbers of {' and '.join(self.left_out)}"
         for published, other in self.other_judges.items():
             yield f"with {other} in the place of {published}"
 

@@ -100,7 +100,7 @@ class _Answers:
             lines = path.read_text(encoding="utf-8").split("\n") if path.is_file() else []
             try:
                 self.known[key] = dict(_turns(line) for line in lines if line)
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 raise VerificationError(f"{name} holds something else than answers") from None
         return self.known[key]
 

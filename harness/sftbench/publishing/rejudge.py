@@ -20,7 +20,7 @@ from sftbench.plugins import Plugins
 from sftbench.publishing.again import answers_step, carried_out, questions_again, told_settings
 from sftbench.publishing.agreement import Agreement, OfOrders, agreement_of, orders_of
 from sftbench.publishing.asking import asks_a_model, judges_told, refuse_unnamed
-from sftbench.publishing.layout import Finding
+from sftbench.publishing.layout import RESPONSES, Finding
 from sftbench.publishing.own import Own
 from sftbench.publishing.pairs import Pair, Pairs, pairs_of
 from sftbench.rooms import Responses, Row
@@ -71,6 +71,8 @@ def rejudge(
     mean difference of more than four standard errors is. Raises `UsageError` where there is nothing to judge.
     """
     published = _published(cells, part.of)
+    if not (bundle / RESPONSES).is_dir():
+        _refuse_nothing(pairs_of(bundle, cells, judge=published, given={}), published)
     used, is_same = _used(bundle, published, own, plugins)
     run = questions_again(bundle, used, own, plugins, cells)
     rows, given = _questions(run, watcher)

@@ -86,7 +86,7 @@ def reproduce(
     if not findings and not any(each["num_items"] for each in differences.values()):
         raise UsageError(f"{row}: nothing that is compared has a value on both sides, so that nothing is reproduced")
     left_out = [*again.left_out, *unjudged]
-    others = {each.told.judge: each.here for each in judged if not each.same}
+    others = {each.told.judge: _other_judge(each) for each in judged if not each.same}
     attestation = None
     if not findings:
         exact = all(each.get("largest", 0.0) <= EXACT for each in differences.values())
@@ -114,7 +114,12 @@ def _reservations(left_out: Sequence[str], others: Mapping[str, str]) -> Iterato
     for each in left_out:
         yield f"the numbers of {each} were not compared: it asks a language model, or was not named with --judge"
     for published, here in others.items():
-        yield f"the verdicts of {published} were held to those of {here}, which is another judge or at another address"
+        yield f"the verdicts of {published} were held to those of {here}"
+
+
+def _other_judge(judged: JudgedAgain) -> str:
+    """Another judge by its name; of the same name it is served from elsewhere, or has other settings."""
+    return judged.here if judged.here != judged.told.judge else f"{judged.here} at another address or otherwise set"
 
 
 def _made_with(run: Run) -> dict[str, Any]:

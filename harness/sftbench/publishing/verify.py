@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +78,9 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
     attested, wrong = attestations(folder)
     findings += wrong
     notes += [
-        f"{each.row} was reproduced by {each.name or 'somebody'} {reservation}"
+        f"{each.row} was reproduced by {each.name or 'somebody'} {', '.join(each.reservations)}"
         for each in attested
-        for reservation in each.reservations
+        if any(each.reservations)
     ]
     return Verification(
         bundle=name or str(folder),
@@ -116,7 +117,8 @@ def about_of(folder: Path) -> dict[str, Any]:
 
 
 def _short(message: str, folder: Path) -> str:
-    return message.replace(f"{folder}/", "")
+    """A message with names inside of the bundle; its folder may be called like the end of another's name."""
+    return re.sub(rf"(?<![\w.~/-]){re.escape(str(folder))}/", "", message)
 
 
 def verified_folder(folder: Path, *, name: str) -> Verification:
