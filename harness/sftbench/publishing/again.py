@@ -17,7 +17,7 @@ from sftbench.plugins import Plugins
 from sftbench.pools.files import SUFFIXES
 from sftbench.prompting import REFERENCE, places
 from sftbench.publishing.asking import asking_again, names_a_model
-from sftbench.publishing.layout import RECORDS, json_in
+from sftbench.publishing.layout import RECORDS, run_in
 from sftbench.publishing.manifest import seal_of
 from sftbench.publishing.own import OWN, Own
 from sftbench.runner import Run, Watcher, carry_out, prepare
@@ -41,7 +41,7 @@ class Again:
 
 def told_settings(bundle: Path) -> dict[str, Any]:
     """The settings of `run.json`. Raises `VerificationError` where it has none."""
-    told = json_in(bundle / RECORDS / "run.json", "run.json").get("settings")
+    told = run_in(bundle / RECORDS).get("settings")
     if not isinstance(told, dict):
         raise VerificationError("run.json does not tell its settings")
     return told

@@ -23,6 +23,7 @@ from sftbench.publishing.layout import (
     Finding,
     files_below,
     json_in,
+    run_in,
 )
 from sftbench.publishing.manifest import is_listed, told_of
 from sftbench.publishing.page import readme_of
@@ -69,7 +70,7 @@ def check_records(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Cell], l
 
 
 def _about_cells(cells: list[Cell], about: Mapping[str, Any], bundle: Path) -> Iterator[Finding]:
-    run = json_in(bundle / RECORDS / "run.json", f"{RECORDS}/run.json")
+    run = run_in(bundle / RECORDS, f"{RECORDS}/run.json")
     told = run.get("num_cells")
     if told != len(cells):
         yield Finding(where=f"{RECORDS}/run.json", what="number of cells", told=told, recomputed=len(cells))

@@ -49,7 +49,8 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
     findings: list[Finding] = []
     uncompared: list[str] = []
     # What has the numbers by row and column comes first: pages repeat them.
-    for name, text in sorted(fresh.items(), key=lambda each: each[0] not in BOARD_FILES):
+    for name in [*BOARD_FILES, *(name for name in fresh if name not in BOARD_FILES)]:
+        text = fresh[name]
         where = f"{BOARD}/{name}"
         if name not in there:
             if same_version or name in BOARD_FILES:

@@ -72,7 +72,7 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         compared_all = not made.uncompared
         notes += _notes(made, about)
     except (UsageError, VerificationError) as problem:
-        findings.append(Finding(where="records", what=_short(str(problem), folder)))
+        findings.append(_of_records(_short(str(problem), folder)))
     if (folder / RECORDS / LEVELS).is_file():
         notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
     attested, wrong = attestations(folder)
@@ -114,6 +114,13 @@ def about_of(folder: Path) -> dict[str, Any]:
         if not isinstance(about.get(name), dict):
             raise VerificationError(f"{ABOUT} does not tell its {name}")
     return about
+
+
+def _of_records(message: str) -> Finding:
+    """What is wrong with a record, under its file where that is named."""
+    where, sign, what = message.partition(": ")
+    is_file = sign and where.startswith(f"{RECORDS}/")
+    return Finding(where=where, what=what) if is_file else Finding(where=RECORDS, what=message)
 
 
 def _short(message: str, folder: Path) -> str:
