@@ -16,7 +16,7 @@ from sftbench.publishing.gather import Wanted
 from sftbench.publishing.judged_again import alike, judged_again
 from sftbench.publishing.own import Own, judges_given
 from sftbench.publishing.publish import publish
-from sftbench.publishing.reproduce import _by_item, _Compared, difference_of
+from sftbench.publishing.reproduce import _by_item, _Compared, _refuse_other_tasks, difference_of
 
 SERVER = "http://server.example/v1#model"
 
@@ -175,6 +175,28 @@ def test_a_published_judge_is_compared_with_itself_first_then_with_another_langu
     assert matched(here, verdicts("one", one), verdicts("checker", old)) == ({}, ("one", "checker"))
     # Older records tell nothing of their judges but the name.
     assert matched(Planned(checker=checker), verdicts("checker", {})) == ({"checker": ("checker", True, False)}, ())
+
+
+def test_files_of_tasks_are_held_to_those_of_the_published_steps(tmp_path):
+    part = {"part": "lm-eval@1", "file:boolq": "aa"}
+    (tmp_path / "provenance").mkdir()
+    step = {"ref": "evaluation/k", "identity": part, "parents": {}}
+    (tmp_path / "provenance/steps.jsonl").write_text(json.dumps(step) + "\n")
+
+    def checked(key="k", **identity):
+        here = Planned()
+        here.evaluations = {"lm-eval": "evaluation/here"}
+        here.steps["evaluation/here"] = type("Step", (), {"identity": {"part": "lm-eval@1", **identity}})
+        told = Told()
+        told.steps = [type("Step", (), {"room": "evaluation", "key": key})]
+        _refuse_other_tasks(tmp_path, here, here, told)
+
+    checked(**{"file:boolq": "aa"})
+    checked(key="of-another-row", **{"file:boolq": "bb"})
+    with pytest.raises(UsageError, match=r"task data of lm-eval \(boolq\) here is not that of the bundle"):
+        checked(**{"file:boolq": "bb"})
+    with pytest.raises(UsageError, match=r"task data of lm-eval \(boolq\) is not here; .*--task-data"):
+        checked()
 
 
 def told_apart(told, here, **more):

@@ -162,8 +162,10 @@ def _refuse_other_tasks(bundle: Path, run: Run, planned: PlannedCell, told: Cell
         here = run.plan.steps[ref].identity
         for key in {*here, *there.get(name, {})} if name in there else ():
             if key.startswith(("file:", "folder:")) and here.get(key) != there[name].get(key):
-                what = key.partition(":")[2]
-                raise UsageError(f"the task data of {name} ({what}) here is not that of the bundle; see --task-data")
+                is_here = "here is not that of the bundle" if key in here else "is not here"
+                raise UsageError(
+                    f"the task data of {name} ({key.partition(':')[2]}) {is_here}; name yours with --task-data"
+                )
 
 
 def _other_rows(run: Run, planned: PlannedCell, told: Cell, where: str) -> Iterator[Finding]:
