@@ -18,9 +18,9 @@ from sftbench.judgement import PairsWanted, judge_files
 from sftbench.judging.card.render import card_rows
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Metric, Scoring
-from sftbench.publishing.again import OWN, Own
 from sftbench.publishing.checking import Asked, Checked, check
 from sftbench.publishing.gather import Wanted
+from sftbench.publishing.own import OWN, Own, judges_given
 from sftbench.publishing.publish import Published
 from sftbench.publishing.publish import publish as publish_results
 from sftbench.rooms import Ragged
@@ -69,9 +69,7 @@ def describe(pool: str, *, watcher: Watcher | None = None, **more: Any) -> panda
     return pandas.DataFrame(describe_pool(wanted, plugins=plugins.load(), watcher=watcher or _silent()))
 
 
-def check_contamination(
-    pool: str, *, against: str, watcher: Watcher | None = None, **more: Any
-) -> pandas.DataFrame:
+def check_contamination(pool: str, *, against: str, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
     """`bench check contamination`: a line per item of `against` that stands in the pool, with the row that has most of
     it: item, row, by, share, longest_run, cosine, num_rows, positions and texts of both, and where the run stands.
 
@@ -173,10 +171,12 @@ def publish(
 def verify(bundle: str | Path, *, watcher: Watcher | None = None, **asked: Any) -> Checked:
     """`bench verify`: what does not hold (`.findings`), and what is known of each row (`.verification.levels`).
 
-    `asked` is seal, rejudge (a share), judge, seed, reproduce (`LABEL@BUDGET/SEED`), tolerance, name, and where things
-    lie here: pool, base, heldout, lm, embedder, chat, workers, store.
+    `asked` is seal, rejudge (a share), of (whose verdicts), judge (one or more, or `none`), seed, reproduce
+    (`LABEL@BUDGET/SEED`), tolerance, name, and what is one's own here: pool, base, heldout, lm, embedder, chat,
+    task_data, allow_code_execution, workers, store.
     """
-    own = Own(settings={name: asked.pop(name) for name in OWN if name in asked})
+    judges = judges_given(asked.pop("judge", None))
+    own = Own(settings={name: asked.pop(name) for name in OWN if name in asked}, judges=judges)
     wanted = Asked(own=own, **asked)
     found = plugins.load() if wanted.runs_something else None
     return check(Path(bundle), wanted, plugins=found, watcher=watcher or _silent())

@@ -44,6 +44,11 @@ def judges_of(
     return dict(zip(_labels(uses), parts, strict=True))
 
 
+def judge_names(named: Sequence[str]) -> list[str]:
+    """The names that records and board have for judges, as the settings of a run tell these."""
+    return _labels([judge_use(text) for text in named])
+
+
 def _labels(uses: Sequence[PartUse]) -> list[str]:
     """A name for each judge: models of one name are told apart by the folders around them."""
     several = Counter(use.name for use in uses)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def made(shared_bench, material):
     """A run over toys with a judge, and its bundle with answers."""
     path = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
-    shared_bench.environment |= {"PYTHONPATH": path, "SFTBENCH_PLUGINS": "toy_parts"}
+    shared_bench.environment |= {"PYTHONPATH": path, "SFTBENCH_PLUGINS": "toy_parts,judging_parts"}
     done = shared_bench(
         "run", "--methods", "random,longest", "--pool", material.pool, "--base", material.model, "--limit", "30",
         "--budget", "5", "--seeds", "1", "--controls", "none", "--evals", "nll", "--max-length", "64",
@@ -80,7 +80,7 @@ def test_a_row_is_reproduced_and_judged_again_and_attested(made, copy, material)
     assert done.returncode == 0, done.stderr + done.stdout
     told = json.loads(done.stdout)
     assert told["reproduced"]["attestation"]["outcome"] == "exact"
-    assert told["rejudged"]["agreement"] == 1.0
+    assert told["rejudged"]["agreement"]["value"] == 1.0
     assert 0 < told["rejudged"]["num_pairs"] <= told["rejudged"]["num_of"]
     assert {row["label"]: row["level"] for row in told["levels"]} == {
         "longest": "reproduced by 1", "random": "recomputed",
@@ -119,6 +119,55 @@ def test_reproducing_needs_the_same_pool_and_says_so(made, copy, material):
     assert "the pool here is not the one of the bundle" in message
     message = made.refused(2, "verify", copy, "--reproduce", "longst@5/0", *own(material))
     assert "did you mean 'longest@5/0'" in message
+
+
+def verdict_of(body):
+    """Of a language model that prefers what it is shown first, but for one prompt."""
+    return "B>A" if "tell 3" in body["messages"][-1]["content"] else "A>B"
+
+
+def test_prompts_with_several_judges_are_reproduced_and_judged_again(made, material, tmp_path, serve):
+    """One run over prompts, one of two turns, before a judge that computes and a language model behind an address."""
+    theirs, mine = serve(verdict_of), serve(verdict_of)
+    data, other = tmp_path / "data", tmp_path / "other"
+    prompts = [{"id": f"p{at}", "prompt": f"tell {at}"} for at in range(5)]
+    prompts[0] = {"id": "p0", "turns": ["tell", "more"]}
+    for folder, rows in ((data, prompts), (other, [*prompts[:4], {"id": "p4", "prompt": "tell five"}])):
+        folder.mkdir()
+        (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = made(
+        "run", "--methods", "random,longest", "--pool", material.pool, "--base", material.model, "--limit-pool", "30",
+        "--suite", data / "own.jsonl", "--judge", f"toy-judge,{theirs.url}#judge", "--evals", "none", "--budget", "5",
+        "--seeds", "1", "--controls", "none", "--max-length", "64", "--max-new-tokens", "4", "--trainer",
+        "sft[epochs=1]", "--name", "prompts",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    bundle = tmp_path / "bundle"
+    done = made("publish", "results/prompts", "--to", bundle, "--with-responses")
+    assert done.returncode == 0, done.stderr
+    num_asked = len(theirs.bodies)
+    again = ("verify", bundle, *own(material), "--store", tmp_path / "again")
+    row = (*again, "--reproduce", "longest@5/0", "--task-data")
+    assert "a language model, and none is asked that you have not named" in made.refused(2, *row, data)
+    message = made.refused(2, *row, other, "--judge", "toy-judge")
+    assert f"the prompts of own in {other}/own.jsonl are not those of the bundle" in message
+    assert "there is no own.jsonl in" in made.refused(2, *row, bundle / "board", "--judge", "toy-judge")
+    assert "without a judge nothing of the run is left" in made.refused(2, *row, data, "--judge", "none")
+    done = made(*row, data, "--judge", f"toy-judge,{mine.url}#judge", "-o", "json")
+    assert done.returncode == 0, done.stderr + done.stdout
+    attested = json.loads(done.stdout)["reproduced"]["attestation"]
+    assert attested["outcome"] == "exact"
+    assert set(attested["differences"]) == {"preference.toy-judge", "preference.pairwise[model=judge]"}
+    assert list(attested["other_judges"]) == ["pairwise[model=judge]"]
+    half = ("verify", bundle, "--rejudge", "100%", "--task-data", data, "--store", tmp_path / "again", "-o", "json")
+    told = json.loads(made(*half, "--of", "toy-judge").stdout)["rejudged"]
+    assert (told["num_pairs"], told["num_of"], told["agreement"]["value"], told["findings"]) == (5, 5, 1.0, [])
+    assert [each["order"] for each in told["orders"]] == ["model first", "baseline first"]
+    wanted = ("--of", "pairwise[model=judge]", "--judge", f"{mine.url}#judge")
+    told = json.loads(made(*half, *wanted).stdout)["rejudged"]
+    assert (told["judge"], told["agreement"]["value"]) == (f"{mine.url}#judge", 1.0)
+    assert mine.bodies
+    assert len(theirs.bodies) == num_asked, "nobody but the publisher asks the publisher's server"
 
 
 def test_a_dry_run_writes_nothing(made):

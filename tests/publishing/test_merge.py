@@ -119,7 +119,7 @@ def test_nothing_is_overwritten_by_merging(new_run, tmp_path):
     one, two = new_run("one"), new_run("two", ("gamma",))
     (tmp_path / "both").mkdir()
     (tmp_path / "both" / "mine").write_text("mine")
-    with pytest.raises(UsageError, match="holds other files"):
+    with pytest.raises(UsageError, match="holds other files, which are not overwritten; choose another with --out"):
         merge([one.folder, two.folder], tmp_path / "both")
     assert [each.name for each in (tmp_path / "both").iterdir()] == ["mine"]
 

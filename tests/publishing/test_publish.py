@@ -12,11 +12,15 @@ import pytest
 
 import sftbench
 from sftbench.errors import EnvironmentProblem, UsageError
+from sftbench.fingerprint import key_of
+from sftbench.ledger import Ledger
 from sftbench.publishing.gather import Wanted
 from sftbench.publishing.leaks import refuse_credentials, refuse_places, shortened
 from sftbench.publishing.licences import check_licence
 from sftbench.publishing.lock import installed
 from sftbench.publishing.publish import publish
+from sftbench.record import Record
+from sftbench.store import Store
 
 HOME = "/" + "home"
 
@@ -106,6 +110,92 @@ def test_a_target_below_a_file_is_told(new_run, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot make a folder"):
         publish(Wanted(results=run.folder), str(tmp_path / "file" / "out"))
+
+
+def test_a_target_whose_folder_cannot_be_is_told(new_run, tmp_path, monkeypatch):
+    run = new_run()
+
+    def fails(*arguments, **more):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(Path, "mkdir", fails)
+    with pytest.raises(UsageError, match="cannot make a folder"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+def test_a_dry_run_says_what_would_be_done_with_a_folder(new_run, tmp_path):
+    run, out = new_run(), tmp_path / "out"
+    wanted = Wanted(results=run.folder)
+    assert f"would be written as the new folder {out}" in publish(wanted, str(out), dry_run=True).notes
+    publish(wanted, str(out))
+    assert f"this bundle is in {out} already" in publish(wanted, str(out), dry_run=True).notes
+    with pytest.raises(UsageError, match="holds another bundle"):
+        publish(Wanted(results=new_run("others", ("beta",)).folder), str(out), dry_run=True)
+
+
+def test_a_run_without_some_seed_is_not_published_and_the_seed_is_named(new_run, tmp_path):
+    run = new_run()
+    (run.folder / "alpha/10/seed-1.json").unlink()
+    with pytest.raises(
+        UsageError, match=r"run.json tells 4 cells and 3 are there \(alpha@10/1 missing\); finish the run"
+    ):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_that_contradict_themselves_are_not_published(new_run, tmp_path):
+    run = new_run()
+    cell = run.cell("alpha", 1)
+    cell["selection"]["num_planted_rows"] = 11
+    run.write(cell)
+    with pytest.raises(UsageError, match="contradict themselves: alpha@10/1: 11 of 10 chosen rows are planted"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+@pytest.mark.parametrize("name", ["run.json", "alpha/10/seed-1.json"])
+def test_results_of_another_schema_are_not_published(new_run, tmp_path, name):
+    run = new_run()
+    told = json.loads((run.folder / name).read_text())
+    (run.folder / name).write_text(json.dumps({**told, "schema": 2}))
+    with pytest.raises(UsageError, match=f"{Path(name).name}.* of schema 2; this version"):
+        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+
+
+def test_addresses_of_language_models_are_no_secret_and_told_to_the_publisher(new_run, tmp_path):
+    run = new_run()
+    run.settings["judge"] = ["http://gpu7.example:8000/v1#judge"]
+    run.finish()
+    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    assert "the records tell the addresses of language models: gpu7.example:8000" in made.notes
+
+
+def kept(store, room, identity, name, **more):
+    """A step in the store with a file of answers; returns its key."""
+    key = key_of({"room": room, "identity": identity, "parents": {}})
+    with store.making(room, key) as work:
+        (work / "responses.jsonl").write_text(json.dumps({"id": "item-0", "response": name}) + "\n")
+        store.commit(work, Record(key=key, room=room, identity=identity, payload={}, **more))
+    return key
+
+
+def test_answers_that_no_model_of_the_run_gave_are_not_passed_on(new_run, tmp_path):
+    """Answers of a benchmark's baseline are somebody else's text; those of the run's own models go out."""
+    store, run = Store(tmp_path / "store"), new_run("toys", ())
+    cell = run.cell("alpha")
+    spent = {name: value for name, value in cell["cost"]["training"].items() if name != "peak_memory_bytes"}
+    of_model = kept(store, "responses", {"engine": "1"}, "ours")
+    given = kept(store, "responses", {"make": "read", "answers": "c"}, "theirs")
+    model = kept(store, "model", {}, "weights", ledger=Ledger(**spent))
+    further = [("responses", of_model), ("responses", given), ("model", model)]
+    steps = [*cell["steps"], *({"room": room, "part": "", "key": key} for room, key in further)]
+    run.write({**cell, "steps": steps})
+    run.finish()
+    made = publish(Wanted(results=run.folder, store=store.root, with_responses=True), str(tmp_path / "out"))
+    assert [each.name for each in (tmp_path / "out/responses").iterdir()] == [f"{of_model}.jsonl"]
+    assert any("not the publisher's to pass on" in note for note in made.notes)
+    assert any("may repeat its rows" in note for note in made.notes)
+    free = Wanted(results=run.folder, store=store.root, with_responses=True, licence_of_pool="mit")
+    assert not any("may repeat its rows" in note for note in publish(free, str(tmp_path / "free")).notes)
 
 
 def test_a_board_that_is_not_what_the_records_give_is_not_published(new_run, tmp_path):

@@ -155,3 +155,43 @@ def test_without_a_token_the_way_out_is_told(new_run, monkeypatch):
 def test_a_name_that_no_hub_has_is_refused(new_run, target):
     with pytest.raises(UsageError, match="expected hf:ORG/NAME"):
         publish(Wanted(results=new_run().folder), target)
+
+
+def objects(repository):
+    return sorted(str(each) for each in (repository / ".git").rglob("*") if each.is_file())
+
+
+def test_a_dry_run_for_pages_says_where_it_would_go_and_writes_nothing(repository, new_run):
+    run = new_run()
+    wanted, before = Wanted(results=run.folder), objects(repository)
+    told = publish(wanted, "github-pages", dry_run=True).notes
+    assert any(f"committed to a new branch gh-pages of {repository} as toys/, and not pushed" in note for note in told)
+    assert objects(repository) == before
+    publish(wanted, "github-pages")
+    assert "this bundle is on gh-pages already, as toys/" in publish(wanted, "github-pages", dry_run=True).notes
+    others = Wanted(results=new_run("others").folder)
+    told = publish(others, "github-pages", dry_run=True).notes
+    assert any("would be committed to the branch gh-pages" in note for note in told)
+    run.write(run.cell("gamma"))
+    run.finish()
+    with pytest.raises(UsageError, match="another bundle as toys/"):
+        publish(wanted, "github-pages", dry_run=True)
+
+
+def test_a_dry_run_for_the_hub_needs_no_token_and_tells_none(new_run, monkeypatch):
+    wanted = Wanted(results=new_run().folder)
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    (note,) = [each for each in publish(wanted, "hf:org/name", dry_run=True).notes if "uploaded" in each]
+    assert "the dataset org/name of the Hugging Face hub, for which a token is needed in $HF_TOKEN" in note
+    assert "a new one is public" in note
+    monkeypatch.setenv("HUGGING_FACE_HUB_TOKEN", TOKEN)
+    (note,) = [each for each in publish(wanted, "hf:org/name", dry_run=True).notes if "uploaded" in each]
+    assert "with the token of $HUGGING_FACE_HUB_TOKEN" in note
+    assert TOKEN not in note
+
+
+@pytest.mark.parametrize("to", ["hf:", "hf:name", "hf:../name", "hf:org/name/more", "hf:org/na me", "hf:/name"])
+def test_a_name_that_is_no_repository_is_refused(new_run, to):
+    with pytest.raises(UsageError, match="expected hf:ORG/NAME"):
+        publish(Wanted(results=new_run().folder), to, dry_run=True)

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,7 @@ from sftbench.fingerprint import key_of
 from sftbench.publishing.checking import Checked
 from sftbench.publishing.layout import files_below
 from sftbench.publishing.levels import Attestation, write_attestation
-from sftbench.publishing.manifest import seal_of
+from sftbench.publishing.manifest import seal_of, told_of
 from sftbench.publishing.page import readme_of
 from sftbench.publishing.verify import about_of, verify
 
@@ -266,6 +267,7 @@ def test_a_failed_seed_stays_failed_and_its_bundle_verifies(new_run, tmp_path):
 
 def test_ids_are_held_to_their_hash_and_to_the_positions(new_run, tmp_path):
     from sftbench.publishing.crosscheck import check_records
+
     bundle = tmp_path / "bundle"
     shutil.copytree(_with_ids(new_run, tmp_path), bundle)
     assert check_records(bundle, about_of(bundle))[1] == []
@@ -319,6 +321,33 @@ def test_a_link_in_a_bundle_is_refused(bundle, tmp_path):
         verify(bundle)
 
 
+def test_a_record_is_named_by_its_place_in_the_bundle_whatever_that_is_called(bundle, monkeypatch):
+    """The folder `a` must not be cut out of `records/alpha`."""
+    bundle.rename(bundle.with_name("a"))
+    monkeypatch.chdir(bundle.parent)
+    path = bundle.with_name("a") / "records/alpha/10/seed-0.json"
+    path.write_text("{}")
+    (found,) = [each for each in verify(Path("a")).findings if "schema" in each.what]
+    assert found.where == "records/alpha/10/seed-0.json"
+
+
+def test_a_run_of_another_schema_is_told(bundle):
+    rewrite(bundle / "records/run.json", lambda value: value.update(schema=2))
+    rewrite(bundle / "bundle.json", lambda value: value["sealed"].update(
+        {"records/run.json": told_of(bundle / "records/run.json")}
+    ))  # fmt: skip
+    make_manifest_match(bundle)
+    assert told(bundle) == ["records: records/run.json is of schema 2; this version of sftbench reads 1"]
+
+
+def test_numbers_by_row_and_column_come_before_the_pages_that_repeat_them(bundle):
+    rewrite(bundle / "records/alpha/10/seed-0.json", lambda cell: cell["verdicts"]["preference"].__setitem__(0, 0.0))
+    make_manifest_match(bundle)
+    places = list(dict.fromkeys(each.where for each in verify(bundle).findings))
+    assert places[:3] == ["records/alpha/10/seed-0.json", "board/board.json", "board/board.csv"]
+    assert "board/rows/alpha.html" in places
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "bundle.json"])
 def test_another_schema_is_told_as_such(bundle, name):
     rewrite(bundle / name, lambda value: value.update(schema=7))
@@ -370,6 +399,27 @@ def test_a_row_is_reproduced_by_as_many_as_gave_a_name_and_those_without_count_a
     assert level(bundle) == "reproduced by 3"
     assert level(bundle, "beta") == "recomputed"
     assert verify(bundle).levels[0].seeds_reproduced == (0, 1)
+
+
+def test_what_an_attestation_leaves_out_is_told(bundle):
+    attested(bundle, name="Ann", left_out=["grade", "judge-a"], other_judges={"judge-b": "mine"})
+    found = verify(bundle)
+    assert found.holds
+    says = (
+        "alpha@10/0 was reproduced by Ann without the numbers of grade and judge-a, with mine in the place of judge-b"
+    )
+    assert says in found.notes
+    path = attested(bundle, left_out="grade")
+    assert told(bundle) == [f"reproductions/{path.name}: does not tell what was left out"]
+
+
+def test_an_attestation_of_before_there_were_reservations_counts(bundle):
+    path = attested(bundle)
+    value = json.loads(path.read_text())
+    for name in ("left_out", "other_judges", "digest"):
+        del value[name]
+    path.write_text(json.dumps({**value, "digest": key_of(value)}))
+    assert level(bundle) == "reproduced by 1"
 
 
 def test_an_attestation_that_was_edited_or_is_of_another_bundle_does_not_count(bundle):

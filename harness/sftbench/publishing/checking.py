@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from sftbench.board.reading import read_cells
 from sftbench.errors import UsageError
 from sftbench.plugins import Plugins
-from sftbench.publishing.again import Own
+from sftbench.publishing.agreement import Agreement
 from sftbench.publishing.archive import opened
 from sftbench.publishing.layout import RECORDS, Finding
 from sftbench.publishing.levels import write_attestation
-from sftbench.publishing.rejudge import Rejudged, rejudge
+from sftbench.publishing.own import Own
+from sftbench.publishing.rejudge import Part, Rejudged, rejudge
 from sftbench.publishing.reproduce import TOLERANCE, Reproduction, reproduce
 from sftbench.publishing.verify import Verification, verify_folder
 from sftbench.runner import Watcher
@@ -21,11 +23,14 @@ from sftbench.runner import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What is to be checked besides the bundle itself; `own` says where things lie here."""
+    """What is to be checked besides the bundle itself; `own` says where things lie and who judges here.
+
+    `rejudge` is a share of the verdicts of the judge `of`, the first of the bundle where none is named.
+    """
 
     seal: str | None = None
     rejudge: float | None = None
-    judge: str | None = None
+    of: str | None = None
     seed: int = 0
     reproduce: str | None = None
     tolerance: float | None = None
@@ -63,21 +68,9 @@ class Checked:
     def lines(self) -> Iterator[str]:
         """What was found, in words."""
         if self.rejudged is not None:
-            each = self.rejudged
-            yield (
-                f"judged again by {each.judge}: {each.num_pairs} of {each.num_of} pairs; same side in "
-                f"{each.agreement:.1%}; mean difference {each.mean_difference:+.4f} (standard error "
-                f"{each.standard_error:.4f})"
-            )
+            yield from _told_again(self.rejudged)
         if self.reproduced is not None:
-            for metric, found in self.reproduced.differences.items():
-                yield (
-                    f"{self.reproduced.row}, {metric}: mean {found['mean_told']:.6g} told, {found['mean_here']:.6g} "
-                    f"here; {found['num_differing']} of {found['num_items']} items differ, at most by "
-                    f"{found['largest']:.3g}"
-                )
-            made = self.reproduced.attestation
-            yield f"{self.reproduced.row}: " + (f"reproduced ({made.outcome})" if made else "not reproduced")
+            yield from _run_again(self.reproduced)
         if self.attested is not None:
             yield f"attested: {self.attested}"
         if not self.verification.holds:
@@ -89,6 +82,44 @@ class Checked:
                 "the bundle verifies in what was compared; it names another version of sftbench, and what the notes "
                 "list was not held to the records"
             )
+
+
+def _run_again(made: Reproduction) -> Iterator[str]:
+    """What came of running a row again, in words."""
+    for metric, found in made.differences.items():
+        if not found["num_items"]:
+            yield f"{made.row}, {metric}: no item has a value on both sides"
+            continue
+        yield (
+            f"{made.row}, {metric}: mean {found['mean_told']:.6g} told, {found['mean_here']:.6g} here; "
+            f"{found['num_differing']} of {found['num_items']} items differ, at most by {found['largest']:.3g}"
+        )
+    if made.attestation is None:
+        yield f"{made.row}: not reproduced"
+    else:
+        yield ", ".join((f"{made.row}: reproduced ({made.attestation.outcome})", *made.attestation.reservations))
+
+
+def _told_again(found: Rejudged) -> Iterator[str]:
+    """What came of judging again, in words."""
+    error = f"{found.standard_error:.4f}" if math.isfinite(found.standard_error) else "unknown, one item"
+    yield (
+        f"verdicts of {found.published_judge}, judged again by {found.judge}: {found.num_pairs} of {found.num_of} "
+        f"pairs; same winner in {_interval(found.agreement)}; mean difference {found.mean_difference:+.4f} (standard "
+        f"error {error})"
+    )
+    for each in found.orders:
+        yield f"  {each.order}: same winner in {_interval(each.agreement)} of {each.agreement.num} pairs"
+    if not found.orders:
+        yield "  single orders were not compared: one of the two judges does not tell them"
+    if found.num_unjudged:
+        yield f"  {found.num_unjudged} further pairs got no verdict here"
+    if found.num_without_text:
+        yield f"  {found.num_without_text} further pairs cannot be judged again: the bundle has no texts of them"
+
+
+def _interval(found: Agreement) -> str:
+    return f"{found.value:.1%} [{found.low:.1%}, {found.high:.1%}]"
 
 
 def check(bundle: Path, asked: Asked, *, plugins: Plugins | None = None, watcher: Watcher | None = None) -> Checked:
@@ -105,10 +136,8 @@ def check(bundle: Path, asked: Asked, *, plugins: Plugins | None = None, watcher
         cells = read_cells(folder / RECORDS)
         judged = reproduced = attested = None
         if asked.rejudge is not None:
-            judged = rejudge(
-                folder, cells, share=asked.rejudge, seed=asked.seed, judge=asked.judge, own=asked.own,
-                plugins=plugins, watcher=watcher,
-            )  # fmt: skip
+            part = Part(share=asked.rejudge, seed=asked.seed, of=asked.of)
+            judged = rejudge(folder, cells, part, own=asked.own, plugins=plugins, watcher=watcher)
         if asked.reproduce is not None:
             tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance
             reproduced = reproduce(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from sftbench.publishing.layout import (
     Finding,
     files_below,
     json_in,
+    run_in,
 )
 from sftbench.publishing.manifest import is_listed, told_of
 from sftbench.publishing.page import readme_of
@@ -69,7 +70,7 @@ def check_records(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Cell], l
 
 
 def _about_cells(cells: list[Cell], about: Mapping[str, Any], bundle: Path) -> Iterator[Finding]:
-    run = json_in(bundle / RECORDS / "run.json", f"{RECORDS}/run.json")
+    run = run_in(bundle / RECORDS, f"{RECORDS}/run.json")
     told = run.get("num_cells")
     if told != len(cells):
         yield Finding(where=f"{RECORDS}/run.json", what="number of cells", told=told, recomputed=len(cells))
@@ -163,3 +164,11 @@ def _steps(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
         if told["ref"] not in known:
             yield Finding(where=where, what=f"no record went through {told['ref']}")
 
+
+def identities(bundle: Path, keys: Collection[str]) -> Iterator[dict[str, Any]]:
+    """What was hashed into the keys of some steps, as far as the bundle tells it. `check_records` comes before."""
+    if (bundle / STEPS).is_file():
+        for line in (bundle / STEPS).read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            if told["ref"].split("/")[-1] in keys:
+                yield told["identity"]

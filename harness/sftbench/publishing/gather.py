@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sftbench.board.reading import read_cells
 from sftbench.board.site.files import own_files, site_files, write_site
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
+from sftbench.publishing.crosscheck import check_records
 from sftbench.publishing.layout import (
     ABOUT,
     BOARD,
@@ -32,9 +33,10 @@ from sftbench.publishing.layout import (
     files_below,
     json_in,
     json_text,
+    run_in,
 )
-from sftbench.publishing.leaks import places_in, refuse_credentials, refuse_places, shortened
-from sftbench.publishing.licences import check_licence
+from sftbench.publishing.leaks import addresses_in, places_in, refuse_credentials, refuse_places, shortened
+from sftbench.publishing.licences import FREE, check_licence
 from sftbench.publishing.lock import lock_of, own_version
 from sftbench.publishing.manifest import told_of, write_manifest
 from sftbench.publishing.page import readme_of
@@ -82,6 +84,7 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
     made = Gathered(folder=into)
     about = _copy_records(wanted.results, made)
     cells = read_cells(into / RECORDS)
+    _refuse_unfinished(about, cells)
     sort_metric, num_resamples = _copy_board(wanted, made)
     store = Store(wanted.store) if wanted.store else None
     here = [cell for cell in cells if store is not None and _made_here(cell, store)]
@@ -95,6 +98,14 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
         _rows(cells, store, made)
     if wanted.with_responses:
         _responses(cells, here, store, made)
+        if licence not in FREE:
+            made.notes.append(
+                "answers of models that were trained on the pool may repeat its rows, and no --licence-of-pool says "
+                "that these may be passed on"
+            )
+    addresses = addresses_in(json.dumps(about))
+    if addresses:
+        made.notes.append(f"the records tell the addresses of language models: {', '.join(addresses)}")
     sealed = {name: told_of(path) for name, path in files_below(into).items() if not name.startswith(f"{BOARD}/")}
     told = {
         "schema": SCHEMA,
@@ -111,6 +122,7 @@ def gather(wanted: Wanted, into: Path) -> Gathered:
     }
     made.write(ABOUT, json_text(told))
     made.write(README, readme_of(told))
+    _refuse_contradictions(into, told)
     # Records first: what is wrong in them is on the board too, and is to be mended where it is from.
     files = sorted(files_below(into).items(), key=lambda each: not each[0].startswith(f"{RECORDS}/"))
     texts = {name: _text(path) for name, path in files}
@@ -135,7 +147,30 @@ def _copy_records(results: Path, made: Gathered) -> dict[str, Any]:
         made.write(f"{RECORDS}/{name}", text)
     if made.num_shortened:
         made.notes.append(f"{made.num_shortened} records name places on a machine; their last names are published")
-    return json_in(made.folder / RECORDS / "run.json", "run.json")
+    return run_in(made.folder / RECORDS)
+
+
+def _refuse_unfinished(about: Mapping[str, Any], cells: Sequence[Cell]) -> None:
+    """Raises `UsageError` that names rows without a record of some seed. A seed that failed has one, which says why."""
+    if about.get("num_cells") == len(cells):
+        return
+    told = about.get("settings")
+    wanted = told.get("seeds") if isinstance(told, dict) else None
+    seeds = [seed for seed in wanted if isinstance(seed, int)] if isinstance(wanted, list) else []
+    there = {(cell.label, cell.budget, cell.seed) for cell in cells}
+    rows = sorted({(cell.label, cell.budget) for cell in cells if cell.selection is not None})
+    missing = [f"{row[0]}@{row[1]}/{seed}" for row in rows for seed in seeds if (*row, seed) not in there]
+    named = f" ({', '.join(missing[:5])}{', …' if len(missing) > 5 else ''} missing)" if missing else ""
+    raise UsageError(
+        f"run.json tells {about.get('num_cells')} cells and {len(cells)} are there{named}; finish the run, then publish"
+    )
+
+
+def _refuse_contradictions(bundle: Path, about: Mapping[str, Any]) -> None:
+    """Raises `UsageError` for records of which whoever verifies the bundle would be told the same."""
+    wrong = check_records(bundle, about)[1]
+    if wrong:
+        raise UsageError(f"the records contradict themselves: {wrong[0]}")
 
 
 def _copy_board(wanted: Wanted, made: Gathered) -> tuple[str, int]:
@@ -266,13 +301,24 @@ def _responses(cells: list[Cell], here: list[Cell], store: Store | None, made: G
     if len(here) < sum(cell.status == "done" for cell in cells):
         raise UsageError("not all steps of this run are in the store; name it with --store, or leave the answers out")
     keys = sorted({step.key for cell in cells for step in cell.steps if step.room == "responses"})
+    given = [key for key in keys if store is not None and _were_given(store, key)]
+    if given:
+        made.notes.append("answers that no model of the run gave are not the publisher's to pass on, and were left out")
     for key in keys:
+        if key in given:
+            continue
         file = store.folder("responses", key) / "responses.jsonl" if store else None
         if file is None or not file.is_file():
             raise UsageError(
                 "answers of the models are not in the store; name it with --store, or leave --with-responses away"
             )
         made.write(f"{RESPONSES}/{key}.jsonl", file.read_text(encoding="utf-8"))
+
+
+def _were_given(store: Store, key: str) -> bool:
+    """Whether a step read the answers of a file, or of a benchmark, in place of having a model give them."""
+    record = store.find("responses", key)
+    return record is not None and "answers" in record.identity
 
 
 def _text(path: Path) -> str:

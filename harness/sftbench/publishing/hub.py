@@ -21,7 +21,8 @@ def to_hub(bundle: Path, repository: str) -> list[str]:
     The token is read from the environment and written nowhere. Raises `EnvironmentProblem` without token or network,
     and `UsageError` when the repository holds another bundle.
     """
-    token = next((os.environ[name] for name in TOKENS if os.environ.get(name)), None)
+    variable = _variable()
+    token = os.environ[variable] if variable else None
     if token is None:
         raise EnvironmentProblem(f"no token for the Hugging Face hub; set {TOKENS[0]}, {INSTEAD}")
     from huggingface_hub import HfApi
@@ -45,6 +46,23 @@ def to_hub(bundle: Path, repository: str) -> list[str]:
         message = f"the Hugging Face hub did not take {repository} ({why}); try again, {INSTEAD}"
         raise EnvironmentProblem(message) from None
     return [f"uploaded: {getattr(told, 'commit_url', repository)}"]
+
+
+def hub_told(repository: str) -> list[str]:
+    """What an upload would do; no hub is asked, and of a token only the name of its variable is told."""
+    variable = _variable()
+    known = (
+        f"with the token of ${variable}" if variable else f"for which a token is needed in ${TOKENS[0]}, not set here"
+    )
+    return [
+        f"would be uploaded to the dataset {repository} of the Hugging Face hub, {known}; a new one is public, and "
+        "what is there already was not looked up"
+    ]
+
+
+def _variable() -> str | None:
+    """The variable of the environment that has a token."""
+    return next((name for name in TOKENS if os.environ.get(name)), None)
 
 
 def _is_there(api: Any, repository: str, bundle: Path) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sftbench.board.cells import SCHEMA as OF_RECORDS
 from sftbench.errors import UsageError, VerificationError
 
 SCHEMA = 1
@@ -89,13 +90,20 @@ def json_in(path: Path, what: str) -> dict[str, Any]:
     return value
 
 
-def check_schema(value: dict[str, Any], what: str) -> None:
+def check_schema(value: dict[str, Any], what: str, *, expected: int = SCHEMA) -> None:
     """Raises `UsageError` for a file of another version, `VerificationError` for one that tells none."""
     schema = value.get("schema")
     if not isinstance(schema, int):
         raise VerificationError(f"{what} does not tell its schema")
-    if schema != SCHEMA:
-        raise UsageError(f"{what} is of schema {schema}; this version of sftbench reads {SCHEMA}")
+    if schema != expected:
+        raise UsageError(f"{what} is of schema {schema}; this version of sftbench reads {expected}")
+
+
+def run_in(records: Path, what: str = "run.json") -> dict[str, Any]:
+    """`run.json` of a folder of records. Raises what `json_in` and `check_schema` do."""
+    about = json_in(records / "run.json", what)
+    check_schema(about, what, expected=OF_RECORDS)
+    return about
 
 
 def _refuse(constant: str) -> Any:

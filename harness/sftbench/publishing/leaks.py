@@ -64,6 +64,11 @@ def refuse_credentials(texts: Mapping[str, str], environment: Mapping[str, str] 
                 raise UsageError(f"{name}, line {number}, holds what looks like {kind}; take it out, then publish")
 
 
+def addresses_in(text: str) -> list[str]:
+    """The hosts of addresses in a text, each once: no secret, yet of an inner network they may be nobody's business."""
+    return sorted(set(re.findall(r"\bhttps?://([^\s/#\"'<>\\]+)", text)))
+
+
 def places_in(text: str) -> Iterator[re.Match[str]]:
     """Where a text names a place on somebody's machine."""
     yield from _PLACE.finditer(text)

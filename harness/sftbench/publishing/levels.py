@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,11 @@ class RowLevel:
 
 @dataclass(frozen=True, kw_only=True)
 class Attestation:
-    """What came of running one cell again: `outcome` is `exact` or `close`, `differences` tell how close per metric."""
+    """What came of running one cell again: `outcome` is `exact` or `close`, `differences` tell how close per metric.
+
+    `left_out` names judges and evaluators whose numbers were not compared, `other_judges` by published judge whose
+    verdicts its own were held to in its place.
+    """
 
     row: str
     label: str
@@ -43,6 +47,16 @@ class Attestation:
     differences: Mapping[str, Any] = field(default_factory=dict)
     made_with: Mapping[str, Any] = field(default_factory=dict)
     name: str = ANONYMOUS
+    left_out: Sequence[str] = ()
+    other_judges: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reservations(self) -> Iterator[str]:
+        """What of the row was not reproduced, in words."""
+        if self.left_out:
+            yield f"without the numbers of {' and '.join(self.left_out)}"
+        for published, other in self.other_judges.items():
+            yield f"with {other} in the place of {published}"
 
 
 def write_attestation(bundle: Path, attestation: Attestation) -> Path:
@@ -76,7 +90,8 @@ def _attestation(told: dict[str, Any], where: str, seal: str) -> Attestation:
         raise VerificationError("was changed after it was written")
     if told.pop("seal", None) != seal:
         raise VerificationError("is of another bundle")
-    fields = {name: value for name, value in told.items() if name not in ("schema", "kind")}
+    fields = {"left_out": [], "other_judges": {}, **told}
+    fields = {name: value for name, value in fields.items() if name not in ("schema", "kind")}
     try:
         made = Attestation(**fields)
     except TypeError:
@@ -84,6 +99,8 @@ def _attestation(told: dict[str, Any], where: str, seal: str) -> Attestation:
     texts = (made.row, made.label, made.budget, made.name)
     if not all(isinstance(each, str) for each in texts):
         raise VerificationError("names no row")
+    if not isinstance(made.left_out, list) or not isinstance(made.other_judges, dict):
+        raise VerificationError("does not tell what was left out")
     if made.outcome not in ("exact", "close") or not isinstance(made.seed, int):
         raise VerificationError("tells no outcome that counts")
     return made

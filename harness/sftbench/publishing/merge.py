@@ -22,7 +22,7 @@ from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
 from sftbench.publishing.archive import opened
 from sftbench.publishing.gather import Wanted, gather
-from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, json_in, json_text
+from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, json_in, json_text, run_in
 from sftbench.publishing.levels import RECOMPUTED, SELF_REPORTED, RowLevel, attestations
 from sftbench.publishing.manifest import seal_of
 from sftbench.publishing.publish import Published, refuse_other
@@ -100,7 +100,7 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
         made = gather(Wanted(results=records), bundle)
         seal = seal_of(bundle)
         sizes = {name: path.stat().st_size for name, path in files_below(bundle).items()}
-        if not refuse_other(out, seal):
+        if not refuse_other(out, seal, flag="out"):
             bundle.rename(out)
         published = Published(target=str(out), seal=seal, files=sizes, notes=tuple(made.notes), written=True)
         return Merged(published=published, levels=levels)
@@ -124,7 +124,7 @@ def _source(path: Path, stack: ExitStack) -> Source:
         cells[_name(cell)] = (cell, _same_numbers(file), file)
     if not cells:
         raise UsageError(f"no records in '{path}'")
-    run = json_in(records / "run.json", f"{path}/run.json")
+    run = run_in(records, f"{path}/run.json")
     if not isinstance(run.get("settings"), dict):
         raise UsageError(f"{path}/run.json does not tell the settings of the run")
     cards, further = (

@@ -6,6 +6,7 @@ import html
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from sftbench.errors import EnvironmentProblem, UsageError
@@ -21,20 +22,40 @@ def to_pages(bundle: Path, name: str) -> list[str]:
 
     Raises `UsageError` when that folder holds another bundle, and `EnvironmentProblem` outside of a repository.
     """
-    before = _git_or_none("rev-parse", "--verify", "--quiet", BRANCH)
-    held = _entries(before) if before else {}
+    before, held = _branch()
     files = {f"{name}/{each}": _blob(path.read_bytes()) for each, path in files_below(bundle).items()}
-    there = {each: blob for each, blob in held.items() if each.startswith(f"{name}/")}
-    if there == files:
+    if _is_there(files, held, name):
         return [f"this bundle is on gh-pages already, as {name}/"]
-    if there:
-        raise UsageError(f"gh-pages holds another bundle as {name}/, which is not overwritten; rename the results")
     pages = {**held, **files, ".nojekyll": _blob(b"")}
     if _FRONT not in held or _OURS in _git("cat-file", "blob", held[_FRONT]):
         pages[_FRONT] = _blob(_front(pages).encode())
     commit = _commit(pages, before, f"Publish the board {name}")
     _git("update-ref", BRANCH, commit, before or "0" * 40)
     return [f"committed to gh-pages as {name}/ ({commit[:12]}); nothing was pushed: git push origin gh-pages"]
+
+
+def pages_told(bundle: Path, name: str) -> list[str]:
+    """What `to_pages` would do, and nothing of it done. Raises what it would."""
+    before, held = _branch()
+    files = {f"{name}/{each}": _blob(path.read_bytes(), keep=False) for each, path in files_below(bundle).items()}
+    if _is_there(files, held, name):
+        return [f"this bundle is on gh-pages already, as {name}/"]
+    branch = "the branch gh-pages" if before else "a new branch gh-pages"
+    return [f"would be committed to {branch} of {_git('rev-parse', '--show-toplevel')} as {name}/, and not pushed"]
+
+
+def _branch() -> tuple[str | None, dict[str, str]]:
+    """The last commit of `gh-pages`, if there is one, and its files."""
+    before = _git_or_none("rev-parse", "--verify", "--quiet", BRANCH)
+    return before, _entries(before) if before else {}
+
+
+def _is_there(files: Mapping[str, str], held: Mapping[str, str], name: str) -> bool:
+    """Whether the branch has these very files. Raises `UsageError` where it has others in their folder."""
+    there = {each: blob for each, blob in held.items() if each.startswith(f"{name}/")}
+    if there and there != files:
+        raise UsageError(f"gh-pages holds another bundle as {name}/, which is not overwritten; rename the results")
+    return bool(there)
 
 
 def _front(pages: dict[str, str]) -> str:
@@ -54,9 +75,9 @@ def _entries(commit: str) -> dict[str, str]:
     return {name: about.split()[2] for about, _, name in (line.partition("\t") for line in lines if line)}
 
 
-def _blob(content: bytes) -> str:
+def _blob(content: bytes, *, keep: bool = True) -> str:
     """Content as it is: no filter may change a byte that the manifest has hashed."""
-    return _git("hash-object", "-w", "--stdin", "--no-filters", given=content)
+    return _git("hash-object", *(["-w"] if keep else []), "--stdin", "--no-filters", given=content)
 
 
 def _commit(pages: dict[str, str], before: str | None, message: str) -> str:

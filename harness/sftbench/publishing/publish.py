@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Mapping
@@ -12,14 +13,15 @@ from shutil import rmtree
 
 from sftbench.errors import UsageError
 from sftbench.publishing.gather import Wanted, gather
-from sftbench.publishing.hub import to_hub
+from sftbench.publishing.hub import hub_told, to_hub
 from sftbench.publishing.layout import MANIFEST, files_below
 from sftbench.publishing.manifest import seal_of
-from sftbench.publishing.pages import to_pages
+from sftbench.publishing.pages import pages_told, to_pages
 from sftbench.store import full_disk_explained
 
 PAGES = "github-pages"
 HUB = "hf:"
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +43,7 @@ def publish(wanted: Wanted, to: str, *, dry_run: bool = False) -> Published:
     """
     if wanted.board is None:
         wanted = replace(wanted, board=standard_board(wanted.results))
-    if to.startswith(HUB) and to.count("/") != 1:
+    if to.startswith(HUB) and not _REPOSITORY.fullmatch(to.removeprefix(HUB)):
         raise UsageError(f"--to {to}: expected hf:ORG/NAME")
     folder = None if to == PAGES or to.startswith(HUB) or dry_run else Path(to)
     if folder is None:
@@ -59,11 +61,21 @@ def standard_board(results: Path) -> Path | None:
 def _sent(wanted: Wanted, to: str, stage: Path, *, dry_run: bool) -> Published:
     stage.mkdir()
     made = gather(wanted, stage)
-    if dry_run:
-        return _told(to, stage, made.notes, written=False)
     name = wanted.results.resolve().name
+    if dry_run:
+        return _told(to, stage, [*made.notes, *_would_be_done(to, stage, name)], written=False)
     send = to_pages(stage, name) if to == PAGES else to_hub(stage, to.removeprefix(HUB))
     return _told(to, stage, [*made.notes, *send], written=True)
+
+
+def _would_be_done(to: str, stage: Path, name: str) -> list[str]:
+    """What publishing would do where it is not done. Raises what publishing would, as far as this machine can tell."""
+    if to == PAGES:
+        return pages_told(stage, name)
+    if to.startswith(HUB):
+        return hub_told(to.removeprefix(HUB))
+    is_there = refuse_other(Path(to), seal_of(stage))
+    return [f"this bundle is in {to} already" if is_there else f"would be written as the new folder {to}"]
 
 
 def _in_folder(wanted: Wanted, folder: Path) -> Published:
@@ -72,7 +84,7 @@ def _in_folder(wanted: Wanted, folder: Path) -> Published:
         stage = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex[:8]}")
         try:
             stage.mkdir(parents=True)
-        except (FileExistsError, NotADirectoryError):
+        except (FileExistsError, FileNotFoundError, NotADirectoryError):
             raise UsageError(f"cannot make a folder beside '{folder}'; choose another with --to") from None
         try:
             made = gather(wanted, stage)
@@ -84,19 +96,19 @@ def _in_folder(wanted: Wanted, folder: Path) -> Published:
             rmtree(stage, ignore_errors=True)
 
 
-def refuse_other(folder: Path, seal: str) -> bool:
+def refuse_other(folder: Path, seal: str, *, flag: str = "to") -> bool:
     """True when this very bundle is there already. Raises `UsageError` for anything else but an empty folder."""
     if not folder.exists() and not folder.is_symlink():
         return False
     if not folder.is_dir() or folder.is_symlink():
-        raise UsageError(f"'{folder}' is there already and no folder; choose another with --to")
+        raise UsageError(f"'{folder}' is there already and no folder; choose another with --{flag}")
     if not any(folder.iterdir()):
         return False
     if (folder / MANIFEST).is_file():
         if seal_of(folder) == seal:
             return True
-        raise UsageError(f"'{folder}' holds another bundle, which is not overwritten; choose another with --to")
-    raise UsageError(f"'{folder}' holds other files, which are not overwritten; choose another with --to")
+        raise UsageError(f"'{folder}' holds another bundle, which is not overwritten; choose another with --{flag}")
+    raise UsageError(f"'{folder}' holds other files, which are not overwritten; choose another with --{flag}")
 
 
 def _told(target: str, stage: Path, notes: list[str], *, written: bool) -> Published:

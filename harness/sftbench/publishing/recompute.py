@@ -19,7 +19,7 @@ from sftbench.publishing.lock import own_version
 
 AT_MOST = 20
 """Differences told per file; one wrong record moves many numbers."""
-BOARD_FILES = ("README.md", "board.csv", "board.json")
+BOARD_FILES = ("board.json", "board.csv", "README.md")
 MOST_RESAMPLES = 100_000
 """More would keep whoever verifies busy for a stranger's pleasure."""
 
@@ -48,7 +48,9 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
     fresh = site_files(board, bundle / RECORDS, bundle / BOARD)
     findings: list[Finding] = []
     uncompared: list[str] = []
-    for name, text in fresh.items():
+    # What has the numbers by row and column comes first: pages repeat them.
+    for name in [*BOARD_FILES, *(name for name in fresh if name not in BOARD_FILES)]:
+        text = fresh[name]
         where = f"{BOARD}/{name}"
         if name not in there:
             if same_version or name in BOARD_FILES:

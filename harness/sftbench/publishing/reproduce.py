@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,25 @@ import numpy as np
 
 from sftbench.board.cells import Cell
 from sftbench.errors import UsageError, unknown_name
+from sftbench.judging.card.keeping import asks_a_model
 from sftbench.plan import Cell as PlannedCell
+from sftbench.plan import Ref
 from sftbench.plugins import Plugins
-from sftbench.publishing.again import Own, carried_out, planned_again
+from sftbench.publishing.again import carried_out, planned_again
+from sftbench.publishing.crosscheck import identities
+from sftbench.publishing.judged_again import JudgedAgain, judged_again
 from sftbench.publishing.layout import Finding
 from sftbench.publishing.levels import Attestation
 from sftbench.publishing.lock import installed, own_version
+from sftbench.publishing.own import Own
 from sftbench.runner import Run, Watcher
 
 TOLERANCE = 0.02
 """How far the mean of a metric may be from the one told, in its own unit: rounding differs between processors, and
 training makes more of it. Rows that were chosen are held to equality."""
 EXACT = 1e-6
+STANDARD_ERRORS = 4.0
+"""A mean difference as many standard errors from 0 is no accident of the items or of a language model's moods."""
 _PACKAGES = ("sftbench", "torch", "transformers", "peft", "numpy")
 
 
@@ -56,20 +63,35 @@ def reproduce(
 ) -> Reproduction:  # fmt: skip
     """Run one row again from the bundle's settings, in a store of its own, and compare.
 
-    It holds when the same rows were chosen (by the hash of their ids) and every mean over items is within `tolerance`;
-    `exact` when every item is equal to within 1e-6 as well.
+    It holds when the same rows were chosen (by the hash of their ids) and every mean over items is within `tolerance`,
+    or, where a language model judges or grades, within four standard errors of the difference if that is more; `exact`
+    when every item is equal to within 1e-6 as well.
     """
     told = cell_named(row, cells)
-    run = planned_again(bundle, own, plugins, told)
-    planned = _planned(run, told)
-    measured = [*planned.evaluations.values(), *(planned.verdicts.values() if told.verdicts else ())]
-    carried_out(run, watcher, [planned.chosen, *measured])
-    differences, findings = _compared(run, planned, told, tolerance)
+    again = planned_again(bundle, own, plugins, told)
+    run, planned = again.run, _planned(again.run, told)
+    _refuse_other_tasks(bundle, run, planned, told)
+    judged, unjudged = judged_again(run, planned, told)
+    measured = {name: ref for name, ref in planned.evaluations.items() if name in told.evaluations}
+    if not measured and not judged:
+        raise UsageError(
+            f"{row}: nothing that was measured is measured here; without {', '.join(unjudged)} none is left"
+        )
+    carried_out(run, watcher, [planned.chosen, *measured.values(), *(each.step for each in judged)])
+    where = f"{told.label}@{told.budget}/{told.seed}"
+    findings = list(_other_rows(run, planned, told, where))
+    compared = [*_evaluated(run, measured, told), *_judged(run, judged)]
+    findings += [found for each in compared for found in each.findings(where, tolerance)]
+    differences = {each.metric: each.difference for each in compared}
+    if not findings and not any(each["num_items"] for each in differences.values()):
+        raise UsageError(f"{row}: nothing that is compared has a value on both sides, so that nothing is reproduced")
+    left_out = [*again.left_out, *unjudged]
+    others = {each.told.judge: _other_judge(each) for each in judged if not each.same}
     attestation = None
     if not findings:
         exact = all(each.get("largest", 0.0) <= EXACT for each in differences.values())
         attestation = Attestation(
-            row=f"{told.label}@{told.budget}/{told.seed}",
+            row=where,
             label=told.label,
             budget=told.budget,
             seed=told.seed,
@@ -78,11 +100,26 @@ def reproduce(
             differences=differences,
             made_with=_made_with(run),
             name=name,
+            left_out=[each for each in left_out if each in told.evaluations or each in unjudged],
+            other_judges=others,
         )
-    notes = tuple(_other_steps(run, planned, told))
+    notes = [*_other_steps(run, planned, told), *_reservations(left_out, others)]
     return Reproduction(
-        row=row, attestation=attestation, differences=differences, findings=tuple(findings), notes=notes
+        row=row, attestation=attestation, differences=differences, findings=tuple(findings), notes=tuple(notes)
     )
+
+
+def _reservations(left_out: Sequence[str], others: Mapping[str, str]) -> Iterator[str]:
+    """What was not compared, or not with its like."""
+    for each in left_out:
+        yield f"the numbers of {each} were not compared: it asks a language model, or was not named with --judge"
+    for published, here in others.items():
+        yield f"the verdicts of {published} were held to those of {here}"
+
+
+def _other_judge(judged: JudgedAgain) -> str:
+    """Another judge by its name; of the same name it is served from elsewhere, or has other settings."""
+    return judged.here if judged.here != judged.told.judge else f"{judged.here} at another address or otherwise set"
 
 
 def _made_with(run: Run) -> dict[str, Any]:
@@ -114,37 +151,71 @@ def _other_steps(run: Run, planned: PlannedCell, told: Cell) -> list[str]:
     return notes
 
 
-def _compared(
-    run: Run, planned: PlannedCell, told: Cell, tolerance: float
-) -> tuple[dict[str, dict[str, Any]], list[Finding]]:
-    findings: list[Finding] = []
-    where = f"{told.label}@{told.budget}/{told.seed}"
+def _refuse_other_tasks(bundle: Path, run: Run, planned: PlannedCell, told: Cell) -> None:
+    """Raises `UsageError` where files of tasks are not those of the published steps, if the bundle tells these."""
+    there = {
+        str(identity["part"]).partition("@")[0]: identity
+        for identity in identities(bundle, {step.key for step in told.steps if step.room == "evaluation"})
+        if "part" in identity
+    }
+    for name, ref in planned.evaluations.items():
+        here = run.plan.steps[ref].identity
+        for key in {*here, *there.get(name, {})} if name in there else ():
+            if key.startswith(("file:", "folder:")) and here.get(key) != there[name].get(key):
+                is_here = "here is not that of the bundle" if key in here else "is not here"
+                raise UsageError(
+                    f"the task data of {name} ({key.partition(':')[2]}) {is_here}; name yours with --task-data"
+                )
+
+
+def _other_rows(run: Run, planned: PlannedCell, told: Cell, where: str) -> Iterator[Finding]:
     if told.selection is not None:
         found = run.store.ended(planned.chosen).payload["ids_hash"]
         if found != told.selection.ids_hash:
             what = "other rows were chosen (hash of their ids)"
-            findings.append(Finding(where=where, what=what, told=told.selection.ids_hash, recomputed=found))
-    differences: dict[str, dict[str, Any]] = {}
-    for name, ref in planned.evaluations.items():
-        payload: Mapping[str, Any] = run.store.ended(ref).payload
-        published = told.evaluations.get(name)
-        for metric, values in published.items.items() if published else ():
-            theirs = dict(zip(published.items_of(metric), values, strict=True)) if published else {}
-            differences[f"{name}.{metric}"] = difference_of(theirs, _by_item(payload, metric))
-    first = next(iter(planned.verdicts.values()), None)
-    if first is not None and told.verdicts is not None:
-        judged: Mapping[str, Any] = run.store.ended(first).payload
-        mine = dict(zip(judged["ids"], judged["preference"], strict=False))
-        theirs = dict(zip(told.verdicts.ids, told.verdicts.preference, strict=True))
-        differences["preference"] = difference_of(theirs, mine)
-    for metric, found in differences.items():
-        if found["num_missing"] or abs(found["mean_here"] - found["mean_told"]) > tolerance:
-            what = f"mean of {metric}, further away than {tolerance:g}"
+            yield Finding(where=where, what=what, told=told.selection.ids_hash, recomputed=found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Compared:
+    """One metric on both sides; `may_differ` where a language model gave it, which says not always the same."""
+
+    metric: str
+    difference: Mapping[str, Any]
+    may_differ: bool
+
+    def findings(self, where: str, tolerance: float) -> Iterator[Finding]:
+        found = self.difference
+        error = STANDARD_ERRORS * found["standard_error"] if self.may_differ else 0.0
+        is_apart = abs(found["mean_here"] - found["mean_told"]) > max(tolerance, error)
+        is_missing = found["num_missing"] and (not self.may_differ or not found["num_items"])
+        if is_apart or is_missing:
             missing = f" ({found['num_missing']} items are not on both sides)" if found["num_missing"] else ""
-            findings.append(
-                Finding(where=where, what=what + missing, told=found["mean_told"], recomputed=found["mean_here"])
+            bound = f"{STANDARD_ERRORS:g} standard errors" if error > tolerance else f"{tolerance:g}"
+            what = f"mean of {self.metric}, further away than {bound}{missing}"
+            yield Finding(where=where, what=what, told=found["mean_told"], recomputed=found["mean_here"])
+
+
+def _evaluated(run: Run, measured: Mapping[str, Ref], told: Cell) -> Iterator[_Compared]:
+    for name, ref in measured.items():
+        payload: Mapping[str, Any] = run.store.ended(ref).payload
+        published = told.evaluations[name]
+        for metric, values in published.items.items():
+            theirs = dict(zip(published.items_of(metric), values, strict=True))
+            yield _Compared(
+                metric=f"{name}.{metric}",
+                difference=difference_of(theirs, _by_item(payload, metric)),
+                may_differ=asks_a_model(run.plan.steps[ref].identity),
             )
-    return differences, findings
+
+
+def _judged(run: Run, judged: Sequence[JudgedAgain]) -> Iterator[_Compared]:
+    for each in judged:
+        payload: Mapping[str, Any] = run.store.ended(each.step).payload
+        mine = dict(zip(payload["ids"], payload["preference"], strict=False))
+        theirs = dict(zip(each.told.ids, each.told.preference, strict=True))
+        metric = f"preference.{each.told.judge}"
+        yield _Compared(metric=metric, difference=difference_of(theirs, mine), may_differ=each.may_differ)
 
 
 def _by_item(payload: Mapping[str, Any], metric: str) -> dict[str, float | None]:
@@ -154,7 +225,8 @@ def _by_item(payload: Mapping[str, Any], metric: str) -> dict[str, float | None]
 
 
 def difference_of(told: Mapping[str, float | None], here: Mapping[str, float | None]) -> dict[str, Any]:
-    """Means over the items that both have, the largest difference of one, and how many only one side has."""
+    """Means over the items that both have, the standard error of their difference, the largest difference of one, and
+    how many only one side has."""
     both = [item for item in told if told[item] is not None and here.get(item) is not None]
     one_sided = [item for item in {*told, *here} if (told.get(item) is None) != (here.get(item) is None)]
     mine, theirs = (np.array([side[item] for item in both], dtype=np.float64) for side in (here, told))
@@ -162,6 +234,7 @@ def difference_of(told: Mapping[str, float | None], here: Mapping[str, float | N
     return {
         "mean_told": float(theirs.mean()) if both else 0.0,
         "mean_here": float(mine.mean()) if both else 0.0,
+        "standard_error": float((mine - theirs).std(ddof=1) / np.sqrt(len(both))) if len(both) > 1 else 0.0,
         "largest": float(apart.max()) if both else 0.0,
         "num_differing": int((apart > EXACT).sum()),
         "num_items": len(both),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,16 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         compared_all = not made.uncompared
         notes += _notes(made, about)
     except (UsageError, VerificationError) as problem:
-        findings.append(Finding(where="records", what=_short(str(problem), folder)))
+        findings.append(_of_records(_short(str(problem), folder)))
     if (folder / RECORDS / LEVELS).is_file():
         notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
     attested, wrong = attestations(folder)
     findings += wrong
+    notes += [
+        f"{each.row} was reproduced by {each.name or 'somebody'} {', '.join(each.reservations)}"
+        for each in attested
+        if any(each.reservations)
+    ]
     return Verification(
         bundle=name or str(folder),
         seal=found,
@@ -110,8 +116,16 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
+def _of_records(message: str) -> Finding:
+    """What is wrong with a record, under its file where that is named."""
+    where, sign, what = message.partition(": ")
+    is_file = sign and where.startswith(f"{RECORDS}/")
+    return Finding(where=where, what=what) if is_file else Finding(where=RECORDS, what=message)
+
+
 def _short(message: str, folder: Path) -> str:
-    return message.replace(f"{folder}/", "")
+    """A message with names inside of the bundle; its folder may be called like the end of another's name."""
+    return re.sub(rf"(?<![\w.~/-]){re.escape(str(folder))}/", "", message)
 
 
 def verified_folder(folder: Path, *, name: str) -> Verification:
