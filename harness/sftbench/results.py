@@ -30,7 +30,9 @@ from sftbench.shelf import load_pool, load_selection
 from sftbench.store import write_atomically
 
 SCHEMA = 1
-OF_THIS_MACHINE = ("store", "results", "board", "workers", "redo", "task_data", "observers", "observer_folder")
+OF_THIS_MACHINE = (
+    "store", "results", "board", "workers", "redo", "task_data", "observers", "observer_folder", "vllm",
+)  # fmt: skip
 """Settings that decide no number and say where things lie here."""
 
 

@@ -299,7 +299,7 @@ def carry_out(
 
     slots = local_slots(run.settings.workers)
     logs = run.store.root / "logs"
-    with served(steps, known, logs) as house:
+    with served(steps, known, logs / run.name, vllm=run.settings.vllm) as house:
 
         def ended_and_told(step: Step, outcome: Outcome, why: str) -> None:
             ended(step, outcome, why)
@@ -363,7 +363,11 @@ def _as_json(record: Record) -> dict[str, Json]:
 
 
 def _placed(run: Run, step: Step) -> Step:
-    """Tell a step with a budget where to find what choosing has cost so far; that is no part of its identity."""
+    """Tell a step what it must know of others: with a budget, where to find what choosing has cost so far; where models
+    are served for their answers, for how large adapters. That is no part of its identity."""
+    if step.stage == "answer":
+        ranks = [rank for method in run.methods if isinstance(rank := getattr(method.trainer, "rank", 0), int)]
+        return replace(step, where={**step.where, "lora_rank": str(max(ranks, default=0))})
     if "budget" not in step.identity:
         return step
     where = {

@@ -7,10 +7,11 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from sftbench.chat import ChatRequest, Endpoint, Service
@@ -19,6 +20,7 @@ from sftbench.errors import EnvironmentProblem
 if TYPE_CHECKING:
     from openai import OpenAI, OpenAIError
 
+T = TypeVar("T")
 LONGEST_WAIT = 60.0
 
 
@@ -67,16 +69,23 @@ class Sender:
         Raises `EnvironmentProblem` for an endpoint that cannot be used, or is silent, and what openai raises for a
         request that is refused by itself.
         """
-        with self._explained():
-            return self._patiently(request, left_out)
+        return self.asked(partial(_read, request=request, left_out=left_out))
 
-    def _patiently(self, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def asked(self, ask: Callable[[OpenAI, str], T]) -> T:
+        """What `ask(client, model)` returns, where the model answers; it is called again as `sent` sends again.
+
+        Whatever it raises of an answer's form is taken for half an answer. Raises as `sent` does.
+        """
+        with self._explained():
+            return self._patiently(ask)
+
+    def _patiently(self, ask: Callable[[OpenAI, str], T]) -> T:
         import openai
 
         for wait in self.waits:
             endpoint = self._reached()
             try:
-                return self._answered(endpoint, request, left_out)
+                return self._answered(endpoint, ask)
             except openai.APITimeoutError:
                 # It has had all the time that an answer may take, and each further try would take as much.
                 if not self._moved(endpoint, silent=True):
@@ -88,7 +97,7 @@ class Sender:
                 time.sleep(_asked_to_wait(problem) or wait)
             except BrokenAnswerError:
                 time.sleep(wait)
-        return self._answered(self._reached(), request, left_out)
+        return self._answered(self._reached(), ask)
 
     def _reached(self) -> Endpoint:
         """Where the model answers now; the first request waits for its start, and all others with it."""
@@ -104,39 +113,12 @@ class Sender:
                 self._endpoint = self.service.reach_again(lost, silent=silent) or lost
             return self._endpoint != lost
 
-    def _answered(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def _answered(self, endpoint: Endpoint, ask: Callable[[OpenAI, str], T]) -> T:
+        client = self._client(endpoint.url)
         try:
-            return self._read(endpoint, request, left_out)
+            return ask(client, endpoint.model)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
             raise BrokenAnswerError(f"{type(problem).__name__}: {problem}") from None
-
-    def _read(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
-        client = self._client(endpoint.url)
-        shared: dict[str, Any] = {
-            "model": endpoint.model,
-            "max_tokens": request.max_new_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            **{name: value for name, value in optional_fields(request).items() if name not in left_out},
-        }
-        answer: Any
-        if request.prompt is not None:
-            answer = client.completions.create(prompt=request.prompt, **shared)
-            choice = answer.choices[0]
-            text = choice.text
-        else:
-            turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
-            answer = client.chat.completions.create(messages=turns, **shared)
-            choice = answer.choices[0]
-            text = choice.message.content
-        usage = answer.usage
-        return Reply(
-            text=text or "",
-            ended=choice.finish_reason != "length",
-            prompt_tokens=usage.prompt_tokens if usage is not None else None,
-            completion_tokens=usage.completion_tokens if usage is not None else None,
-            top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
-        )
 
     def _client(self, url: str) -> OpenAI:
         import openai
@@ -186,6 +168,35 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
             ) from None
+
+
+def _read(client: OpenAI, model: str, *, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    """The answer to one request, as it comes."""
+    shared: dict[str, Any] = {
+        "model": model,
+        "max_tokens": request.max_new_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        **{name: value for name, value in optional_fields(request).items() if name not in left_out},
+    }
+    answer: Any
+    if request.prompt is not None:
+        answer = client.completions.create(prompt=request.prompt, **shared)
+        choice = answer.choices[0]
+        text = choice.text
+    else:
+        turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
+        answer = client.chat.completions.create(messages=turns, **shared)
+        choice = answer.choices[0]
+        text = choice.message.content
+    usage = answer.usage
+    return Reply(
+        text=text or "",
+        ended=choice.finish_reason != "length",
+        prompt_tokens=usage.prompt_tokens if usage is not None else None,
+        completion_tokens=usage.completion_tokens if usage is not None else None,
+        top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
+    )
 
 
 def is_loopback(url: str) -> bool:
