@@ -33,11 +33,11 @@ def served_writer(step: Step, desk: WorkingDesk) -> Iterator[ServedWriter]:
 
     trained = desk.model_path("trained")
     with ExitStack() as stack:
-        service, how = _Serving(step, desk).reached(trained, stack)
+        service, served_as = _Serving(step, desk).reached(trained, stack)
         model = LanguageModel.without_weights(trained.base_path or trained.path, meter=desk.meter)
         longest = ServedModel.parse(step.where["answers"]).options.max_model_len
         model.max_length = min(model.max_length, longest or model.max_length)
-        yield ServedWriter(service=service, model=model, how=how)
+        yield ServedWriter(service=service, model=model, served_as=served_as)
 
 
 class _Serving:
@@ -52,15 +52,15 @@ class _Serving:
         self.name = f"{self.base_name}-{key[:12]}" if key else ""
 
     def reached(self, trained: TrainedModel, stack: ExitStack) -> tuple[ServedService | AdaptedService, str]:
-        """The service of a model, which answers, and how it is served; what it needs is put away with the stack."""
+        """The service of a model, which answers, and as what it is served; what it needs is put away with the stack."""
         if not self.name:
             service = self._service(self._with_room(self._room(0)), self.base_name)
             service.reach()
-            return service, "whole"
+            return service, "whole model"
         if trained.base_path is None:
             service = self._service(self._whole(trained.path), self.name)
             service.reach()
-            return service, "whole"
+            return service, "whole model"
         return self._reached_adapter(trained.path, stack)
 
     def _reached_adapter(self, adapter: Path, stack: ExitStack) -> tuple[ServedService | AdaptedService, str]:
@@ -74,11 +74,11 @@ class _Serving:
             except AdapterRefusedError as problem:
                 why = str(problem)
             else:
-                return adapted, "loaded"
+                return adapted, "adapter loaded"
         self.desk.log(f"{why}; the adapter is merged with it and the whole is served")
         service = self._service(self._whole(self._merged(adapter, stack)), self.name)
         service.reach()
-        return service, "merged"
+        return service, "adapter merged"
 
     def _merged(self, adapter: Path, stack: ExitStack) -> Path:
         """A folder with the whole model, for as long as the stack stands."""

@@ -39,6 +39,7 @@ class Check:
     seed: int = 0
     store: Path | None = None
     chat: str | None = None
+    vllm: Path | None = None
     repeat: bool = True
 
     def material(self) -> Material:
@@ -94,8 +95,9 @@ def _judged(
 
     def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
         found: Judgement = judge_answers(
-            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root, chat=wanted.chat
-        )
+            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root,
+            chat=wanted.chat, vllm=wanted.vllm,
+        )  # fmt: skip
         records.append(found.record)
         return found.verdicts
 

@@ -303,12 +303,13 @@ def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         responses = answers_given(step, list(heldout))
     else:
         rows, limit = list(heldout), int(step.number("max_new_tokens"))
-        with desk.progress(sum(row.num_open_turns for row in rows), "answer") as progress:
-            if "answers" in step.where:
-                with served_writer(step, desk) as writer:
-                    responses = respond_by(writer.answer_rows, rows, max_new_tokens=limit, advance=progress.advance)
-                told = {"answered": writer.told()}
-            else:
+        num_turns = sum(row.num_open_turns for row in rows)
+        if "answers" in step.where:
+            with served_writer(step, desk) as writer, desk.progress(num_turns, "answer") as progress:
+                responses = respond_by(writer.answer_rows, rows, max_new_tokens=limit, advance=progress.advance)
+            told = {"answered": writer.told()}
+        else:
+            with desk.progress(num_turns, "answer") as progress:
                 model = desk.language_model("trained")
                 responses = respond(model, rows, max_new_tokens=limit, advance=progress.advance)
     shelf.save_responses(responses, bench.work)

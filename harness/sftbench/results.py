@@ -153,6 +153,7 @@ def describe(
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
         "asked": _asked(run, cell),
+        **_answered_by(run, cell),
         **_hits(run, cell, outcomes, pool),
     }
 
@@ -305,6 +306,12 @@ def _asked(run: Run, cell: Cell) -> list[str]:
     """The language models behind endpoints that the steps of this cell asked; nobody knows their FLOPs."""
     found = [record.payload.get("chat") for record in _of_choosing_and_training(run, cell)]
     return sorted({str(told["model"]) for told in found if isinstance(told, dict)})
+
+
+def _answered_by(run: Run, cell: Cell) -> dict[str, Any]:
+    """By whom the answers of this cell were written; no key where a process of the run wrote them."""
+    record = run.store.record_of(cell.responses) if cell.responses else None
+    return {"answered_by": record.payload["answered"]} if record is not None and "answered" in record.payload else {}
 
 
 def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:

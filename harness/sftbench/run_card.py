@@ -82,6 +82,7 @@ def _short_check(run: Run, data: Path, watcher: Watcher) -> JudgeCard | None:
         data=data,
         store=run.store.root,
         chat=run.settings.chat,
+        vllm=run.settings.vllm,
         repeat=False,
     )
     if not wanted.material().gold:

@@ -99,6 +99,8 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     refuse_unpriced(budgets, methods, chat=settings.chat)
     facts = survey(settings, plugins, [*parts_of(methods), *evals, *judges.values()])
     refuse_unmeasured(facts, methods, settings, judges)
+    max_new_tokens = _max_new_tokens(settings, given, facts)
+    refuse_short_window(facts, max_new_tokens)
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -106,7 +108,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         heldout_share=settings.heldout_share,
         heldout_at_most=settings.heldout_at_most,
         max_length=settings.max_length or min(window(facts.base.path), 2048),
-        max_new_tokens=_max_new_tokens(settings, given, facts),
+        max_new_tokens=max_new_tokens,
         evals=evals,
         judges=judges,
         baseline=settings.baseline or BASELINE,
@@ -164,6 +166,16 @@ def _max_new_tokens(settings: RunSettings, given: Mapping[str, Any], facts: Fact
     if facts.prompts is None or "max_new_tokens" in given:
         return settings.max_new_tokens
     return max(1, min(settings.max_new_tokens, window(facts.base.path) // 2))
+
+
+def refuse_short_window(facts: Facts, max_new_tokens: int) -> None:
+    """Models that are served with too short a window for what they are to write."""
+    longest = facts.answering.options.max_model_len if facts.answering else None
+    if longest is not None and longest <= max_new_tokens:
+        raise UsageError(
+            f"--answers {facts.answering}: max_model_len holds prompt and answer, and --max-new-tokens "
+            f"{max_new_tokens} leave no room for a prompt"
+        )
 
 
 def refuse_unmeasured(

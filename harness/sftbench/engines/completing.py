@@ -38,8 +38,8 @@ class ServedWriter:
 
     service: Service
     model: LanguageModel
-    how: str = "whole"
-    """What is served: `whole` models, or adapters, `loaded` into their base or `merged` with it."""
+    served_as: str = "whole model"
+    """Or `adapter loaded`, into its base, or `adapter merged`, with it."""
     timeout_seconds: float = 600.0
     waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_answers: int = 0
@@ -100,7 +100,7 @@ class ServedWriter:
         """By whom the answers were written, for the record."""
         return {
             "served_by": self.service.server,
-            "model": self.how,
+            "served_as": self.served_as,
             "num_answers": self.num_answers,
             "num_cut_off": self.num_cut_off,
         }
