@@ -59,7 +59,7 @@ def bench_run(folder, base, pool, methods, *, answers, new_tokens):
 
 
 def written(folder):
-    """By model (its step, or None for the base): what vLLM's and what a process's step has for its record, and texts."""
+    """By model (its step, or None for the base): record and texts of vLLM's step, and of that of a process."""
     found = {}
     for path in (folder / "store" / "responses").rglob("record.json"):
         record = json.loads(path.read_text())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +52,10 @@ def load_model(path: Path | str, *, adapter: Path | str | None, dtype: str, devi
         if adapter is not None:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            with warnings.catch_warnings():
+                # peft still asks transformers by a deprecated name.
+                warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+                model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError) as problem:
         raise EnvironmentProblem(f"the model '{path}' cannot be loaded: {problem}") from problem
     _fuse_activations(model)
