@@ -46,7 +46,9 @@ class Planned:
 
     store: Store
     identity: dict
-    settings: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(judge="j", chat=None, task_data=None))
+    settings: SimpleNamespace = field(
+        default_factory=lambda: SimpleNamespace(judge="j", chat=None, vllm=None, task_data=None)
+    )
     plugins: None = None
 
     @property
