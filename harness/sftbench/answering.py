@@ -20,6 +20,9 @@ from sftbench.serving.service import ServedService, concierge
 if TYPE_CHECKING:
     from sftbench.engines.completing import ServedWriter
 
+FEWEST_SECONDS, SECONDS_PER_TOKEN = 600.0, 2.0
+"""How long a server may take for one answer."""
+
 
 @contextmanager
 def served_writer(step: Step, desk: WorkingDesk) -> Iterator[ServedWriter]:
@@ -37,7 +40,9 @@ def served_writer(step: Step, desk: WorkingDesk) -> Iterator[ServedWriter]:
         model = LanguageModel.without_weights(trained.base_path or trained.path, meter=desk.meter)
         longest = ServedModel.parse(step.where["answers"]).options.max_model_len
         model.max_length = min(model.max_length, longest or model.max_length)
-        yield ServedWriter(service=service, model=model, served_as=served_as)
+        # Many long answers at a time may each take long, and are no sign of a server that hangs.
+        patience = FEWEST_SECONDS + SECONDS_PER_TOKEN * step.number("max_new_tokens")
+        yield ServedWriter(service=service, model=model, served_as=served_as, timeout_seconds=patience)
 
 
 class _Serving:

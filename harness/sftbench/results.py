@@ -374,6 +374,7 @@ def _without_places(run: Run, message: str) -> str:
     sources += [written for found in read for written in found if written.startswith(("/", "~", "."))]
     sources += [os.path.abspath(run.settings.task_data)] if run.settings.task_data else []
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
+    places |= {str(run.settings.vllm): "VLLM"} if run.settings.vllm else {}
     places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
     for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):

@@ -128,9 +128,7 @@ def test_warm_rows_are_drawn_with_their_own_seeds_and_dialogues_go_turn_by_turn(
     served = trial("fine")
     asked = [row("a", "say red", "and now?"), row("b", "say blue", temperature=0.7)]
     counted = []
-    found = respond_by(
-        writer_for(served, model).answer_rows, asked, max_new_tokens=LIMIT, advance=counted.append
-    )
+    found = respond_by(writer_for(served, model).answer_rows, asked, max_new_tokens=LIMIT, advance=counted.append)
     assert sum(counted) == 3
     ((first, _), (warm, _)) = expected(model, [row("a", "say red"), asked[1]])
     assert (found.earlier["a"], found.texts[1]) == ((first,), warm)
@@ -246,7 +244,8 @@ class Table:
 def a_step(base, key, **where):
     parents = {"model": f"model/{key}"} if key else {}
     place = {"answers": f"vllm:{base}[dtype=float32]", "base_name": "tiny", **where}
-    return Step(room="responses", label="answers", identity={}, parents=parents, where=place)
+    identity = {"max_new_tokens": LIMIT}
+    return Step(room="responses", label="answers", identity=identity, parents=parents, where=place)
 
 
 @pytest.fixture

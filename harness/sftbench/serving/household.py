@@ -54,11 +54,8 @@ class Household:
 
         What was served for another stage leaves room for what is served for this.
         """
-        if self.servers is not None:
-            if not step.is_alone:
-                self.servers.stop_all()
-            elif self._stage not in (None, step.stage):
-                self.servers.stop_all(but=step.serves)
+        if self.servers is not None and (not step.is_alone or self._stage not in (None, step.stage)):
+            self.servers.stop_all()
         self._stage = step.stage if step.is_alone else None
 
     def ended(self, step: ServedStep, outcome: str) -> None:
