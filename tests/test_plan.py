@@ -15,6 +15,7 @@ from sftbench.composition import Take
 from sftbench.methods import ResolvedMethod
 from sftbench.plan import Facts, Likeness, ModelFacts, Terms, parents_first
 from sftbench.planner import make_plan
+from sftbench.serving.description import AnswerServing
 
 CONDITIONAL, ALONE = PassRequest(view="conditional"), PassRequest(view="response_only")
 NO_RECIPES = {role: {} for role in ("generator", "scorer", "selector", "trainer")}
@@ -691,3 +692,47 @@ def test_embeddings_are_made_for_a_look_only_where_it_is_asked_for():
         for each in plan(RANDOM, contamination=replace(likeness, **changed), seeds=(0,)).cells
     }
     assert len(keys) == 5
+
+
+def answers_of(made, name="random"):
+    return made.steps[only(made, name).responses]
+
+
+def served(text):
+    return facts(answering=AnswerServing.parse(text))
+
+
+def test_answers_written_in_a_process_are_known_by_what_they_were_known_by_before_there_was_another_way():
+    step = answers_of(plan(RANDOM))
+    assert set(step.identity) == {"engine", "device", "base", "max_length", "max_new_tokens"}
+    assert (dict(step.where), step.stage) == ({"base": "/models/base"}, "measure")
+
+
+def test_answers_of_a_server_are_other_answers_known_by_what_changes_numbers_and_by_no_place():
+    made = plan(RANDOM, at=served("vllm[dtype=float32,gpu_memory=0.5]"))
+    step = answers_of(made)
+    assert step.key != answers_of(plan(RANDOM)).key
+    assert step.serves == {"vllm:/models/base[dtype=float32,gpu_memory=0.5]"}
+    assert (step.stage, step.is_alone) == ("answer", True)
+    assert "/models/base" not in str(step.identity)
+    faster = answers_of(plan(RANDOM, at=served("vllm[dtype=float32,tensor_parallel=2]")))
+    assert faster.key == step.key
+    for other in ("vllm", "vllm[dtype=bfloat16]", "vllm[dtype=float32,max_model_len=99]"):
+        assert answers_of(plan(RANDOM, at=served(other))).key != step.key
+
+
+def test_a_way_of_answering_changes_neither_what_is_trained_nor_measures_that_read_no_answers():
+    quiet = replace(terms(), evals=(Quiet(),))
+    plain, asked = (make_plan(at, quiet, [RANDOM]) for at in (facts(), served("vllm")))
+    for made in (plain, asked):
+        assert only(made, "random").responses is not None
+    assert only(plain, "random").model == only(asked, "random").model
+    assert only(plain, "random").evaluations == only(asked, "random").evaluations
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quiet(Marks):
+    """An evaluator that reads no answers."""
+
+    name: ClassVar[str] = "quiet"
+    generates: ClassVar[bool] = False

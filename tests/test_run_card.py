@@ -52,7 +52,7 @@ class Planned:
     others: dict = field(default_factory=dict)
     settings: SimpleNamespace = field(
         default_factory=lambda: SimpleNamespace(
-            judge=["j"], chat=None, task_data=None, redo="missing", concurrency=None
+            judge=["j"], chat=None, vllm=None, task_data=None, redo="missing", concurrency=None
         )
     )
     plugins: None = None

@@ -42,6 +42,7 @@ class Check:
     store: Path | None = None
     chat: str | None = None
     concurrency: int | None = None
+    vllm: Path | None = None
     repeat: bool = True
 
     def material(self) -> Material:
@@ -103,8 +104,8 @@ def _judged(
 
     def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
         found: Judgement = judge_answers(
-            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root, chat=wanted.chat,
-            concurrency=wanted.concurrency,
+            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root,
+            chat=wanted.chat, vllm=wanted.vllm, concurrency=wanted.concurrency,
         )  # fmt: skip
         records.append(found.record)
         return found.verdicts

@@ -44,6 +44,7 @@ class Judged:
 def judge_answers(
     judge: str, rows: Sequence[Row], model: Responses, baseline: Responses, *, plugins: Plugins, watcher: Watcher,
     store: Path | None = None, chat: str | None = None, embedder: str = "auto", concurrency: int | None = None,
+    vllm: Path | None = None,
 ) -> Judged:  # fmt: skip
     """What a judge (`checker`, `pairwise[model=...]`, `vllm:MODEL`, `URL#MODEL`) says of two answers to each row.
 
@@ -60,9 +61,8 @@ def judge_answers(
     part = plugins.part("judge", judge_use(judge))
     refuse_unasked([part], chat=chat)
     # A judgement asked for by hand tries again what failed before.
-    settings = check_settings(
-        {"methods": ["none"], "redo": "failed", "chat": chat, "embedder": embedder, "concurrency": concurrency}
-    )
+    given = {"methods": ["none"], "redo": "failed", "chat": chat, "embedder": embedder, "vllm": vllm}
+    settings = check_settings({**given, "concurrency": concurrency})
     planner = planner_of(settings, plugins, [part], seed=0)
     place = Store(store or default_store())
     ref = planner.verdict_step(
@@ -87,6 +87,7 @@ class PairsWanted:
     prompts: Path | None = None
     out: Path | None = None
     chat: str | None = None
+    vllm: Path | None = None
     embedder: str = "auto"
     concurrency: int | None = None
     resamples: int | None = None
@@ -113,6 +114,7 @@ def judge_files(wanted: PairsWanted, *, plugins: Plugins, watcher: Watcher) -> P
     judged = judge_answers(
         wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,
         store=wanted.store, chat=wanted.chat, embedder=wanted.embedder, concurrency=wanted.concurrency,
+        vllm=wanted.vllm,
     )  # fmt: skip
     lines = verdict_lines(judged.verdicts, model=names[0], baseline=names[1])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -294,17 +294,26 @@ def _enforce_in_training(step: Step, bench: Bench, chosen: Selection, pool: Pool
 
 
 def _respond(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
-    from sftbench.responding import answers_given, respond
+    from sftbench.answering import served_writer
+    from sftbench.responding import answers_given, respond, respond_by
 
+    told: Payload = {}
     heldout = parent_pool(step, bench)
     if step.identity.get("make") == "read":
         responses = answers_given(step, list(heldout))
     else:
         rows, limit = list(heldout), int(step.number("max_new_tokens"))
-        with desk.progress(sum(row.num_open_turns for row in rows), "answer") as progress:
-            responses = respond(desk.language_model("trained"), rows, max_new_tokens=limit, advance=progress.advance)
+        num_turns = sum(row.num_open_turns for row in rows)
+        if "answers" in step.where:
+            with served_writer(step, desk) as writer, desk.progress(num_turns, "answer") as progress:
+                responses = respond_by(writer.answer_rows, rows, max_new_tokens=limit, advance=progress.advance)
+            told = {"answered": writer.told()}
+        else:
+            with desk.progress(num_turns, "answer") as progress:
+                model = desk.language_model("trained")
+                responses = respond(model, rows, max_new_tokens=limit, advance=progress.advance)
     shelf.save_responses(responses, bench.work)
-    return {"num_responses": len(responses.texts)}
+    return {"num_responses": len(responses.texts), **told}
 
 
 def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:

@@ -12,7 +12,7 @@ from sftbench.fingerprint import key_of
 from sftbench.parameters import identifying
 from sftbench.roles import Chosen, Needs, PassRequest
 from sftbench.rooms import Component, Json
-from sftbench.serving.description import is_served
+from sftbench.serving.description import AnswerServing, is_served
 
 Ref = str
 """A step by room and key: `scores/1f3a...`."""
@@ -27,11 +27,14 @@ STAGES = {
 }  # fmt: skip
 CONCURRENCY = "concurrency"
 """The place in `Step.where` of how many requests it may make at a time, where the user says that."""
-STAGE_ORDER = ("prepare", "choose", "ask", "train", "measure", "judge")
-"""`ask` and `judge` are what of choosing and of measuring asks a model that the run itself serves."""
-STAGES_ALONE = frozenset({"ask", "judge"})
+STAGE_ORDER = ("prepare", "choose", "ask", "train", "answer", "measure", "judge")
+"""`ask` and `judge` are what of choosing and of measuring asks a model that the run itself serves; in `answer` it
+serves the trained models, for their answers."""
+STAGES_ALONE = frozenset({"ask", "answer", "judge"})
 """Such a stage begins when nothing else is running, and nothing else begins before it ends: a served model takes most
 of a GPU's memory, and must be its only tenant."""
+STAGES_ONE_BY_ONE = frozenset({"answer"})
+"""Steps of such a stage begin one after another: each may want another model served."""
 ENGINE_VERSION = "3"
 """Bumped when the forward, embedding, training or generation engine may give other numbers."""
 DIVERSITY_VERSION = "2"
@@ -69,7 +72,9 @@ class Step:
         """When it is done; what is counted on rows that a method made or chose waits for them."""
         derived = any(ref.startswith(("generated/", "chosen/")) for ref in self.parents.values())
         stage = "choose" if derived and STAGES[self.room] == "prepare" else STAGES[self.room]
-        return {"choose": "ask", "measure": "judge"}.get(stage, stage) if self.serves else stage
+        if not self.serves:
+            return stage
+        return "answer" if self.room == "responses" else {"choose": "ask", "measure": "judge"}.get(stage, stage)
 
     @property
     def is_alone(self) -> bool:
@@ -224,6 +229,8 @@ class Facts:
     answers: AnswerFacts | None = None
     """What is judged against, where that is no method."""
     limits: Limits = Limits()
+    answering: AnswerServing | None = None
+    """How answers are written where vLLM serves the models for it; None where a process of the run writes them."""
 
     def of_asked(self, text: str) -> AskedFacts:
         """A language model to ask; behind a URL there is nothing to find out."""

@@ -359,13 +359,15 @@ class Planner:
             "max_length": self.terms.max_length,
         }
         where = {"base": base.path}
+        served = self.facts.answering
+        by: dict[str, Json] = {"answers": served.identity} if served else {}
         responses = self.add(
             Step(
                 room="responses",
                 label=f"answers of {label}",
-                identity={**shared, "max_new_tokens": self.terms.max_new_tokens},
+                identity={**shared, "max_new_tokens": self.terms.max_new_tokens, **by},
                 parents=parents,
-                where=where,
+                where={**where, "answers": served.of(base.path), "base_name": base.name} if served else where,
             )
         )
         evaluations = {}

@@ -187,6 +187,12 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
         f"{slots.num_threads} thread(s), "
         f"{tokens:,.0f} tokens, {disk / 1e9:.2f} GB of disk ({free.f_bavail * free.f_frsize / 1e9:.0f} GB free).",
     ]
+    answered = sum(step.stage == "answer" for step in run.plan.steps.values())
+    if answered:
+        lines.append(
+            f"Answers of {answered} models are written by vLLM ({run.facts.answering}), which starts once for adapters "
+            "of one base and for each whole model; their time is told as if a process of the run wrote them."
+        )
     return "\n".join([*lines, *planned_checks(run)])
 
 

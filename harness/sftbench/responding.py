@@ -6,7 +6,8 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from sftbench.plan import Step
 from sftbench.pools.answered import read_answers
@@ -14,6 +15,7 @@ from sftbench.rooms import Message, Responses, Row
 
 if TYPE_CHECKING:
     from sftbench.engines.forward import LanguageModel
+    from sftbench.engines.generate import Continuation
 
 
 def respond(
@@ -23,7 +25,34 @@ def respond(
     max_new_tokens: int,
     advance: Callable[[int], None] | None = None,
 ) -> Responses:
-    """What a model answers. Where a row has several open turns, each is answered in the dialogue so far.
+    """What a model answers that this process has loaded; see `respond_by`."""
+    from sftbench.engines.generate import answer_rows
+
+    return respond_by(partial(answer_rows, model), rows, max_new_tokens=max_new_tokens, advance=advance)
+
+
+class Writer(Protocol):
+    """Writes an answer to each row, as `sftbench.engines.generate.answer_rows` does with a model."""
+
+    def __call__(
+        self,
+        rows: Sequence[Row],
+        *,
+        max_new_tokens: int,
+        temperature: float,
+        seeds: Sequence[int],
+        advance: Callable[[int], None] | None,
+    ) -> Sequence[Continuation]: ...
+
+
+def respond_by(
+    write: Writer,
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int,
+    advance: Callable[[int], None] | None = None,
+) -> Responses:
+    """What is written to rows. Where a row has several open turns, each is answered in the dialogue so far.
 
     At the temperature of the row (`_temperature`, 0 unless it says), drawn with a seed of the row's id and the turn.
     """
@@ -31,7 +60,7 @@ def respond(
     for turn in range(max((row.num_open_turns for row in rows), default=0)):
         going = [row for row in rows if turn < row.num_open_turns]
         shown = [up_to_turn(row, written[row.id]) for row in going]
-        for row_id, text in _answered(model, shown, turn, max_new_tokens=max_new_tokens, advance=advance).items():
+        for row_id, text in _answered(write, shown, turn, max_new_tokens=max_new_tokens, advance=advance).items():
             written[row_id].append(text)
     return _responses(rows, written)
 
@@ -46,7 +75,7 @@ def up_to_turn(row: Row, written: Sequence[str]) -> Row:
 
 
 def _answered(
-    model: LanguageModel,
+    write: Writer,
     rows: Sequence[Row],
     turn: int,
     *,
@@ -54,15 +83,13 @@ def _answered(
     advance: Callable[[int], None] | None,
 ) -> dict[str, str]:
     """By id; the rows of one temperature together."""
-    from sftbench.engines.generate import answer_rows
-
     by_warmth: dict[float, list[Row]] = {}
     for row in rows:
         by_warmth.setdefault(float(row.original().get("_temperature", 0.0)), []).append(row)
     found: dict[str, str] = {}
     for temperature, alike in by_warmth.items():
-        answers = answer_rows(
-            model, alike, max_new_tokens=max_new_tokens, temperature=temperature,
+        answers = write(
+            alike, max_new_tokens=max_new_tokens, temperature=temperature,
             seeds=[seed_of(row.id, turn) for row in alike] if temperature else (), advance=advance,
         )  # fmt: skip
         found |= {row.id: answer.text for row, answer in zip(alike, answers, strict=True)}

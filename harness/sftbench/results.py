@@ -31,7 +31,7 @@ from sftbench.store import write_atomically
 
 SCHEMA = 1
 OF_THIS_MACHINE = (
-    "store", "results", "board", "workers", "concurrency", "redo", "task_data", "observers", "observer_folder",
+    "store", "results", "board", "workers", "concurrency", "redo", "task_data", "observers", "observer_folder", "vllm",
 )  # fmt: skip
 """Settings that decide no number and say where things lie here."""
 
@@ -153,6 +153,7 @@ def describe(
         "steps": _steps(run, cell),
         "stand_ins": _stand_ins(run, cell),
         "asked": _asked(run, cell),
+        **_answered_by(run, cell),
         **_hits(run, cell, outcomes, pool),
     }
 
@@ -313,6 +314,12 @@ def _asked(run: Run, cell: Cell) -> list[str]:
     return sorted({str(told["model"]) for told in found if isinstance(told, dict)})
 
 
+def _answered_by(run: Run, cell: Cell) -> dict[str, Any]:
+    """By whom the answers of this cell were written; no key where a process of the run wrote them."""
+    record = run.store.record_of(cell.responses) if cell.responses else None
+    return {"answered_by": record.payload["answered"]} if record is not None and "answered" in record.payload else {}
+
+
 def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
     refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
     return [record for record in map(run.store.record_of, refs) if record is not None]
@@ -373,6 +380,7 @@ def _without_places(run: Run, message: str) -> str:
     sources += [written for found in read for written in found if written.startswith(("/", "~", "."))]
     sources += [os.path.abspath(run.settings.task_data)] if run.settings.task_data else []
     places = {str(run.store.root): "STORE", str(Path.home()): "~"}
+    places |= {str(run.settings.vllm): "VLLM"} if run.settings.vllm else {}
     places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
     places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
     for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):

@@ -138,6 +138,7 @@ def _short_check(run: Run, name: str) -> Check | None:
         store=run.store.root,
         chat=run.settings.chat,
         concurrency=run.settings.concurrency,
+        vllm=run.settings.vllm,
         repeat=False,
     )
     return check if check.material().gold else None

@@ -100,6 +100,8 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     refuse_unpriced(budgets, methods, chat=settings.chat)
     facts = survey(settings, plugins, [*parts_of(methods), *evals, *judges.values()])
     refuse_unmeasured(facts, methods, settings, judges)
+    max_new_tokens = _max_new_tokens(settings, given, facts)
+    refuse_short_window(facts, max_new_tokens)
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -107,7 +109,7 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
         heldout_share=settings.heldout_share,
         heldout_at_most=settings.heldout_at_most,
         max_length=settings.max_length or min(window(facts.base.path), 2048),
-        max_new_tokens=_max_new_tokens(settings, given, facts),
+        max_new_tokens=max_new_tokens,
         evals=evals,
         judges=judges,
         baseline=settings.baseline or BASELINE,
@@ -165,6 +167,16 @@ def _max_new_tokens(settings: RunSettings, given: Mapping[str, Any], facts: Fact
     if facts.prompts is None or "max_new_tokens" in given:
         return settings.max_new_tokens
     return max(1, min(settings.max_new_tokens, window(facts.base.path) // 2))
+
+
+def refuse_short_window(facts: Facts, max_new_tokens: int) -> None:
+    """Models that are served with too short a window for what they are to write."""
+    longest = facts.answering.options.max_model_len if facts.answering else None
+    if longest is not None and longest <= max_new_tokens:
+        raise UsageError(
+            f"--answers {facts.answering}: max_model_len holds prompt and answer, and --max-new-tokens "
+            f"{max_new_tokens} leave no room for a prompt"
+        )
 
 
 def refuse_unmeasured(
@@ -311,7 +323,7 @@ def carry_out(
 
     slots = local_slots(run.settings.workers)
     logs = run.store.root / "logs"
-    with served(steps, known, logs) as house:
+    with served(steps, known, logs / run.name, vllm=run.settings.vllm) as house:
 
         def ended_and_told(step: Step, outcome: Outcome, why: str) -> None:
             ended(step, outcome, why)
@@ -375,14 +387,18 @@ def _as_json(record: Record) -> dict[str, Json]:
 
 
 def _placed(run: Run, step: Step) -> Step:
-    """Tell a step with a budget where to find what choosing has cost so far, and one that asks a language model how
-    much at a time; that is no part of their identity."""
+    """Tell a step what it must know and is no part of its identity: with a budget, where to find what choosing has cost
+    so far; how much to ask of a language model at a time; where models are served for their answers, for how large
+    adapters."""
     where = dict(step.where)
+    if step.stage == "answer":
+        ranks = [rank for method in run.methods if isinstance(rank := getattr(method.trainer, "rank", 0), int)]
+        where["lora_rank"] = str(max(ranks, default=0))
     if "budget" in step.identity:
         where["choosing_steps"] = " ".join(ref for ref in run.plan.cost_of_choosing(step.ref) if ref != step.ref)
         if "other" in step.parents:
             where["other_steps"] = " ".join(run.plan.cost_of_choosing(step.parents["other"]))
-    if step.asks and run.settings.concurrency is not None:
+    if (step.asks or step.stage == "answer") and run.settings.concurrency is not None:
         where[CONCURRENCY] = str(run.settings.concurrency)
     return step if where == step.where else replace(step, where=where)
 

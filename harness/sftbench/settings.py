@@ -13,6 +13,7 @@ from sftbench.chat import MOST_AT_ONCE, NUM_AT_ONCE_FAR, NUM_AT_ONCE_NEAR
 from sftbench.errors import UsageError, unknown_name
 from sftbench.parameters import split_list
 from sftbench.rooms import Component
+from sftbench.serving.description import IN_PROCESS
 
 Redo = Literal["never", "missing", "failed", "always"]
 Controls = Literal["standard", "all", "none"]
@@ -77,7 +78,7 @@ def _judges(value: object) -> object:
     return _names_or_none(value) or None
 
 
-OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA", "SFTBENCH_VLLM", "SFTBENCH_CONCIERGE")
+OTHER_VARIABLES = ("SFTBENCH_PLUGINS", "SFTBENCH_REFERENCE_DATA", "SFTBENCH_CONCIERGE")
 """Read from the environment elsewhere."""
 
 Names = Annotated[list[str], BeforeValidator(_texts), BeforeValidator(_names), Field(min_length=1)]
@@ -172,6 +173,15 @@ class RunSettings(BaseModel):
         default=None, ge=8, description="longest training row in tokens; default: the base's window, at most 2048"
     )
     max_new_tokens: int = Field(default=64, ge=1, description="longest answer to a held-out row in tokens")
+    answers: str = Field(
+        default=IN_PROCESS,
+        description="who writes the answers of the models: in-process, or vllm or vllm[dtype=bfloat16] to have them "
+        "served by vLLM",
+    )
+    vllm: Path | None = Field(
+        default=None,
+        description="environment of vLLM: its folder, or a Python in it; default: the one of 'bench judge install'",
+    )
     results: Path = Field(default=Path("results"), description="folder of result records")
     board: Path | None = Field(default=None, description="folder of the board; default: leaderboards/NAME")
     store: Path | None = Field(default=None, description="folder of step outputs; default: the user's cache folder")

@@ -28,7 +28,7 @@ from sftbench.plugins import Plugins
 from sftbench.prompting import Asked, asked, baseline_answers, prompt_suite_of
 from sftbench.roles import Needs, Suite
 from sftbench.rooms import Json
-from sftbench.serving.description import ServedModel, is_served
+from sftbench.serving.description import AnswerServing, ServedModel, is_served
 from sftbench.settings import EMBEDDED, RunSettings
 
 PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
@@ -91,7 +91,14 @@ def survey(settings: RunSettings, plugins: Plugins, parts: Iterable[Any]) -> Fac
         prompts=prompts.facts() if prompts else None,
         answers=baseline_answers(settings.baseline, prompts),
         limits=limits,
+        answering=answering_of(settings.answers),
     )
+
+
+def answering_of(answers: str) -> AnswerServing | None:
+    """How vLLM serves the models of a run for their answers; None where it does not."""
+    serving = AnswerServing.parse(answers)
+    return serving.settled(on_gpu=device_kind() != "cpu") if serving else None
 
 
 def _listed(names: Json) -> list[Json]:

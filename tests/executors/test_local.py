@@ -307,3 +307,24 @@ def test_processes_hear_what_the_run_tells_them(workshop):
     executor.environment = {"TOLD": "yes"}
     executor.run({each.ref: each for each in (workshop.pool, step)}, {workshop.pool.ref: "done"})
     assert workshop.record(step).payload["report"]["TOLD"] == "yes"
+
+
+def test_steps_that_have_their_models_served_for_answers_go_one_by_one(tmp_path):
+    from types import SimpleNamespace
+
+    from sftbench.executors.local import LocalExecutor, Slots
+
+    executor = LocalExecutor(
+        store=tmp_path, slots=Slots(num_workers=4, num_threads=1), logs=tmp_path, provenance={},
+        on_event=print, on_end=print,
+    )  # fmt: skip
+    asking = [
+        Step(room="responses", label=name, identity={"name": name}, where={"answers": "vllm:/m"}) for name in "ab"
+    ]
+    measuring = Step(room="evaluation", label="c", identity={})
+    assert executor._admitted([*asking, measuring]) == asking[:1]
+    executor._workers[0] = SimpleNamespace(step=asking[0], stage="answer")
+    assert executor._admitted([asking[1], measuring]) == []
+    executor._workers.clear()
+    assert executor._admitted([asking[1], measuring]) == [asking[1]]
+    assert executor._admitted([measuring]) == [measuring]

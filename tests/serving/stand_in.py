@@ -1,6 +1,9 @@
 """A program that stands in for vLLM: serves /health, /v1/models and chats, and misbehaves as its first argument says.
 
 `stand_in.py BEHAVIOUR PORT MODEL FOLDER`; FOLDER counts its starts, and holds the number of each process it began.
+
+Token ids are gone on with by the same ids from behind, at most six of them, after an adapter's own if one is asked,
+and then the first that ends an answer. Adapters come and go at its endpoints, and are noted.
 """
 
 import json
@@ -38,12 +41,64 @@ if behaviour == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+adapters = {}
+counted = []
+OF_ADAPTER = 40
+
+
+def note(line):
+    with (folder / "notes").open("a") as stream:
+        stream.write(f"{start} {line}\n")
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer({"data": [{"id": model}]} if self.path == "/v1/models" else {})
+        self.answer({"data": [{"id": each} for each in (model, *adapters)]} if self.path == "/v1/models" else {})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.endswith("_lora_adapter"):
+            self.change_adapters(body)
+        elif self.path == "/v1/completions":
+            self.complete(body)
+        else:
+            self.chat(body)
+
+    def change_adapters(self, body):
+        name, loads = body["lora_name"], self.path.startswith("/v1/load")
+        note(f"{'load' if loads else 'unload'} {name}")
+        if behaviour == "dies-over-adapters":
+            os._exit(1)
+        if behaviour == "refuses-adapters":
+            self.answer({"error": {"message": "vLLM does not yet support DoRA."}}, 400)
+        elif loads:
+            assert (Path(body["lora_path"]) / "adapter_config.json").is_file()
+            adapters[name] = body["lora_path"]
+            self.answer({})
+        else:
+            self.answer({}, 200 if adapters.pop(name, None) else 404)
+
+    def complete(self, body):
+        assert body["ignore_eos"]
+        assert body["return_token_ids"]
+        counted.append(body)
+        note(f"ask {body['model']} {json.dumps(body['prompt'])} {body['temperature']:g} {body.get('seed')}")
+        if behaviour == "dies-once" and start == 0 and len(counted) == 5:
+            os._exit(1)
+        if behaviour == "busy" and len(counted) <= 2:
+            return self.answer({"error": {"message": "too busy"}}, 503)
+        if behaviour == "refuses-prompts":
+            return self.answer({"error": {"message": "Token id 9999 is out of vocabulary"}}, 400)
+        if body["model"] not in (model, *adapters):
+            return self.answer({"error": {"message": "no such model"}}, 404)
+        new = [OF_ADAPTER] * (body["model"] in adapters) + body["prompt"][::-1][:6] + body["stop_token_ids"][:1]
+        told = new[: body["max_tokens"]]
+        choice = {"index": 0, "finish_reason": "stop" if told == new else "length", "text": "", "token_ids": told}
+        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+        made = {"id": "x", "object": "text_completion", "created": 0, "model": model}
+        return self.answer({**made, "choices": [{**choice, "logprobs": None}], "usage": usage})
+
+    def chat(self, body):
         asked = body["messages"][-1]["content"]
         with (folder / "asked").open("a") as stream:
             stream.write(f"{asked}\n")
@@ -60,9 +115,9 @@ class Handler(BaseHTTPRequestHandler):
         made = {"id": "x", "object": "chat.completion", "created": 0, "model": model}
         self.answer({**made, "choices": [choice], "usage": usage})
 
-    def answer(self, content):
+    def answer(self, content, status=200):
         payload = json.dumps(content).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()

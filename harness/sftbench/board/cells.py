@@ -198,6 +198,8 @@ class Cell(Strict):
     """What was done without the language model that a part would have asked."""
     asked: tuple[str, ...] = ()
     """Language models behind endpoints that were asked; the cost has their tokens and not their FLOPs."""
+    answered_by: dict[str, Any] | None = None
+    """What served the model for its answers, and whether whole; None where a process of the run wrote them."""
     generated: dict[str, Any] | None = None
     """What the method's generator told, if it has one."""
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sftbench.cli.options import FORMATS, add_concurrency, add_format, print_rows
+from sftbench.cli.options import FORMATS, add_concurrency, add_format, add_vllm, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--chat", metavar="URL#MODEL", help="language model, where the judge names none itself")
     add_concurrency(parser)
+    add_vllm(parser)
     parser.add_argument("--no-repeat", dest="repeat", action="store_false", help="do not ask the same a second time")
     parser.add_argument("--seed", type=int, default=0, help="seed of the choice of pairs (default: 0)")
     parser.add_argument("--store", type=Path, help="folder of step outputs, where the card is kept")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.cli import judge_check
-from sftbench.cli.options import FORMATS, add_concurrency, add_format, print_rows
+from sftbench.cli.options import FORMATS, add_concurrency, add_format, add_vllm, print_rows
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def _add_install(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cpu", action="store_true", help="vLLM for machines without a GPU")
     parser.add_argument(
         "--into", type=Path, metavar="FOLDER",
-        help="where to make it; SFTBENCH_VLLM must name it then (default: a folder in the user's cache)",
+        help="where to make it; --vllm or SFTBENCH_VLLM must name it then (default: a folder in the user's cache)",
     )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def _add_pairs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the verdicts go, for 'bench judge score'")
     parser.add_argument("--chat", metavar="URL#MODEL", help="language model of a judge that names none")
     add_concurrency(parser)
+    add_vllm(parser)
     parser.add_argument("--embedder", default="auto", help="encoder of texts: auto, minilm, a folder or an id")
     parser.add_argument("--resamples", type=int, metavar="N", help="bootstrap draws (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default: 0)")

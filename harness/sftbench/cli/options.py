@@ -30,6 +30,11 @@ def add_concurrency(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concurrency", type=int, metavar="N", help=told)
 
 
+def add_vllm(parser: argparse.ArgumentParser) -> None:
+    """`--vllm PATH`, for verbs that are no runs."""
+    parser.add_argument("--vllm", type=Path, metavar="PATH", help=RunSettings.model_fields["vllm"].description)
+
+
 def add_run_settings(parser: argparse.ArgumentParser, *, without: Sequence[str] = ()) -> None:
     """One flag per setting of a run, and `-c FILE`."""
     parser.add_argument("-c", "--config", type=Path, metavar="FILE", help="settings as YAML; flags win over it")

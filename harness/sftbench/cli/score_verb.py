@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sftbench.cli.options import FORMATS, add_format, print_rows
+from sftbench.cli.options import FORMATS, add_format, add_vllm, print_rows
 
 SHOWN = 20
 
@@ -30,6 +30,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chat", metavar="URL#MODEL", help="language model that parts may ask, or vllm:MODEL (default: stand-ins)"
     )
+    add_vllm(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--store", type=Path, help="folder of step outputs")
 
@@ -46,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         pool, scores = score_pool(
             options.scorer, pool=options.pool, plugins=plugins.load(), watcher=watcher, seed=options.seed,
             limit=options.limit, lm=options.lm, base=options.base, store=options.store, embedder=options.embedder,
-            chat=options.chat,
+            chat=options.chat, vllm=options.vllm,
         )  # fmt: skip
     table = score_table(pool.ids, scores)
     if options.out is not None:

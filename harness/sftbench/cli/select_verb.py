@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         choice = select_rows(
             options.method, pool=options.pool, budget=options.budget, plugins=plugins.load(), watcher=watcher,
             seed=options.seed, limit=options.limit, lm=options.lm, base=options.base, trainer=options.trainer,
-            store=options.store, embedder=options.embedder, chat=options.chat,
+            store=options.store, embedder=options.embedder, chat=options.chat, vllm=options.vllm,
         )  # fmt: skip
     selection = choice.selection
     if choice.generated is not None:

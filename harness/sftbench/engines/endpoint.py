@@ -7,10 +7,11 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sftbench.chat import ChatRequest, Endpoint, Room, Service, is_loopback
 from sftbench.errors import EnvironmentProblem
@@ -19,6 +20,7 @@ from sftbench.rooms import Message
 if TYPE_CHECKING:
     from openai import OpenAI, OpenAIError
 
+T = TypeVar("T")
 LONGEST_WAIT = 60.0
 
 
@@ -74,13 +76,22 @@ class Sender:
         request that is refused by itself; where `lenient`, `StubbornError` for one that all tries break over while
         another is answered.
         """
+        ask = partial(_read, request=request, left_out=left_out)
         with self._explained():
             try:
-                return self._patiently(request, left_out, self.waits)
+                return self._patiently(ask, self.waits)
             except Exception as problem:
                 if lenient and _may_be_the_request(problem) and self._answers(_trifle(request)):
                     raise StubbornError(f"{type(problem).__name__}: {problem}") from None
                 raise
+
+    def asked(self, ask: Callable[[OpenAI, str], T]) -> T:
+        """What `ask(client, model)` returns, where the model answers; it is called again as `sent` sends again.
+
+        Whatever it raises of an answer's form is taken for half an answer. Raises as `sent` does.
+        """
+        with self._explained():
+            return self._patiently(ask, self.waits)
 
     def room(self, request: ChatRequest) -> Room | None:
         """What a chat would ask for, by the tokenizer of a vLLM server; None where there is no such thing to ask."""
@@ -102,18 +113,18 @@ class Sender:
         import openai
 
         try:
-            self._patiently(request, frozenset(), self.waits[:1])
+            self._patiently(partial(_read, request=request, left_out=frozenset()), self.waits[:1])
         except (openai.OpenAIError, BrokenAnswerError):
             return False
         return True
 
-    def _patiently(self, request: ChatRequest, left_out: frozenset[str], waits: tuple[float, ...]) -> Reply:
+    def _patiently(self, ask: Callable[[OpenAI, str], T], waits: tuple[float, ...]) -> T:
         import openai
 
         for wait in waits:
             endpoint = self._reached()
             try:
-                return self._answered(endpoint, request, left_out)
+                return self._answered(endpoint, ask)
             except openai.APITimeoutError:
                 # It has had all the time that an answer may take, and each further try would take as much.
                 if not self._moved(endpoint, silent=True):
@@ -125,7 +136,7 @@ class Sender:
                 time.sleep(_asked_to_wait(problem) or wait)
             except BrokenAnswerError:
                 time.sleep(wait)
-        return self._answered(self._reached(), request, left_out)
+        return self._answered(self._reached(), ask)
 
     def _reached(self) -> Endpoint:
         """Where the model answers now; the first request waits for its start, and all others with it."""
@@ -151,39 +162,12 @@ class Sender:
         finally:
             self.seconds_starting += time.monotonic() - begun
 
-    def _answered(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    def _answered(self, endpoint: Endpoint, ask: Callable[[OpenAI, str], T]) -> T:
+        client = self._client(endpoint.url)
         try:
-            return self._read(endpoint, request, left_out)
+            return ask(client, endpoint.model)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
             raise BrokenAnswerError(f"{type(problem).__name__}: {problem}") from None
-
-    def _read(self, endpoint: Endpoint, request: ChatRequest, left_out: frozenset[str]) -> Reply:
-        client = self._client(endpoint.url)
-        shared: dict[str, Any] = {
-            "model": endpoint.model,
-            "max_tokens": request.max_new_tokens,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            **{name: value for name, value in optional_fields(request).items() if name not in left_out},
-        }
-        answer: Any
-        if request.prompt is not None:
-            answer = client.completions.create(prompt=request.prompt, **shared)
-            choice = answer.choices[0]
-            text = choice.text
-        else:
-            turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
-            answer = client.chat.completions.create(messages=turns, **shared)
-            choice = answer.choices[0]
-            text = choice.message.content
-        usage = answer.usage
-        return Reply(
-            text=text or "",
-            ended=choice.finish_reason != "length",
-            prompt_tokens=usage.prompt_tokens if usage is not None else None,
-            completion_tokens=usage.completion_tokens if usage is not None else None,
-            top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
-        )
 
     def _client(self, url: str) -> OpenAI:
         import openai
@@ -236,6 +220,35 @@ class Sender:
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
             ) from None
+
+
+def _read(client: OpenAI, model: str, *, request: ChatRequest, left_out: frozenset[str]) -> Reply:
+    """The answer to one request, as it comes."""
+    shared: dict[str, Any] = {
+        "model": model,
+        "max_tokens": request.max_new_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        **{name: value for name, value in optional_fields(request).items() if name not in left_out},
+    }
+    answer: Any
+    if request.prompt is not None:
+        answer = client.completions.create(prompt=request.prompt, **shared)
+        choice = answer.choices[0]
+        text = choice.text
+    else:
+        turns: Any = [{"role": each.role, "content": each.content} for each in request.messages]
+        answer = client.chat.completions.create(messages=turns, **shared)
+        choice = answer.choices[0]
+        text = choice.message.content
+    usage = answer.usage
+    return Reply(
+        text=text or "",
+        ended=choice.finish_reason != "length",
+        prompt_tokens=usage.prompt_tokens if usage is not None else None,
+        completion_tokens=usage.completion_tokens if usage is not None else None,
+        top_logprobs=_top_logprobs(choice.logprobs) if request.top_logprobs else (),
+    )
 
 
 def _top_logprobs(told: Any) -> tuple[dict[str, float], ...]:

@@ -16,7 +16,13 @@ from sftbench.engines.batching import length_batches, windows
 from sftbench.engines.encode import Encoded, TemplateName, encode_rows, leading_tokens
 from sftbench.engines.flops import ModelShape, forward_flops, shape_of
 from sftbench.engines.heads import Cut, cut
-from sftbench.engines.loading import fingerprint_of, fitting_device, load_model, load_tokenizer
+from sftbench.engines.loading import (
+    fingerprint_of,
+    fitting_device,
+    load_model,
+    load_tokenizer,
+    load_without_weights,
+)
 from sftbench.engines.measuring import Measuring, Numbers, nothing
 from sftbench.engines.passages import Floats, Passage, Perturbation, Sequenced
 from sftbench.engines.states import Depth
@@ -91,6 +97,14 @@ class LanguageModel:
         model = load_model(path, adapter=adapter, dtype=dtype, device=fitting_device(device))
         identify = partial(fingerprint_of, path, adapter)
         return cls(model, tokenizer, meter=meter, max_batch_tokens=max_batch_tokens, identify=identify)
+
+    @classmethod
+    def without_weights(cls, path: Path | str, *, meter: Meter | None = None) -> LanguageModel:
+        """All of a model but its weights: it reads prompts, knows where texts end and what work costs, and does none.
+
+        For a model that computes elsewhere. Raises as `load` does.
+        """
+        return cls(load_without_weights(path), load_tokenizer(path), meter=meter)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -271,7 +271,7 @@ def _continue(
             mask, rows = mask[going], [rows[at] for at in going]
         ids = torch.tensor([[newest[at]] for at in going])
         mask = torch.cat([mask, torch.ones_like(mask[:, :1])], dim=1)
-    _meter(model, list(prompts.values()), list(found.values()))
+    meter_generation(model, list(prompts.values()), list(found.values()))
     return {number: (found[number], ended[number]) for number in prompts}
 
 
@@ -289,7 +289,7 @@ def _next_logits(model: LanguageModel, ids: torch.Tensor, mask: torch.Tensor, ca
     return model.cut.head(states[:, -1])
 
 
-def _meter(model: LanguageModel, prompts: Sequence[Ids], new: Sequence[Ids]) -> None:
+def meter_generation(model: LanguageModel, prompts: Sequence[Ids], new: Sequence[Ids]) -> None:
     """Every prompt token and every new one but the last goes through the body once; the head makes each new one."""
     num_new = sum(len(each) + 1 for each in new)
     lengths = [len(prompt) + len(each) for prompt, each in zip(prompts, new, strict=True)]

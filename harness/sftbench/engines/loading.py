@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,11 +52,42 @@ def load_model(path: Path | str, *, adapter: Path | str | None, dtype: str, devi
         if adapter is not None:
             from peft import PeftModel
 
-            model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+            with warnings.catch_warnings():
+                # peft still asks transformers by a deprecated name.
+                warnings.filterwarnings("ignore", message=".*gradient_checkpointing", category=FutureWarning)
+                model = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     except (OSError, ValueError) as problem:
         raise EnvironmentProblem(f"the model '{path}' cannot be loaded: {problem}") from problem
     _fuse_activations(model)
     return model.to(device).eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def load_without_weights(path: Path | str) -> PreTrainedModel:
+    """A causal language model as its configuration describes it, its generation settings too; no weight is read."""
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    folder = model_folder(path)
+    with torch.device("meta"):
+        build: Any = AutoModelForCausalLM.from_config
+        model: Any = build(AutoConfig.from_pretrained(str(folder)))
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(str(folder))
+    return model  # type: ignore[no-any-return]
+
+
+def save_merged(path: Path | str, adapter: Path | str, out: Path, *, dtype: str | None) -> None:
+    """A whole model of a base and an adapter, with its tokenizer, in a folder.
+
+    Its weights are of `dtype` (a name in `DTYPES`), or as those of the base are stored.
+    """
+    from transformers import AutoConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    model: Any = load_model(path, adapter=adapter, dtype="float32", device=torch.device("cpu"))
+    stored = AutoConfig.from_pretrained(str(path)).dtype or torch.float32
+    model.to(DTYPES[dtype] if dtype else stored).save_pretrained(str(out))
+    load_tokenizer(path).save_pretrained(str(out))
 
 
 class Gelu(torch.nn.Module):

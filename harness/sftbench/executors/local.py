@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sftbench.errors import SftbenchError
-from sftbench.plan import STAGE_ORDER, STAGES_ALONE, Ref, Step
+from sftbench.plan import STAGE_ORDER, STAGES_ALONE, STAGES_ONE_BY_ONE, Ref, Step
 from sftbench.reporting import Event
 
 LONGEST_WAIT = 1.0
@@ -122,7 +122,8 @@ class LocalExecutor:
             for worker in [each for each in self._workers.values() if each.stage != self._alone]:
                 self._dismiss(worker)
         if self._alone is not None:
-            return [step for step in ready if step.stage == self._alone]
+            admitted = [step for step in ready if step.stage == self._alone]
+            return admitted[: 0 if running else 1] if self._alone in STAGES_ONE_BY_ONE else admitted
         return [step for step in ready if step.stage not in STAGES_ALONE]
 
     def _give(self, number: int, step: Step) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sftbench.board.cells import Cell
 from sftbench.board.table import strip_measured
 from sftbench.errors import UsageError
+from sftbench.serving.description import IN_PROCESS, AnswerServing
 
 SETTINGS = ("trainer", "plant", "heldout_share", "heldout_at_most", "max_length", "max_new_tokens", "evals", "limit")
 """Settings of a run that decide the numbers of every row."""
@@ -46,6 +47,7 @@ def terms_of(
         "judge's settings": "" if all(_is_known(cell) for cell in judged) else str(settings.get("judge")),
         "held-out items": _one("held-out items", (_items(cell) for cell in finished)),
         "evaluators": ", ".join(sorted({_part(cell, "evaluation") for cell in finished if cell.steps})),
+        "answers": _answers(str(settings.get("answers", IN_PROCESS))),
         **{name.replace("_", " "): json.dumps(settings.get(name), sort_keys=True) for name in SETTINGS},
     }
     return Terms(told=told)
@@ -96,6 +98,12 @@ def _templates(cell: Cell) -> str:
         [{name: text for name, text in each.judged_by.items() if name.startswith(_FILE)} for each in cell.judgements],
         sort_keys=True,
     )
+
+
+def _answers(setting: str) -> str:
+    """What of the way in which answers were written may change them."""
+    serving = AnswerServing.parse(setting)
+    return serving.identity if serving else IN_PROCESS
 
 
 def _part(cell: Cell, room: str) -> str:

@@ -18,6 +18,8 @@ PLAIN_TEMPLATE = (
 """For models without a template of their own: the form in which such models are trained here."""
 COMPACT_JSON = '{"backend": "guidance", "disable_any_whitespace": true}'
 """Where JSON is asked for, a weak model would go on writing spaces between its fields until it is cut off."""
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The largest ranks of adapters that vLLM can make room for."""
 TO_CPU = {"VLLM_CPU_KVCACHE_SPACE": "1"}
 NOT_FOR_SERVERS = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "VLLM_API_KEY")
 """What belongs to sftbench's own Python, and a key that nobody would send."""
@@ -47,11 +49,13 @@ def launch(served: ServedModel, environment: VllmEnvironment, *, name: str) -> L
         "--gpu-memory-utilization": None if environment.on_cpu else options.gpu_memory,
         "--tensor-parallel-size": options.tensor_parallel if options.tensor_parallel > 1 else None,
         "--data-parallel-size": options.data_parallel if options.data_parallel > 1 else None,
+        "--max-lora-rank": options.lora_rank,
         "--chat-template": None if has_chat_template(folder) else PLAIN_TEMPLATE,
     }
     words = [word for flag, value in flags.items() if value is not None for word in (flag, str(value))]
     # Compiling for a CPU takes longer than it saves, and a line of log per request is read by nobody.
     words += ["--enforce-eager"] if environment.on_cpu else []
+    words += ["--enable-lora"] if options.lora_rank is not None else []
     # Requests say how they are to be answered; what a model's folder suggests (a repetition penalty) is not asked for.
     words += ["--generation-config", "vllm"]
     words += ["--disable-uvicorn-access-log", "--structured-outputs-config", COMPACT_JSON]
@@ -73,6 +77,8 @@ def _variables(served: ServedModel, environment: VllmEnvironment) -> dict[str, s
     }
     # Its compilers and helpers are looked up by name.
     kept["PATH"] = os.pathsep.join([str(environment.python.parent), kept.get("PATH", os.defpath)])
+    if served.options.lora_rank is not None:
+        kept["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
     if environment.on_cpu:
         kept = {**TO_CPU, **kept}
         if served.options.kv_cache_gib is not None:

@@ -75,8 +75,9 @@ class _Visit:
     def _answer_to(self, wish: dict[str, Any]) -> dict[str, Any]:
         try:
             endpoint, server = self.servers.reach(
-                wish["described"], wish["name"], self._tell, lost=wish["lost"], silent=wish["silent"]
-            )
+                wish["described"], wish["name"], self._tell, lost=wish["lost"], silent=wish["silent"],
+                alone=wish["alone"],
+            )  # fmt: skip
         except SftbenchError as problem:
             return problem_line(problem)
         return {"url": endpoint.url, "server": server}

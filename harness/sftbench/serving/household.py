@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from sftbench.serving.concierge import receiving
-from sftbench.serving.environment import find_environment
-from sftbench.serving.servers import Servers
+from sftbench.serving.environment import VARIABLE, find_environment
+from sftbench.serving.servers import Servers, launched
 from sftbench.serving.service import ADDRESS
 
 
@@ -25,6 +26,8 @@ class ServedStep(Protocol):
     def serves(self) -> frozenset[str]: ...
     @property
     def is_alone(self) -> bool: ...
+    @property
+    def stage(self) -> str: ...
 
 
 @dataclass
@@ -35,6 +38,8 @@ class Household:
     environment: Mapping[str, str]
     _children: dict[str, list[str]] = field(default_factory=dict)
     _wishes: dict[str, frozenset[str]] = field(default_factory=dict)
+    _stage: str | None = None
+    """Of the step that began last, where such steps are alone."""
 
     def expect(self, steps: Mapping[str, ServedStep], ended: Mapping[str, str]) -> None:
         """The steps to come, and what has ended before."""
@@ -45,9 +50,13 @@ class Household:
                 self._wishes[ref] = step.serves
 
     def begins(self, step: ServedStep) -> None:
-        """A step begins. One that does not ask a served model may want the memory that servers hold."""
-        if self.servers is not None and not step.is_alone:
+        """A step begins. One that does not ask a served model may want the memory that servers hold.
+
+        What was served for another stage leaves room for what is served for this.
+        """
+        if self.servers is not None and (not step.is_alone or self._stage not in (None, step.stage)):
             self.servers.stop_all()
+        self._stage = step.stage if step.is_alone else None
 
     def ended(self, step: ServedStep, outcome: str) -> None:
         """A step has ended; where it failed, those that rest on it will never begin."""
@@ -70,18 +79,23 @@ class Household:
 
 
 @contextmanager
-def served(steps: Mapping[str, ServedStep], ended: Mapping[str, str], logs: Path) -> Iterator[Household]:
+def served(
+    steps: Mapping[str, ServedStep], ended: Mapping[str, str], logs: Path, *, vllm: Path | None = None
+) -> Iterator[Household]:
     """What steps need that ask served models; nothing for others. At the end of the block no server is left.
 
+    `vllm` is where the environment of vLLM is, if it was said.
     Raises `EnvironmentProblem` where models are to be served and there is no vLLM.
     """
     if not any(step.serves for ref, step in steps.items() if ref not in ended):
         yield Household(servers=None, environment={})
         return
     # Told now rather than after hours of choosing and training.
-    find_environment()
-    servers = Servers(logs=logs)
+    find_environment(vllm)
+    servers = Servers(logs=logs, launched=partial(launched, vllm=vllm))
     with receiving(servers) as address:
-        household = Household(servers=servers, environment={ADDRESS: address})
+        # Steps ask its vLLM what that can do.
+        place = {VARIABLE: str(vllm)} if vllm is not None else {}
+        household = Household(servers=servers, environment={ADDRESS: address, **place})
         household.expect(steps, ended)
         yield household

@@ -25,10 +25,10 @@ PATIENCE_SECONDS = 10.0
 Tell = Callable[[str], None]
 
 
-def launched(described: str, name: str) -> Launch:
-    """The launch of a settled model by vLLM, in the environment that is found."""
+def launched(described: str, name: str, *, vllm: Path | None = None) -> Launch:
+    """The launch of a settled model by vLLM, in the environment that is given or found."""
     served = ServedModel.parse(described)
-    return launch(served, find_environment(), name=name)
+    return launch(served, find_environment(vllm), name=name)
 
 
 @dataclass
@@ -55,13 +55,17 @@ class Servers:
     _closed: bool = False
 
     def reach(
-        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False
-    ) -> tuple[Endpoint, str]:
+        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
+        alone: bool = False,
+    ) -> tuple[Endpoint, str]:  # fmt: skip
         """Where `vllm:FOLDER[...]` answers under `name`, and who serves it; it is started if it does not run.
 
-        `lost` is the URL at which it answered no more; `silent` says that it took a request and never answered.
+        `lost` is the URL at which it answered no more; `silent` says that it took a request and never answered;
+        `alone` that all other servers are to be ended first.
         Raises `EnvironmentProblem` when it cannot be started, or has crashed more than `RESTARTS` times.
         """
+        if alone:
+            self.stop_all(but=frozenset([described]))
         entry = self._entry(described)
         with entry.lock:
             if entry.problem is not None:
@@ -93,10 +97,10 @@ class Servers:
                 entry.server.stop()
             entry.server, entry.wanted = None, True
 
-    def stop_all(self) -> None:
-        """End all servers, at once."""
+    def stop_all(self, *, but: frozenset[str] = frozenset()) -> None:
+        """End all servers, at once, but those named."""
         with self._lock:
-            described = list(self._entries)
+            described = [each for each in self._entries if each not in but]
         ending = [threading.Thread(target=self.stop, args=(each,)) for each in described]
         for each in ending:
             each.start()

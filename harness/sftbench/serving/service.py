@@ -28,8 +28,9 @@ class _Keeper(Protocol):
     """Who keeps the servers: this process or the run's."""
 
     def reach(
-        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False
-    ) -> tuple[Endpoint, str]: ...
+        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
+        alone: bool = False,
+    ) -> tuple[Endpoint, str]: ...  # fmt: skip
 
 
 @dataclass
@@ -43,6 +44,8 @@ class ServedService:
     tell: Tell
     server: str | None = None
     num_at_once: int = NUM_AT_ONCE
+    alone: bool = False
+    """Whether all other servers are to be ended when it is reached."""
 
     def reach(self) -> Endpoint:
         return self._told(lost=None, silent=False)
@@ -51,7 +54,9 @@ class ServedService:
         return self._told(lost=lost.url, silent=silent)
 
     def _told(self, *, lost: str | None, silent: bool) -> Endpoint:
-        endpoint, self.server = self.keeper.reach(self.described, self.model, self.tell, lost=lost, silent=silent)
+        endpoint, self.server = self.keeper.reach(
+            self.described, self.model, self.tell, lost=lost, silent=silent, alone=self.alone
+        )
         return endpoint
 
 
@@ -62,9 +67,10 @@ class Concierge:
     address: str
 
     def reach(
-        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False
-    ) -> tuple[Endpoint, str]:
-        wish = {"described": described, "name": name, "lost": lost, "silent": silent}
+        self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
+        alone: bool = False,
+    ) -> tuple[Endpoint, str]:  # fmt: skip
+        wish = {"described": described, "name": name, "lost": lost, "silent": silent, "alone": alone}
         try:
             with socket.socket(socket.AF_UNIX) as wire:
                 wire.connect(self.address)
@@ -88,12 +94,17 @@ def service_of(where: str, identity: str, tell: Tell) -> Service:
     """What a working process asks: `vllm:FOLDER[...]`, kept by its run, or `URL#MODEL`."""
     if not is_served(where):
         return Endpoint.parse(where)
+    return ServedService(
+        described=where, model=name_in(identity), identity=identity, keeper=concierge(where), tell=tell
+    )
+
+
+def concierge(where: str) -> Concierge:
+    """Who keeps the servers of the run that this process works for."""
     address = os.environ.get(ADDRESS)
     if not address:
         raise EnvironmentProblem(f"nobody serves {where} here: only a run does, or `sftbench.serving.service.serving`")
-    return ServedService(
-        described=where, model=name_in(identity), identity=identity, keeper=Concierge(address), tell=tell
-    )
+    return Concierge(address)
 
 
 def name_in(identity: str) -> str:

@@ -141,7 +141,7 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
         if found is not None:
             style = "matched" if row.matched_to else row.kind
             points.append(Point(label=row.label, score=found.mean, cost=making_flops(row), style=style))
-    front = pareto(points, bigger_is_better=board.bigger_is_better[board.sort_metric])
+    front = pareto(points, bigger_is_better=board.bigger_is_better.get(board.sort_metric, True))
     points = [dataclasses.replace(point, on_front=index in front) for index, point in enumerate(points)]
     ranked = [point for point in points if point.style != "matched"]
     unknown = float("inf")
