@@ -29,9 +29,7 @@ class Asker:
 
     def score(self, pool, desk):
         chat = desk.chat_with("judge") if self.model else desk.chat(stand_in="nothing")
-        requests = [
-            ChatRequest(messages=(Message(role="user", content=row.id),), max_new_tokens=4) for row in pool
-        ]
+        requests = [ChatRequest(messages=(Message(role="user", content=row.id),), max_new_tokens=4) for row in pool]
         answers = chat.ask(requests, str)
         time.sleep(self.seconds)
         return Scores(values=np.array([float(len(each.text)) for each in answers]))

@@ -143,9 +143,7 @@ def test_code_is_not_run_unless_it_is_allowed(desk_for, monkeypatch):
 
 def test_allowed_code_is_run_and_counted(desk_for, monkeypatch):
     monkeypatch.setattr(code_tasks, "NEW_TOKENS", 4)
-    part = LmEval(
-        tasks="humaneval", num_samples=3, pass_at=2, limit=1, allow_code_execution=True, task_data=str(TRIAL)
-    )
+    part = LmEval(tasks="humaneval", num_samples=3, pass_at=2, limit=1, allow_code_execution=True, task_data=str(TRIAL))
     evaluation = part.evaluate(None, None, desk_for(part))
     assert list(evaluation.items) == ["humaneval/pass@2"]
     (remark,) = (each for each in evaluation.report["remarks"] if "sandbox" in each)
