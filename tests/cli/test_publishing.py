@@ -135,16 +135,19 @@ def test_prompts_with_several_judges_are_reproduced_and_judged_again(made, mater
     for folder, rows in ((data, prompts), (other, [*prompts[:4], {"id": "p4", "prompt": "tell five"}])):
         folder.mkdir()
         (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        answers = [{"id": row["id"], "model": "wordy", "turns": ["word"] * len(row.get("turns", "1"))} for row in rows]
+        (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
     done = made(
         "run", "--methods", "random,longest", "--pool", material.pool, "--base", material.model, "--limit-pool", "30",
         "--suite", data / "own.jsonl", "--judge", f"toy-judge,{theirs.url}#judge", "--evals", "none", "--budget", "5",
         "--seeds", "1", "--controls", "none", "--max-length", "64", "--max-new-tokens", "4", "--trainer",
-        "sft[epochs=1]", "--name", "prompts",
+        "sft[epochs=1]", "--name", "prompts", "--baseline", f"{data / 'answers.jsonl'}#wordy",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     bundle = tmp_path / "bundle"
     done = made("publish", "results/prompts", "--to", bundle, "--with-responses")
     assert done.returncode == 0, done.stderr
+    assert len(list((bundle / "responses").iterdir())) == 2, "the baseline's answers are not the publisher's"
     num_asked = len(theirs.bodies)
     again = ("verify", bundle, *own(material), "--store", tmp_path / "again")
     row = (*again, "--reproduce", "longest@5/0", "--task-data")
@@ -161,7 +164,7 @@ def test_prompts_with_several_judges_are_reproduced_and_judged_again(made, mater
     assert list(attested["other_judges"]) == ["pairwise[model=judge]"]
     half = ("verify", bundle, "--rejudge", "100%", "--task-data", data, "--store", tmp_path / "again", "-o", "json")
     told = json.loads(made(*half, "--of", "toy-judge").stdout)["rejudged"]
-    assert (told["num_pairs"], told["num_of"], told["agreement"]["value"], told["findings"]) == (5, 5, 1.0, [])
+    assert (told["num_pairs"], told["num_of"], told["agreement"]["value"], told["findings"]) == (10, 10, 1.0, [])
     assert [each["order"] for each in told["orders"]] == ["model first", "baseline first"]
     wanted = ("--of", "pairwise[model=judge]", "--judge", f"{mine.url}#judge")
     told = json.loads(made(*half, *wanted).stdout)["rejudged"]
