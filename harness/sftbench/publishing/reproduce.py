@@ -131,6 +131,9 @@ def _compared(
         for metric, values in published.items.items() if published else ():
             theirs = dict(zip(published.items_of(metric), values, strict=True)) if published else {}
             differences[f"{name}.{metric}"] = difference_of(theirs, _by_item(payload, metric))
+        for metric, number in published.numbers.items() if published else ():
+            here = {"": payload.get("numbers", {}).get(metric)}
+            differences[f"{name}.{metric}"] = difference_of({"": number}, here)
     first = next(iter(planned.verdicts.values()), None)
     if first is not None and told.verdicts is not None:
         judged: Mapping[str, Any] = run.store.ended(first).payload
