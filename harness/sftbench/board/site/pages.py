@@ -12,6 +12,7 @@ from typing import Any
 from sftbench.board.columns import metric_order
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
+from sftbench.board.power_words import detectable_words, places
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
@@ -29,6 +30,7 @@ _KNOWN = frozenset(
         "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
         "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
         "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
+        "places",
     }
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
@@ -36,7 +38,7 @@ _KNOWN = frozenset(
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
-        "judge", "num_resamples", "notes", "rows", *JUDGED,
+        "judge", "num_resamples", "notes", "rows", "detectable", *JUDGED,
     }
 )  # fmt: skip
 
@@ -105,6 +107,7 @@ def board_page(site: Site) -> str:
         question=question(board),
         warning=judge_warning(board),
         chance={budget: against_chance(board, budget) for budget in board.budgets},
+        detectable={budget: detectable_words(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board),
@@ -158,6 +161,7 @@ def row_page(site: Site, name: RowName, *, data: str | None) -> str:
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         making_flops=making_flops,
+        places=places,
         files={row.budget: site.records.of(name, row.budget) for row in rows},
         diversity={row.budget: _diversity(site, name, row.budget) for row in rows},
         generated={row.budget: _generated(site, name, row.budget) for row in rows},
