@@ -144,7 +144,7 @@ def test_controls_failures_and_ties_are_marked(results: Any) -> None:
     methods = [line[3].strip() for line in cells if len(line) >= 8]
     assert "*◦random*" in methods
     assert any(line[1].strip() == "1 ≈" for line in cells)
-    assert any(line[3].strip() == "0, 1 failed, 2 missing" for line in cells if len(line) > 3)
+    assert any(line[4].strip() == "0, 1 failed, 2 missing" for line in cells if len(line) > 4)
 
 
 @pytest.mark.parametrize(

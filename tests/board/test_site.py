@@ -390,9 +390,7 @@ def test_the_page_of_the_run_leads_to_every_record(folder):
 def test_the_page_of_a_row_says_what_its_tier_means(results, tmp_path, tier, says):
     results.add("a")
     board = build_board(results.folder, num_resamples=20)
-    row = dataclasses.replace(
-        board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4, places=(1, 3)
-    )
+    row = dataclasses.replace(board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4, places=(1, 3))
     site = Site.of(dataclasses.replace(board, rows=(row,)), read_records(results.folder, tmp_path))
     assert says in row_page(site, ("a", "a", ""), data=None)
 

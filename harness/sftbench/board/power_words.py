@@ -18,9 +18,7 @@ def places(row: BoardRow) -> str:
 
 def detectable_at(board: Board, budget: str) -> DetectableDifference | None:
     """What the planned comparisons of a budget could tell on the metric that sorts."""
-    return next(
-        (each for each in board.detectable if (each.budget, each.metric) == (budget, board.sort_metric)), None
-    )
+    return next((each for each in board.detectable if (each.budget, each.metric) == (budget, board.sort_metric)), None)
 
 
 def detectable_words(board: Board, budget: str) -> str:

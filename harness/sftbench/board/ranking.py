@@ -140,9 +140,7 @@ class Measurements:
         the family of all pairs ten times as large, and nobody could be told apart from anybody.
         """
         order = self.contenders()
-        found = stand(
-            self.pairs, num_rows=len(order), bigger_is_better=self.bigger_is_better, elsewhere=elsewhere
-        )
+        found = stand(self.pairs, num_rows=len(order), bigger_is_better=self.bigger_is_better, elsewhere=elsewhere)
         return dict(zip(order, found, strict=True))
 
     def ranks(self) -> dict[int, int]:
