@@ -22,9 +22,9 @@ def run(shared_bench, material):
     path = os.pathsep.join(filter(None, [str(TOYS), os.environ.get("PYTHONPATH")]))
     shared_bench.environment |= {"PYTHONPATH": path, "SFTBENCH_PLUGINS": "number_parts"}
     common = (
-        "--pool", material.pool, "--base", material.model, "--limit", "30", "--budget", "5", "--methods", "longest,random",
-        "--controls", "none", "--judge", "none", "--max-length", "64", "--trainer", "sft[epochs=1]",
-        "--name", "numbers",
+        "--pool", material.pool, "--base", material.model, "--limit", "30", "--budget", "5",
+        "--methods", "longest,random", "--controls", "none", "--judge", "none", "--max-length", "64",
+        "--trainer", "sft[epochs=1]", "--name", "numbers",
     )  # fmt: skip
     return lambda evaluator, seeds: shared_bench("run", *common, "--evals", evaluator, "--seeds", seeds)
 

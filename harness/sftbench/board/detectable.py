@@ -9,33 +9,39 @@ import numpy.typing as npt
 
 from sftbench.board.noise import Floats, TrainingNoise, two_sided_p
 from sftbench.board.spread import Spread
-from sftbench.board.statistics import FAMILY_ERROR, least_p, moderated
+from sftbench.board.statistics import FAMILY_ERROR, moderated
 
 POWER = 0.8
-NUM_NODES = 48
-"""Values of the estimated variance that the power is averaged over."""
+NUM_NODES = 24
+"""Values that stand for a chi-square."""
 
 
 def detectable_difference(
     differences: Sequence[Spread], noise: TrainingNoise | None, *, num_comparisons: int
 ) -> float | None:
-    """What could be told of a comparison that scatters as the median of these; None where no difference would be told.
+    """The true difference that would be told with a power of 80 %, as the mean over comparisons that scatter as these.
 
-    The bar is Holm's for the smallest p of `num_comparisons`, so that the power is that of one row that differs from
-    the reference while no other does; where several do, theirs is larger. Where seeds say nothing of training noise
-    (`knows_noise`) it is taken to be none.
+    None where no difference would be told. The bar is Holm's for the smallest p of `num_comparisons`, so that this is
+    for one row that differs from the reference while no other does; where several do, the power is larger. Where seeds
+    say nothing of training noise (`knows_noise`) it is taken to be none.
     """
     bar = FAMILY_ERROR / max(num_comparisons, 1)
-    if not any(each.tells and least_p(each) <= bar for each in differences):
+    usable = [each for each in differences if _can_tell(each, bar)]
+    if not usable:
         return None
-    variances, freedoms = moderated(list(differences), noise)
-    noisy = np.isfinite(freedoms)
+    variances, freedoms = moderated(usable, noise)
+    items = np.array([each.item_variance for each in usable])
+    scattering = variances + items > 0
+    if not scattering.any():
+        return None
     return smallest_told(
-        float(np.median(variances)),
-        float(np.median(freedoms[noisy])) if noisy.any() else np.inf,
-        float(np.nanmedian([each.item_variance for each in differences])),
-        bar=bar,
+        variances[scattering], items[scattering], freedom=float(np.median(freedoms[scattering])), bar=bar
     )
+
+
+def _can_tell(difference: Spread, bar: float) -> bool:
+    """Whether a row that differs on every item would be told: there is a floor under p (`statistics.least_p`)."""
+    return difference.tells and (difference.whole or 2.0 ** (1 - difference.num_items) <= bar)
 
 
 def knows_noise(differences: Sequence[Spread], noise: TrainingNoise | None) -> bool:
@@ -44,45 +50,52 @@ def knows_noise(differences: Sequence[Spread], noise: TrainingNoise | None) -> b
 
 
 def smallest_told(
-    seed_variance: float, freedom: float, item_variance: float, *, bar: float, power: float = POWER
+    seed_variances: Floats, item_variances: Floats, *, freedom: float, bar: float, power: float = POWER
 ) -> float:
-    """The true difference at which p <= `bar`, in its direction, has the probability `power`.
+    """The true difference at which p <= `bar`, in its direction, has the mean probability `power` over comparisons [k].
 
-    The estimate is normal around the difference with both variances; the seed part is judged by an estimate of its
-    variance that is a chi-square with `freedom` over `freedom`, which moves the bar (`critical`). The power is the mean
-    over equally likely values of that estimate.
+    In another run of the same kind the estimate is normal around the difference. Its seed variance is known here with
+    `freedom` degrees of freedom, and as uncertain again is the estimate of it that sets the bar there: both are
+    averaged over, by equally likely values of two chi-squares.
     """
     from scipy.optimize import brentq
     from scipy.special import chdtri, ndtr
 
-    deviation = np.sqrt(seed_variance + item_variance)
-    if not deviation:
-        return 0.0
-    estimated = np.ones(1)
-    if np.isfinite(freedom) and seed_variance:
-        levels = (np.arange(NUM_NODES) + 0.5) / NUM_NODES
-        estimated = chdtri(freedom, levels) / freedom
-    bars = critical(seed_variance * estimated, np.full(len(estimated), freedom), item_variance, bar=bar)
+    chi = np.ones(1)
+    if np.isfinite(freedom):
+        chi = chdtri(freedom, (np.arange(NUM_NODES) + 0.5) / NUM_NODES) / freedom
+    true = (seed_variances[:, None] / chi)[:, :, None]
+    items = item_variances[:, None, None]
+    bars = critical(true * chi, items, freedom=freedom, bar=bar)
+    deviations = np.sqrt(true + items)
 
     def short(difference: float) -> float:
-        return float(ndtr((difference - bars) / deviation).mean()) - power
+        return float(ndtr((difference - bars) / deviations).mean()) - power
 
-    return float(brentq(short, 0.0, float(bars.max()) + 10 * deviation, xtol=1e-6 * deviation))
+    high = float(bars.min())
+    while short(high) < 0:
+        high *= 2
+    return float(brentq(short, 0.0, high, xtol=1e-6 * high))
 
 
-def critical(seed_variances: Floats, freedoms: Floats, item_variance: float, *, bar: float) -> Floats:
-    """The smallest estimates [k] with p <= `bar`, for seed variances [k] with their freedoms [k]."""
-    items = np.full(len(seed_variances), item_variance)
+def critical(seed_variances: Floats, item_variances: Floats, *, freedom: float, bar: float) -> Floats:
+    """The smallest estimates with p <= `bar`, for variances whose sums are above 0 (shapes as numpy joins them).
+
+    In units of its standard error it depends on the share of the seed variance alone, and is interpolated in that.
+    """
+    shares = np.linspace(0, 1, 65) ** 2
+    freedoms = np.full(len(shares), freedom)
 
     def passes(estimates: Floats) -> npt.NDArray[np.bool_]:
-        return np.asarray(two_sided_p(estimates, seed_variances, freedoms, items) <= bar)
+        return np.asarray(two_sided_p(estimates, shares, freedoms, 1 - shares) <= bar)
 
-    high = np.sqrt(seed_variances + items)
+    high = np.ones(len(shares))
     while not (reached := passes(high)).all():
         high = np.where(reached, high, 2 * high)
-    low = np.zeros(len(high))
-    for _ in range(40):
+    low = np.zeros(len(shares))
+    for _ in range(30):
         middle = (low + high) / 2
         reached = passes(middle)
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    return np.asarray(high)
+    both = seed_variances + item_variances
+    return np.asarray(np.sqrt(both) * np.interp(seed_variances / both, shares, high))

@@ -180,7 +180,7 @@ class Measurements:
             metric=self.name,
             control=entries[self.reference].first.label,
             difference=detectable_difference(differences, compared.noise, num_comparisons=num_comparisons),
-            num_seeds=min(each.num_seeds for each in differences),
+            num_seeds=int(np.median([each.num_seeds for each in differences])),
             num_items=max(each.num_items for each in differences),
             num_comparisons=num_comparisons,
             with_training_noise=knows_noise(differences, compared.noise),

@@ -98,9 +98,10 @@ class MatchedComparison(Strict):
 class DetectableDifference(Strict):
     """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
 
-    It is that of a single row that differs, with the noise of a typical one, `num_seeds` (the fewest of any row) and
-    `num_items`, among the `num_comparisons` of the board's family. `with_training_noise` is False where one seed tells
-    nothing of it: then the true one is larger. None where no difference at all would be told.
+    That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
+    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where no
+    difference at all would be told. `with_training_noise` is False where one seed tells nothing of it: then the true
+    one is larger.
     """
 
     budget: str
