@@ -94,7 +94,19 @@ def test_with_one_seed_there_is_no_interval_and_nobody_is_told_apart(results: An
     assert [row.metrics["perplexity"].low for row in board.rows] == [None, None]
     assert [row.places for row in board.rows] == [(1, 2), (1, 2)]
     assert [row.against_baseline.outcome for row in board.rows if row.against_baseline] == ["equal"]
-    assert any("No true difference to random would be told" in note for note in board.notes)
+    assert any("no true difference to random would be told in 80 % of such runs" in note for note in board.notes)
+
+
+def test_a_difference_larger_than_any_can_be_is_not_promised(results: Any) -> None:
+    """Exact match lies between 0 and 1, and three seeds that differ so much tell nothing."""
+    for label in ("one", "random"):
+        for seed, skill in enumerate((0.0, 1.0, 0.5)):
+            results.write(results.cell(label, seed=seed, skill=skill if label == "one" else 1 - skill, verdicts=None))
+    board = build_board(results.folder)
+    told = {each.metric: each.difference for each in board.detectable}
+    assert told["exact-match"] is None
+    assert (told["nll"] or 0) > 1
+    assert any("no true difference to random would be told" in note for note in board.notes)
 
 
 def test_a_metric_with_items_beside_it_stays_as_it_is(results: Any) -> None:

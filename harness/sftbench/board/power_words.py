@@ -27,15 +27,16 @@ def detectable_words(board: Board, budget: str) -> str:
     if found is None:
         return ""
     control, at = one_line(found.control), f" at {one_line(budget)}" if len(board.budgets) > 1 else ""
-    if found.difference is None:
-        return f"No true difference to {control}{at} would be told with what was measured."
     seeds = f"{found.num_seeds} seed{'s' if found.num_seeds > 1 else ''}"
     items = f" and {found.num_items} items" if found.num_items else ""
     noise = "" if found.with_training_noise else ", had training no noise, which one seed cannot tell"
-    told = (
-        f"With {seeds}{items}, a true difference to {control}{at} of {_written(found)} on "
-        f"{one_line(found.metric)} would be told in 80 % of such runs{noise}; smaller ones are mostly missed."
-    )
+    if found.difference is None:
+        told = f"With {seeds}{items}, no true difference to {control}{at} would be told in 80 % of such runs{noise}."
+    else:
+        told = (
+            f"With {seeds}{items}, a true difference to {control}{at} of {_written(found)} on "
+            f"{one_line(found.metric)} would be told in 80 % of such runs, a smaller one less often{noise}."
+        )
     rows = [(row, needed) for row in board.of(budget) if (needed := _needed(row)) is not None]
     if not rows:
         return told

@@ -175,11 +175,13 @@ class Measurements:
         if self.reference is None or not differences:
             return None
         num_comparisons = len(compared.p) + num_elsewhere
+        smallest = detectable_difference(differences, compared.noise, num_comparisons=num_comparisons)
+        low, high = self._bounds()
         return DetectableDifference(
             budget=entries[0].first.budget,
             metric=self.name,
             control=entries[self.reference].first.label,
-            difference=detectable_difference(differences, compared.noise, num_comparisons=num_comparisons),
+            difference=None if smallest is None or smallest > high - low else smallest,
             num_seeds=int(np.median([each.num_seeds for each in differences])),
             num_items=max(each.num_items for each in differences),
             num_comparisons=num_comparisons,

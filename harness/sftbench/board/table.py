@@ -99,8 +99,8 @@ class DetectableDifference(Strict):
     """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
 
     That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
-    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where no
-    difference at all would be told. `with_training_noise` is False where one seed tells nothing of it: then the true
+    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where that
+    is more than any difference can be. `with_training_noise` is False where one seed tells nothing of it: then the true
     one is larger.
     """
 
