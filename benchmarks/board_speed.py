@@ -26,12 +26,13 @@ def cell(method: int, seed: int, num_items: int) -> dict[str, Any]:
     difficulty = np.random.default_rng(0).uniform(0, 1, num_items)
     right = (difficulty + rng.normal(0, 0.1, num_items) < 0.3 + 0.3 * method / 50).astype(float)
     ids = [f"item-{index}" for index in range(num_items)]
+    name = f"method-{method}" if method else "random"
     spent = dict.fromkeys(("tokens_forward", "tokens_backward", "tokens_generated", "flops"), 1e6)
     measured = dict.fromkeys(("wall_seconds", "device_seconds", "peak_memory_bytes"), 1.0)
     exact = {"exact-match": right.tolist()}
     nll = {"nll": rng.normal(2, 1, num_items).tolist()}
     return {
-        "schema": 1, "method": f"method-{method}", "label": f"method-{method}", "kind": "method", "matched_to": None,
+        "schema": 1, "method": name, "label": name, "kind": "method", "matched_to": None,
         "budget": "10%", "seed": seed, "base": {"name": "base", "fingerprint": "f"},
         "pool": {"name": "pool", "key": "k", "num_rows": 50000, "num_planted": 5000, "num_planted_tokens": 500000,
                  "num_response_tokens": 5000000},
@@ -63,13 +64,16 @@ def main() -> None:
         started = time.perf_counter()
         read_cells(results)
         read = time.perf_counter()
+        before = time.process_time()
         board = build_board(results, num_resamples=options.resamples)
         built = time.perf_counter()
+        processor = time.process_time() - before
         write_board(board, Path(folder) / "board")
         written = time.perf_counter()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(f"read alone    {read - started:6.2f} s")
     print(f"read + build  {built - read:6.2f} s   (three metrics with intervals, all pairs on one)")
+    print(f"  of a processor {processor:4.2f} s")
     print(f"write         {written - built:6.2f} s")
     print(f"peak memory   {peak / 1e6:6.0f} MB")
 

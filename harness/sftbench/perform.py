@@ -331,6 +331,9 @@ def _evaluate(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
             raise ContractError(f"evaluator {part.name} gave {len(values)} values of {metric} for {len(ids)} items")
         if len(set(ids)) != len(ids):
             raise ContractError(f"evaluator {part.name} named an item of {metric} twice")
+    named, directed = sorted([*evaluation.items, *evaluation.numbers]), sorted(evaluation.bigger_is_better)
+    if named != directed:
+        raise ContractError(f"evaluator {part.name} measured {named}, each once, but says what is better of {directed}")
     return shelf.evaluation_json(evaluation)
 
 

@@ -234,7 +234,8 @@ def _evaluation(record: Record | None) -> dict[str, Any]:
     assert record is not None
     # A report is told where items are an evaluator's own: nothing else says which tasks there were.
     names = ("ids", "items", "bigger_is_better", *(("ids_of", "report") if "ids_of" in record.payload else ()))
-    return {name: record.payload[name] for name in names}
+    numbers = {"numbers": record.payload["numbers"]} if "numbers" in record.payload else {}
+    return {name: record.payload[name] for name in names} | numbers
 
 
 def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> list[dict[str, Any] | None]:

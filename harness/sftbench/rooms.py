@@ -287,6 +287,9 @@ class Evaluation:
 
     `items[metric]` is float64 over `ids`, or over `ids_of[metric]` where a metric has items of its own, as with
     several tasks; the metric's value is the mean of its finite items.
+
+    `numbers[metric]` is a metric that is no mean of items, or whose items are not known (NaN: it failed). It has an
+    interval from training seeds alone, which does not cover the choice of items, and none from one seed.
     """
 
     ids: tuple[str, ...]
@@ -294,3 +297,4 @@ class Evaluation:
     bigger_is_better: Mapping[str, bool]
     report: Mapping[str, Json] = field(default_factory=dict)
     ids_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: Mapping[str, float] = field(default_factory=dict)

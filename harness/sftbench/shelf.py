@@ -203,7 +203,8 @@ def load_responses(folder: Path) -> Responses:
 
 
 def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
-    """An evaluation as the records hold it; a failed item is null."""
+    """An evaluation as the records hold it; a failed item, or number, is null."""
+    told = zip(evaluation.numbers, numbers_or_null(np.array([*evaluation.numbers.values()])), strict=True)
     items = {metric: numbers_or_null(values) for metric, values in evaluation.items.items()}
     return {
         "ids": list(evaluation.ids),
@@ -211,6 +212,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "bigger_is_better": dict(evaluation.bigger_is_better),
         "report": dict(evaluation.report),
         **({"ids_of": {metric: list(ids) for metric, ids in evaluation.ids_of.items()}} if evaluation.ids_of else {}),
+        **({"numbers": dict(told)} if evaluation.numbers else {}),
     }
 
 

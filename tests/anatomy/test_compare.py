@@ -44,6 +44,8 @@ def test_records_alone_tell_what_both_took_and_how_they_did(made):
     assert metric["difference"] == pytest.approx(np.mean(means[:2]) - np.mean(means[2:]))
     assert metric["low"] < metric["difference"] < metric["high"]
     assert (metric["num_seeds"], metric["num_items"]) == (2, 20)
+    assert metric["p"] > 0.05
+    assert metric["seeds_to_tell"] > 2
     assert any("not in the store" in each for each in told["missing"])
     assert "histograms" not in told
 

@@ -141,10 +141,10 @@ def test_the_header_says_in_words_what_was_compared_and_who_is_tied(results: Any
 def test_controls_failures_and_ties_are_marked(results: Any) -> None:
     many(results)
     cells = table_rows(board_markdown(build_board(results.folder)))
-    methods = [line[2].strip() for line in cells if len(line) >= 8]
+    methods = [line[3].strip() for line in cells if len(line) >= 8]
     assert "*◦random*" in methods
     assert any(line[1].strip() == "1 ≈" for line in cells)
-    assert any(line[3].strip() == "0, 1 failed, 2 missing" for line in cells if len(line) > 3)
+    assert any(line[4].strip() == "0, 1 failed, 2 missing" for line in cells if len(line) > 4)
 
 
 @pytest.mark.parametrize(

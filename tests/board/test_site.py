@@ -380,17 +380,17 @@ def test_the_page_of_the_run_leads_to_every_record(folder):
 @pytest.mark.parametrize(
     ("tier", "says"),
     [
-        (1, "Place 2, tier 1; it cannot be told apart from the best. 4 seeds in all would tell it"),
+        (1, "Place 2 (95 %: 1 to 3), tier 1; it cannot be told apart from the best. 4 seeds in all would tell it"),
         (
             2,
-            "Place 2, tier 2: behind some row of tier 1, not shown to be behind the first. 4 seeds in all would",
+            "Place 2 (95 %: 1 to 3), tier 2: behind some row of tier 1, not shown to be behind the first. 4",
         ),
     ],
 )
 def test_the_page_of_a_row_says_what_its_tier_means(results, tmp_path, tier, says):
     results.add("a")
     board = build_board(results.folder, num_resamples=20)
-    row = dataclasses.replace(board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4)
+    row = dataclasses.replace(board.rows[0], rank=2, tier=tier, tied_with_best=True, seeds_to_tell=4, places=(1, 3))
     site = Site.of(dataclasses.replace(board, rows=(row,)), read_records(results.folder, tmp_path))
     assert says in row_page(site, ("a", "a", ""), data=None)
 

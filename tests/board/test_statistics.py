@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from sftbench.board.noise import fit_noise
+from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
+from sftbench.board.statistics import apart as passing
 from sftbench.board.statistics import estimate_all, holm, p_values
 
 Floats = npt.NDArray[np.float64]
@@ -106,19 +107,34 @@ def test_a_single_item_has_no_interval() -> None:
 def test_intervals_of_means_hold_the_truth_95_times_in_100(name: str, seeds: int) -> None:
     values = world(np.random.default_rng(7), name, rows=1500, seeds=seeds)
     estimates = estimate_all([apart(each) for each in values], None, key=name, num_resamples=1000)
-    assert 0.92 <= share_covering([(each.low, each.high) for each in estimates]) <= 0.98
+    assert 0.93 <= share_covering([(each.low, each.high) for each in estimates]) <= 0.97
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("name", WORLDS)
 def test_intervals_hold_the_truth_when_rows_of_a_board_share_their_noise(name: str, seeds: int) -> None:
     rng, covered = np.random.default_rng(8), []
-    for board in range(120):
+    for board in range(150):
         spreads = [apart(each) for each in world(rng, name, rows=12, seeds=seeds)]
         noise = fit_noise(np.array([each.seed_variance for each in spreads]), np.full(12, seeds - 1.0))
         estimates = estimate_all(spreads, noise, key=str(board), num_resamples=400)
         covered.append(share_covering([(each.low, each.high) for each in estimates]))
-    assert 0.92 <= np.mean(covered) <= 0.98
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("name", WORLDS)
+def test_differences_of_equal_rows_are_covered_when_rows_of_a_board_share_their_noise(name: str, seeds: int) -> None:
+    rng, covered = np.random.default_rng(12), []
+    for board in range(150):
+        rows = [grid(each) for each in world(rng, name, rows=12, seeds=seeds)]
+        spreads = [each for row in rows if (each := take_apart(row)) is not None]
+        noise = fit_noise(np.array([each.seed_variance for each in spreads]), np.full(12, seeds - 1.0))
+        pairs = [subtract(one, other) for one, other in zip(rows[::2], rows[1::2], strict=True)]
+        known = [each for each in pairs if each is not None]
+        estimates = estimate_all(known, noise, key=str(board), num_resamples=400)
+        covered.append(share_covering([(each.low, each.high) for each in estimates]))
+    assert 0.93 <= np.mean(covered) <= 0.97
 
 
 @pytest.mark.parametrize("seeds", [3, 5])
@@ -141,7 +157,9 @@ def test_differences_between_equal_rows_are_covered_and_rarely_significant(name:
     first, second = (world(rng, name, rows=1500, seeds=seeds) + shared for _ in range(2))
     spreads = [subtract(grid(a), grid(b)) for a, b in zip(first, second, strict=True)]
     estimates = estimate_all([each for each in spreads if each is not None], None, key=name, num_resamples=1000)
-    assert 0.92 <= share_covering([(each.low, each.high) for each in estimates]) <= 0.98
+    # Behrens-Fisher intervals are too wide where both parts are alike and nothing but three seeds tells of one of them.
+    most = 0.98 if (name, seeds) == ("both matter", 3) else 0.97
+    assert 0.93 <= share_covering([(each.low, each.high) for each in estimates]) <= most
     assert 0.02 <= np.mean(p_values(spreads, None) <= 0.05) <= 0.08
 
 
@@ -173,6 +191,77 @@ def test_three_items_that_agree_are_no_proof() -> None:
     p = p_values([subtract(grid(few), grid(np.zeros(100))), subtract(grid(many), grid(np.zeros(100)))], None)
     assert p[0] >= 0.25
     assert p[1] < 1e-20
+
+
+NUMBERS = np.array([[0.4], [0.5], [0.9]])
+
+
+def numbers(values: npt.ArrayLike, *, still: bool = False) -> Grid:
+    array = np.asarray(values, dtype=np.float64).reshape(-1, 1)
+    return Grid(seeds=tuple(range(len(array))), values=array, still=still, whole=True)
+
+
+def spread_of(row: Grid) -> Spread:
+    found = take_apart(row)
+    assert found is not None
+    return found
+
+
+def test_a_number_per_seed_has_students_interval_whatever_other_rows_say_of_noise() -> None:
+    noise = TrainingNoise(variance=1e-6, freedom=100.0, limit=100.0)
+    half = stats.t.ppf(0.975, 2) * NUMBERS.std(ddof=1) / np.sqrt(3)
+    for known in (None, noise):
+        (estimate,) = estimate_all([spread_of(numbers(NUMBERS))], known, key="x")
+        assert (estimate.low, estimate.high) == pytest.approx((0.6 - half, 0.6 + half))
+        assert (estimate.num_seeds, estimate.num_items, estimate.num_failed_items) == (3, 0, 0)
+
+
+def test_it_is_wider_than_the_interval_of_the_same_row_with_items_on_a_board_that_knows_its_noise() -> None:
+    rng, wider = np.random.default_rng(13), []
+    for board in range(40):
+        values = world(rng, "both matter", rows=12, seeds=3)
+        spreads = [apart(each) for each in values]
+        noise = fit_noise(np.array([each.seed_variance for each in spreads]), np.full(12, 2.0))
+        means = [spread_of(numbers(each.mean(axis=1))) for each in values]
+        widths = [
+            np.mean([each.high - each.low for each in estimate_all(found, noise, key=str(board), num_resamples=400)])
+            for found in (means, spreads)
+        ]
+        wider.append(widths[0] > widths[1])
+    assert np.mean(wider) > 0.9
+
+
+@pytest.mark.parametrize("values", [[0.4], [0.4, 0.4, 0.4], [0.4, np.nan]])
+def test_one_number_and_numbers_that_agree_tell_no_interval_and_no_difference(values: list[float]) -> None:
+    row, other = numbers(values), numbers(np.asarray(values) - 0.3)
+    (estimate,) = estimate_all([spread_of(row)], None, key="x")
+    assert (estimate.mean, estimate.low, estimate.high) == (pytest.approx(0.4), None, None)
+    assert estimate.num_failed_items == np.isnan(values).sum()
+    assert p_values([subtract(row, other)], None)[0] == 1.0
+
+
+def test_numbers_are_compared_seed_by_seed_with_students_test() -> None:
+    other = np.array([[0.1], [0.3], [0.55]])
+    difference = subtract(numbers(NUMBERS), numbers(other))
+    expected = stats.ttest_rel(NUMBERS[:, 0], other[:, 0]).pvalue
+    assert p_values([difference], None)[0] == pytest.approx(expected, rel=1e-5)
+    against_base = subtract(numbers(NUMBERS), numbers([0.1], still=True))
+    expected = stats.ttest_1samp(NUMBERS[:, 0], 0.1).pvalue
+    assert p_values([against_base], None)[0] == pytest.approx(expected, rel=1e-5)
+
+
+def test_intervals_of_numbers_hold_the_truth_95_times_in_100() -> None:
+    rng = np.random.default_rng(14)
+    rows = [spread_of(numbers(rng.normal(0, 0.2, 3))) for _ in range(3000)]
+    estimates = estimate_all(rows, None, key="x")
+    assert 0.93 <= share_covering([(each.low, each.high) for each in estimates]) <= 0.97
+
+
+def test_comparisons_elsewhere_are_of_the_same_family() -> None:
+    here, there = np.array([0.01, 0.03]), np.array([0.001, 0.9])
+    assert passing(here, np.zeros(0)).tolist() == [True, True]
+    assert passing(here, there).tolist() == [True, False]
+    assert passing(here, there).tolist() == (holm([*here, *there])[:2] <= 0.05).tolist()
 
 
 def test_holm_agrees_with_its_definition() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.spread import Grid, subtract, take_apart
 from sftbench.board.statistics import holm, p_values
-from sftbench.board.tiers import Standing, compare_planned, seeds_to_tell, stand
+from sftbench.board.tiers import Compared, Standing, compare_all, judge_planned, seeds_to_tell, stand
 
 Floats = npt.NDArray[np.float64]
 
@@ -41,8 +41,11 @@ def simulated(
 
 
 def standings(values: Floats) -> list[Standing]:
-    grids, noise = board(values)
-    return stand(grids, noise, bigger_is_better=True)
+    return ranked(*board(values))
+
+
+def ranked(grids: list[Grid], noise: TrainingNoise | None, *, bigger_is_better: bool = True) -> list[Standing]:
+    return stand(compare_all(grids, noise), num_rows=len(grids), bigger_is_better=bigger_is_better)
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 5])
@@ -76,7 +79,7 @@ def test_no_two_rows_of_a_tier_can_be_told_apart_and_each_tier_rests_on_the_one_
     rng = np.random.default_rng(23)
     for _ in range(20):
         grids, noise = board(simulated(rng, list(rng.normal(0, 0.15, 9)), seeds=3, spread=0.5))
-        found = stand(grids, noise, bigger_is_better=True)
+        found = ranked(grids, noise)
         pairs = list(combinations(range(9), 2))
         adjusted = holm(p_values([subtract(grids[a], grids[b]) for a, b in pairs], noise))
         told = {pair: p <= 0.05 for pair, p in zip(pairs, adjusted, strict=True)}
@@ -90,12 +93,12 @@ def test_no_two_rows_of_a_tier_can_be_told_apart_and_each_tier_rests_on_the_one_
 def test_smaller_is_better_turns_the_order_around() -> None:
     values = simulated(np.random.default_rng(24), [0.0, 1.0, 2.0], seeds=3)
     grids, noise = board(values)
-    assert [each.tier for each in stand(grids[::-1], noise, bigger_is_better=False)] == [1, 2, 3]
+    assert [each.tier for each in ranked(grids[::-1], noise, bigger_is_better=False)] == [1, 2, 3]
 
 
 def test_identical_rows_are_tied_and_no_number_of_seeds_would_help() -> None:
     row = Grid(seeds=(0, 1, 2), values=np.random.default_rng(25).normal(size=(3, 50)))
-    found = stand([row, row], None, bigger_is_better=True)
+    found = ranked([row, row], None)
     assert [each.tied_with_best for each in found] == [True, True]
     assert found[1].seeds_to_tell is None
 
@@ -124,8 +127,9 @@ def test_the_promised_number_of_seeds_is_the_first_that_passes() -> None:
 
 def test_a_single_row_stands_alone() -> None:
     grids = [Grid(seeds=(0,), values=np.ones((1, 5)))]
-    assert stand(grids, None, bigger_is_better=True) == [Standing(tier=1, tied_with_best=True, seeds_to_tell=None)]
-    assert stand([], None, bigger_is_better=True) == []
+    alone = Standing(tier=1, tied_with_best=True, seeds_to_tell=None, places=(1, 1))
+    assert ranked(grids, None) == [alone]
+    assert ranked([], None) == []
 
 
 def test_planned_comparisons_of_equal_rows_seldom_find_one_and_their_family_is_themselves() -> None:
@@ -135,7 +139,7 @@ def test_planned_comparisons_of_equal_rows_seldom_find_one_and_their_family_is_t
         values = simulated(rng, [0.0] * 8, seeds=3)
         drawn = [Grid(seeds=(0, 1, 2), values=each) for each in values]
         noise = board(values)[1]
-        planned = compare_planned(list(zip(drawn[::2], drawn[1::2], strict=True)), noise)
+        planned = judge_planned(Compared.of(drawn, [(0, 1), (2, 3), (4, 5), (6, 7)], noise))
         raw = p_values([subtract(one, other) for one, other in zip(drawn[::2], drawn[1::2], strict=True)], noise)
         told = [each is not None and each.told_apart for each in planned]
         assert told == (holm(raw) <= 0.05).tolist()
@@ -146,5 +150,5 @@ def test_planned_comparisons_of_equal_rows_seldom_find_one_and_their_family_is_t
 def test_a_planned_comparison_of_rows_without_common_items_is_none() -> None:
     one = Grid(seeds=(0,), values=np.array([[1.0, np.nan]]))
     other = Grid(seeds=(0,), values=np.array([[np.nan, 1.0]]))
-    assert compare_planned([(one, other)], None) == [None]
-    assert compare_planned([], None) == []
+    assert judge_planned(Compared.of([one, other], [(0, 1)], None)) == [None]
+    assert judge_planned(Compared.of([], [], None)) == []

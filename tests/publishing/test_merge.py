@@ -187,6 +187,25 @@ def test_what_is_not_rounding_is_a_conflict(new_run, tmp_path, change):
         merge([one.folder, two.folder], tmp_path / "both")
 
 
+@pytest.mark.parametrize(("apart", "agrees"), [(0.01, True), (0.5, False)])
+def test_numbers_without_items_are_compared_as_means_are(new_run, tmp_path, apart, agrees):
+    """They stand where items would; a merged row tells how far apart they are."""
+    one, two = new_run("one"), new_run("two", noise=1)
+    for run, number in ((one, 1.0), (two, 1.0 + apart)):
+        for path in sorted(run.folder.rglob("seed-*.json")):
+            cell = json.loads(path.read_text())
+            told = {"ids": [], "items": {}, "numbers": {"x": number}, "bigger_is_better": {"x": True}}
+            run.write({**cell, "evaluations": {**cell["evaluations"], "toy": told}})
+    if not agrees:
+        with pytest.raises(UsageError, match=r"different numbers: evaluations.toy.numbers.x is 1.0 and 1.5"):
+            merge([one.folder, two.folder], tmp_path / "both")
+        return
+    merge([one.folder, two.folder], tmp_path / "both")
+    rows = json.loads((tmp_path / "both/records/levels.json").read_text())["rows"]
+    found = {name: each for row in rows for name, each in row.get("means_apart", {}).get("1", {}).items()}
+    assert found == {"toy.x": pytest.approx(apart)}
+
+
 def card(**changes):
     preferred = {"value": 80.0, "low": 72.0, "high": 88.0, "num": 100, "on": "llmbar natural"}
     return {"schema": 1, "words": ["It agrees."], "passes": True, "gold_preference": preferred, "flip_rate": None,

@@ -10,13 +10,15 @@ from sftbench.board.cells import Cell
 from sftbench.board.entries import gather, metric_directions
 from sftbench.board.ranking import Measurements
 from sftbench.board.spread import subtract
-from sftbench.board.statistics import NUM_RESAMPLES, estimate_all, p_values
+from sftbench.board.statistics import FAMILY_ERROR, NUM_RESAMPLES, estimate_all, p_values
 from sftbench.board.table import WIN_RATE
+from sftbench.board.tiers import seeds_to_tell
 
 
 def metric_differences(first: Side, second: Side, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Of each metric: both means, and the difference (first minus second) on the same items and seeds with interval
-    and p. Training noise is learnt from all methods of the run at this budget, as on the board; p is not adjusted."""
+    and p. Training noise is learnt from all methods of the run at this budget, as on the board; p is not adjusted.
+    `seeds_to_tell` is how many seeds in all would bring p to 5 % if the difference stays, where seeds alone can."""
     if first.entry is None or second.entry is None or first.entry.first.budget != second.entry.first.budget:
         return []
     entries = gather(cell for cell in cells if cell.budget == first.entry.first.budget)
@@ -33,6 +35,8 @@ def metric_differences(first: Side, second: Side, cells: Sequence[Cell]) -> list
             continue
         key = f"{measured.key}|{names[one]} minus {names[other]}"
         (estimate,) = estimate_all([spread], measured.noise, key=key, num_resamples=NUM_RESAMPLES)
+        (p,) = p_values([spread], measured.noise)
+        needed = seeds_to_tell(spread, measured.noise, num_pairs=1) if p > FAMILY_ERROR else None
         found.append(
             {
                 "metric": name,
@@ -42,9 +46,10 @@ def metric_differences(first: Side, second: Side, cells: Sequence[Cell]) -> list
                 "difference": estimate.mean,
                 "low": estimate.low,
                 "high": estimate.high,
-                "p": float(p_values([spread], measured.noise)[0]),
+                "p": float(p),
                 "num_seeds": estimate.num_seeds,
                 "num_items": estimate.num_items,
+                "seeds_to_tell": needed,
             }
         )
     return found

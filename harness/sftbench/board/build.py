@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ from sftbench.board.break_even import with_break_even
 from sftbench.board.cells import Cell
 from sftbench.board.corrected_rows import correct_rows, correction_notes
 from sftbench.board.cost_words import phase_notes
-from sftbench.board.entries import gather, item_values, metric_directions
+from sftbench.board.entries import Entry, gather, item_values, metric_directions, number_of
 from sftbench.board.judge_card import CardFacts, read_card_facts, read_further_facts
 from sftbench.board.judged import agreements, has_judged_part, judged_rows
 from sftbench.board.judgement import JudgeCard
-from sftbench.board.ranking import Measurements, rank
+from sftbench.board.ranking import Elsewhere, Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
-from sftbench.board.table import SCHEMA, WIN_RATE, Board, BoardRow
+from sftbench.board.table import SCHEMA, WIN_RATE, Board, BoardRow, DetectableDifference
 from sftbench.board.without_hits import estimate_without_hits
 from sftbench.board.words import notes
 from sftbench.budget import Budget
@@ -41,22 +41,29 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
     telling = {name: bigger for name, bigger in directions.items() if name == WIN_RATE or _tells_apart(cells, name)}
     metric = _sort_metric(sort_metric, directions, telling or directions)
     budgets = sorted({cell.budget for cell in cells}, key=budget_order)
+    entries = {budget: gather(cell for cell in cells if cell.budget == budget) for budget in budgets}
+    measured = {
+        name: {
+            budget: Measurements.of(found, name, bigger_is_better=bigger, baseline=baseline)
+            for budget, found in entries.items()
+        }
+        for name, bigger in directions.items()
+    }
     rows: list[BoardRow] = []
-    num_items = dict.fromkeys(directions, 0)
-    for budget in budgets:
-        entries = gather(cell for cell in cells if cell.budget == budget)
-        metrics = [
-            Measurements.of(entries, name, bigger_is_better=bigger, baseline=baseline)
-            for name, bigger in directions.items()
-        ]
-        without = estimate_without_hits(entries, directions, baseline=baseline, num_resamples=num_resamples)
+    for budget, found in entries.items():
+        without = estimate_without_hits(found, directions, baseline=baseline, num_resamples=num_resamples)
         rows += rank(
-            entries, metrics, sort_metric=metric, num_resamples=num_resamples, without_hits=without, baseline=baseline
+            found,
+            [by_budget[budget] for by_budget in measured.values()],
+            sort_metric=metric,
+            num_resamples=num_resamples,
+            without_hits=without,
+            elsewhere=Elsewhere.of([each for other, each in measured.get(metric, {}).items() if other != budget]),
         )
-        num_items |= {each.name: max(each.num_items, num_items[each.name]) for each in metrics}
     rows = with_break_even(
         rows, cells, metric=metric, bigger_is_better=directions.get(metric, True), num_resamples=num_resamples
     )
+    num_items = {name: max(each.num_items for each in by_budget.values()) for name, by_budget in measured.items()}
     card = read_card_facts(results) if judge else None
     board = Board(
         schema=SCHEMA,
@@ -72,10 +79,23 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         num_resamples=num_resamples,
         notes=(),
         rows=tuple(correct_rows(rows, card)),
+        detectable=tuple(_detectable(entries, measured)),
     )
     further = read_further_facts(results) if judge else {}
     board = dataclasses.replace(board, **_judged(cells, card, further, budgets, num_resamples))
     return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card), *phase_notes(cells)))
+
+
+def _detectable(
+    entries: dict[str, list[Entry]], measured: dict[str, dict[str, Measurements]]
+) -> Iterator[DetectableDifference]:
+    """Of every budget and metric, as if the board were sorted by it."""
+    for budget, found in entries.items():
+        for by_budget in measured.values():
+            others = sum(len(each.baseline_pairs.p) for other, each in by_budget.items() if other != budget)
+            told = by_budget[budget].detectable(found, others)
+            if told is not None:
+                yield told
 
 
 def _judged(
@@ -113,7 +133,8 @@ def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:
 def _tells_apart(cells: list[Cell], name: str) -> bool:
     """Whether a metric has more than one value at all: on open questions exact match is 0 everywhere."""
     values = (item_values(cell, name) for cell in cells)
-    return len({value for each in values if each for value in each.values() if value is not None}) > 1
+    numbers = {number for cell in cells if (number := number_of(cell, name)) is not None}
+    return len(numbers | {value for each in values if each for value in each.values() if value is not None}) > 1
 
 
 def _sort_metric(given: str | None, directions: dict[str, bool], telling: dict[str, bool]) -> str:

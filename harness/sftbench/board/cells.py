@@ -66,7 +66,8 @@ class Chosen(Strict):
 class ItemMetrics(Strict):
     """One evaluator's metrics, a value per held-out item; None marks an item that failed.
 
-    `ids_of` has the items of each metric that is on items of its own.
+    `ids_of` has the items of each metric that is on items of its own. `numbers` are metrics of which the evaluator gave
+    a number and no items (None where it failed).
     """
 
     ids: tuple[str, ...]
@@ -74,6 +75,7 @@ class ItemMetrics(Strict):
     bigger_is_better: dict[str, bool]
     report: dict[str, Any] = field(default_factory=dict)
     ids_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: dict[str, float | None] = field(default_factory=dict)
 
     def items_of(self, metric: str) -> tuple[str, ...]:
         """The ids that the values of a metric are of."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.making import NOT_MAKING, phases_of
+from sftbench.board.power_words import places
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, Training
 
@@ -42,6 +43,7 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
     columns = [
         Column(heading="#", text=lambda row: texts.NOTHING if row.rank is None else str(row.rank)),
         Column(heading="tier", text=lambda row: _tier(row, several_best=several_best), right=False),
+        *[Column(heading="place, 95 %", narrow="place\n95 %", text=places) for _ in rows[:1] if rows[0].places],
         METHOD,
         Column(heading="seeds", text=seeds_text, flexible=True, right=False),
     ]

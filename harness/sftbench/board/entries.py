@@ -102,9 +102,19 @@ def item_values(cell: Cell, name: str) -> ItemValues | None:
     return None
 
 
+def number_of(cell: Cell, name: str) -> float | None:
+    """A metric that is a number and has no items; None when the cell has none of that name, or it failed."""
+    for evaluator, evaluation in cell.evaluations.items():
+        for metric, number in evaluation.numbers.items():
+            if name in (_plain(metric), f"{evaluator}.{_plain(metric)}"):
+                return number
+    return None
+
+
 def grids(entries: list[Entry], name: str, *, baseline: str | None) -> tuple[list[Grid | None], int]:
     """A grid per entry over all items that any of them has, and their number.
 
+    Where some cell has a number alone there are no items (0): the others count with the mean of theirs.
     The win rate of the baseline against itself is 50 on every item. A win rate has training noise even
     for the untrained base: the baseline was trained.
     """
@@ -112,6 +122,8 @@ def grids(entries: list[Entry], name: str, *, baseline: str | None) -> tuple[lis
         {cell.seed: values for cell in entry.done if (values := item_values(cell, name)) is not None}
         for entry in entries
     ]
+    if any(number_of(cell, name) is not None for entry in entries for cell in entry.done):
+        return [_numbers(entry, table, name) for entry, table in zip(entries, tables, strict=True)], 0
     items = sorted({item for table in tables for values in table.values() for item in values})
     result: list[Grid | None] = []
     for entry, table in zip(entries, tables, strict=True):
@@ -123,6 +135,18 @@ def grids(entries: list[Entry], name: str, *, baseline: str | None) -> tuple[lis
         else:
             result.append(None)
     return result, len(items)
+
+
+def _numbers(entry: Entry, table: Mapping[int, ItemValues], name: str) -> Grid | None:
+    """A number per seed: the one that was given, or the mean over items where there are any; NaN for neither."""
+    found: dict[int, float] = {}
+    for cell in entry.done:
+        number = number_of(cell, name)
+        known = [value for value in table.get(cell.seed, {}).values() if value is not None]
+        found[cell.seed] = float(np.mean(known)) if number is None and known else np.nan if number is None else number
+    if not np.isfinite(list(found.values())).any():
+        return None
+    return Grid(seeds=tuple(found), values=np.array([*found.values()])[:, None], still=entry.untrained, whole=True)
 
 
 def _vector(values: ItemValues, items: list[str]) -> npt.NDArray[np.float64]:

@@ -11,8 +11,18 @@ from sftbench.board.columns import metric_order
 from sftbench.board.equal_cost import at_equal_compute, has_control
 from sftbench.board.judgement import JudgedRow
 from sftbench.board.making import estimate_of, front, making_flops, phases_of
+from sftbench.board.power_words import detectable_at
 from sftbench.board.statistics import Estimate
-from sftbench.board.table import MEASURED_ENDINGS, WIN_RATE, Board, BoardRow, BreakEven, Training, six_digits
+from sftbench.board.table import (
+    MEASURED_ENDINGS,
+    WIN_RATE,
+    Board,
+    BoardRow,
+    BreakEven,
+    MatchedComparison,
+    Training,
+    six_digits,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -50,6 +60,8 @@ def _about(row: BoardRow) -> dict[str, Value]:
     return {
         "budget": row.budget,
         "rank": row.rank,
+        "rank_low": row.places[0] if row.places else None,
+        "rank_high": row.places[1] if row.places else None,
         "tier": row.tier,
         "tied_with_best": row.tied_with_best,
         "method": row.method,
@@ -71,7 +83,29 @@ def _estimates(board: Board, row: BoardRow) -> dict[str, Value]:
         found |= _estimate(name, row.win_rate if name == WIN_RATE else row.metrics.get(name))
         if name == WIN_RATE and any(each.win_rate_corrected for each in board.rows):
             found |= _estimate("win-rate-corrected", row.win_rate_corrected)
-    return found | _estimate("behind-best", row.behind_best)
+    return found | _estimate("behind-best", row.behind_best) | _compared(board, row)
+
+
+def _compared(board: Board, row: BoardRow) -> dict[str, Value]:
+    """The planned comparisons: with the row that all are held to, and with each kind of control that is matched."""
+    found: dict[str, Value] = {}
+    if any(each.against_baseline for each in board.rows):
+        mine, known = row.against_baseline, detectable_at(board, row.budget)
+        found["baseline_control"] = mine.control if mine else None
+        found |= _comparison("against-baseline", mine)
+        found["against_baseline_detectable"] = known.difference if known and mine else None
+    for control in sorted({each.control for other in board.rows for each in other.against_matched}):
+        told = next((each for each in row.against_matched if each.control == control), None)
+        found |= _comparison(f"against-matched.{control}", told)
+    return found
+
+
+def _comparison(name: str, told: MatchedComparison | None) -> dict[str, Value]:
+    column = name.replace("-", "_")
+    return _estimate(name, told.difference if told else None) | {
+        f"{column}_outcome": told.outcome if told else None,
+        f"{column}_seeds_to_tell": told.seeds_to_tell if told else None,
+    }
 
 
 def _judged(board: Board, row: BoardRow) -> dict[str, Value]:

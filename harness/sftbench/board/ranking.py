@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
+from sftbench.board.detectable import detectable_difference, knows_noise
 from sftbench.board.entries import Entry, grids
-from sftbench.board.noise import TrainingNoise, fit_noise
+from sftbench.board.noise import Floats, TrainingNoise, fit_noise
 from sftbench.board.overlap import overlap_of
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
 from sftbench.board.statistics import Estimate, estimate_all
 from sftbench.board.summary import costs_of, failures_of, training_of, undescribed_of
-from sftbench.board.table import WIN_RATE, BoardRow, MatchedComparison, WithoutHits
-from sftbench.board.tiers import Standing, compare_planned, stand
+from sftbench.board.table import WIN_RATE, BoardRow, DetectableDifference, MatchedComparison, WithoutHits
+from sftbench.board.tiers import NOTHING_ELSE, Compared, Standing, compare_all, judge_planned, stand
 
 CHANCE = "random"
 """The row that others are held to, where a board has it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Elsewhere:
+    """p values of the comparisons at a board's other budgets, by kind: each kind is one family over all budgets."""
+
+    pairs: Floats
+    matched: Floats
+    baseline: Floats
+
+    @classmethod
+    def of(cls, others: Sequence[Measurements]) -> Elsewhere:
+        """From the sort metric at the other budgets."""
+        return cls(
+            pairs=np.concatenate([NOTHING_ELSE, *(each.pairs.p for each in others)]),
+            matched=np.concatenate([NOTHING_ELSE, *(each.matched_pairs.p for each in others)]),
+            baseline=np.concatenate([NOTHING_ELSE, *(each.baseline_pairs.p for each in others)]),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +56,8 @@ class Measurements:
     """The same, from the rows that are not matched to another: matched draws often move more with the seed."""
     matched: dict[int, int]
     """Of a control that is matched to a method: which entry that method is."""
+    reference: int | None
+    """The contender that all others are held to: the one called `random`, without one what win rates are against."""
 
     @classmethod
     def of(cls, entries: list[Entry], name: str, *, bigger_is_better: bool, baseline: str | None) -> Measurements:
@@ -46,6 +68,8 @@ class Measurements:
         labels = {entry.first.label: row for row, entry in enumerate(entries) if entry.first.matched_to is None}
         matched_to = {row: entry.first.matched_to for row, entry in enumerate(entries)}
         matched = {row: labels[label] for row, label in matched_to.items() if label in labels}
+        whole = any(spread.whole for spread in known.values())
+        contenders = {row: entries[row] for row in known if row not in matched}
         return cls(
             name=name,
             key="|".join((first.pool.key, first.base.fingerprint, first.budget, name)),
@@ -53,9 +77,10 @@ class Measurements:
             num_items=num_items,
             grids=found,
             spreads=known,
-            noise=_noise_of(known.values()),
-            noise_of_contenders=_noise_of(spread for row, spread in known.items() if row not in matched),
+            noise=None if whole else _noise_of(known.values()),
+            noise_of_contenders=None if whole else _noise_of(known[row] for row in contenders),
             matched=matched,
+            reference=_reference(contenders, baseline),
         )
 
     def order(self) -> list[int]:
@@ -80,65 +105,100 @@ class Measurements:
     def _bounds(self) -> tuple[float, float]:
         if self.name == WIN_RATE:
             return (0.0, 100.0)
+        if any(spread.whole for spread in self.spreads.values()):
+            return (-np.inf, np.inf)
         every = np.concatenate([grid.values.ravel() for grid in self.grids if grid is not None] or [np.empty(0)])
         is_share = bool(np.isin(every[np.isfinite(every)], (0.0, 1.0)).all())
         return (0.0, 1.0) if is_share else (-np.inf, np.inf)
 
-    def standings(self) -> dict[int, Standing]:
-        """Tiers of the contenders.
+    @cached_property
+    def pairs(self) -> Compared:
+        """All pairs of contenders, by their place in `contenders`."""
+        ranked = [grid for row in self.contenders() if (grid := self.grids[row]) is not None]
+        return compare_all(ranked, self.noise_of_contenders)
+
+    @cached_property
+    def matched_pairs(self) -> Compared:
+        """Every method with each control that is matched to it."""
+        pairs = [(method, control) for control, method in self.matched.items()]
+        return self._comparable(pairs, self.noise)
+
+    @cached_property
+    def baseline_pairs(self) -> Compared:
+        """Every other contender with the reference; none without one."""
+        others = [row for row in self.contenders() if row != self.reference]
+        pairs = [] if self.reference is None else [(row, self.reference) for row in others]
+        return self._comparable(pairs, self.noise_of_contenders)
+
+    def _comparable(self, pairs: list[tuple[int, int]], noise: TrainingNoise | None) -> Compared:
+        return Compared.of(self.grids, [pair for pair in pairs if set(pair) <= set(self.spreads)], noise)
+
+    def standings(self, elsewhere: Floats = NOTHING_ELSE) -> dict[int, Standing]:
+        """Tiers and places of the contenders.
 
         What is matched to a method answers a question about that method alone: two such controls for each would make
         the family of all pairs ten times as large, and nobody could be told apart from anybody.
         """
         order = self.contenders()
-        ranked = [grid for row in order if (grid := self.grids[row]) is not None]
-        noise = self.noise_of_contenders
-        return dict(zip(order, stand(ranked, noise, bigger_is_better=self.bigger_is_better), strict=True))
+        found = stand(self.pairs, num_rows=len(order), bigger_is_better=self.bigger_is_better, elsewhere=elsewhere)
+        return dict(zip(order, found, strict=True))
 
     def ranks(self) -> dict[int, int]:
         """1 plus the number of contenders with a better mean."""
         order = self.contenders()
         return {row: 1 + sum(self.goodness(other) > self.goodness(row) for other in order) for row in order}
 
-    def against_matched(self, entries: list[Entry], num_resamples: int) -> dict[int, tuple[MatchedComparison, ...]]:
+    def against_matched(
+        self, entries: list[Entry], num_resamples: int, elsewhere: Floats = NOTHING_ELSE
+    ) -> dict[int, tuple[MatchedComparison, ...]]:
         """Of each method: its difference to every control that is matched to it, method minus control."""
-        known_rows = set(self.spreads)
-        pairs = [(method, control) for control, method in self.matched.items() if {method, control} <= known_rows]
-        names = {control: entries[control].first.method for _, control in pairs}
+        names = {control: entries[control].first.method for control in self.matched}
         found: dict[int, tuple[MatchedComparison, ...]] = {}
-        for method, each in self._planned(pairs, names, self.noise, "matched", num_resamples):
+        for method, each in self._planned(self.matched_pairs, names, "matched", num_resamples, elsewhere):
             found[method] = (*found.get(method, ()), each)
         return found
 
     def against_baseline(
-        self, entries: list[Entry], baseline: str | None, num_resamples: int
+        self, entries: list[Entry], num_resamples: int, elsewhere: Floats = NOTHING_ELSE
     ) -> dict[int, MatchedComparison]:
-        """Of each contender: its difference to the row called `random`, without one to the row `baseline`.
+        """Of each contender: its difference to the row called `random`, without one to what win rates are against.
 
         These are what most readers ask for, and as many as there are rows, not as many as there are pairs of rows.
         """
-        contenders = self.contenders()
-        reference = _reference({row: entries[row] for row in contenders}, baseline)
-        if reference is None:
-            return {}
-        pairs = [(row, reference) for row in contenders if row != reference]
-        names = {reference: entries[reference].first.label}
-        return dict(self._planned(pairs, names, self.noise_of_contenders, "baseline", num_resamples))
+        names = {} if self.reference is None else {self.reference: entries[self.reference].first.label}
+        return dict(self._planned(self.baseline_pairs, names, "baseline", num_resamples, elsewhere))
+
+    def detectable(self, entries: list[Entry], num_elsewhere: int) -> DetectableDifference | None:
+        """The smallest true difference to the reference that would be told, with so many comparisons elsewhere."""
+        compared = self.baseline_pairs
+        differences = [each for each in compared.differences if each is not None]
+        if self.reference is None or not differences:
+            return None
+        num_comparisons = len(compared.p) + num_elsewhere
+        smallest = detectable_difference(differences, compared.noise, num_comparisons=num_comparisons)
+        low, high = self._bounds()
+        return DetectableDifference(
+            budget=entries[0].first.budget,
+            metric=self.name,
+            control=entries[self.reference].first.label,
+            difference=None if smallest is None or smallest > high - low else smallest,
+            num_seeds=int(np.median([each.num_seeds for each in differences])),
+            num_items=max(each.num_items for each in differences),
+            num_comparisons=num_comparisons,
+            with_training_noise=knows_noise(differences, compared.noise),
+        )
 
     def _planned(
-        self,
-        pairs: list[tuple[int, int]],
-        names: Mapping[int, str],
-        noise: TrainingNoise | None,
-        family: str,
-        num_resamples: int,
+        self, compared: Compared, names: Mapping[int, str], family: str, num_resamples: int, elsewhere: Floats
     ) -> Iterator[tuple[int, MatchedComparison]]:
-        """What came of planned comparisons of rows with controls, which have `names`; the pairs are one family."""
-        both = [(self.grids[row], self.grids[control]) for row, control in pairs]
-        planned = compare_planned([(one, other) for one, other in both if one and other], noise)
-        known = [(pair, each) for pair, each in zip(pairs, planned, strict=True) if each is not None]
+        """What came of planned comparisons of rows with controls, which have `names`."""
+        planned = judge_planned(compared, elsewhere)
+        known = [(pair, each) for pair, each in zip(compared.pairs, planned, strict=True) if each is not None]
         estimates = estimate_all(
-            [each.difference for _, each in known], noise, key=f"{self.key}|{family}", num_resamples=num_resamples
+            [each.difference for _, each in known],
+            compared.noise,
+            key=f"{self.key}|{family}",
+            num_resamples=num_resamples,
         )
         for ((row, control), each), estimate in zip(known, estimates, strict=True):
             is_better = (estimate.mean > 0) == self.bigger_is_better
@@ -146,7 +206,10 @@ class Measurements:
             yield (
                 row,
                 MatchedComparison(
-                    control=names[control], difference=estimate, outcome=outcome if each.told_apart else "equal"
+                    control=names[control],
+                    difference=estimate,
+                    outcome=outcome if each.told_apart else "equal",
+                    seeds_to_tell=each.seeds_to_tell,
                 ),
             )
 
@@ -189,19 +252,19 @@ def rank(
     *,
     sort_metric: str,
     num_resamples: int,
+    elsewhere: Elsewhere,
     without_hits: Mapping[int, WithoutHits] | None = None,
-    baseline: str | None = None,
 ) -> list[BoardRow]:
     """Ranked rows of one budget, best first, then those without the sort metric, failed ones last."""
     estimates = {each.name: each.estimates(num_resamples) for each in metrics}
     expected = {cell.seed for entry in entries for cell in entry.cells}
     main = next((each for each in metrics if each.name == sort_metric), None)
     order = main.order() if main else []
-    standings = main.standings() if main else {}
+    standings = main.standings(elsewhere.pairs) if main else {}
     behind = main.behind_best(num_resamples) if main else {}
     ranks = main.ranks() if main else {}
-    against = main.against_matched(entries, num_resamples) if main else {}
-    chance = main.against_baseline(entries, baseline, num_resamples) if main else {}
+    against = main.against_matched(entries, num_resamples, elsewhere.matched) if main else {}
+    chance = main.against_baseline(entries, num_resamples, elsewhere.baseline) if main else {}
     unranked = sorted(set(range(len(entries))) - set(order), key=lambda row: (not entries[row].done, row))
     return [
         _row(
@@ -248,6 +311,7 @@ def _row(entry: Entry, estimates: dict[str, Estimate], *, place: _Place, missing
         failures=failures_of(entry.failed),
         rank=place.rank,
         tier=standing.tier if standing else None,
+        places=standing.places if standing else None,
         tied_with_best=bool(standing and standing.tied_with_best),
         seeds_to_tell=standing.seeds_to_tell if standing else None,
         behind_best=place.behind_best,

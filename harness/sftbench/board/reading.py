@@ -84,7 +84,7 @@ def inconsistency(cell: Cell) -> str | None:
     for name, evaluation in cell.evaluations.items():
         if any(len(set(ids)) != len(ids) for ids in (evaluation.ids, *evaluation.ids_of.values())):
             return f"evaluations.{name}: an item id occurs twice"
-        if set(evaluation.items) != set(evaluation.bigger_is_better):
+        if sorted([*evaluation.items, *evaluation.numbers]) != sorted(evaluation.bigger_is_better):
             return f"evaluations.{name}: items and bigger_is_better do not name the same metrics"
         for metric, values in evaluation.items.items():
             if len(values) != (count := len(evaluation.items_of(metric))):

@@ -12,6 +12,10 @@ suits it:
 - the part of the spread between items that is only the rest (it shows in the seed means already) is taken
   out of the item level by analysis of variance, so that it is not counted twice.
 
+A metric that is a number per seed and nothing else has no items to resample or to pair on. Its interval is Student's
+from its own seeds alone, with S - 1 degrees of freedom and no help from other rows: wider as a rule, and for these
+items only. From a single seed, or from seeds that all say the same, nothing is told.
+
 The tests show coverage by simulation.
 """
 
@@ -35,7 +39,10 @@ FAMILY_ERROR = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A mean with its interval (None where there is too little to tell), and what it rests on."""
+    """A mean with its interval (None where there is too little to tell), and what it rests on.
+
+    Without items (`num_items` 0) it is a number per seed, and `num_failed_items` counts seeds that have none.
+    """
 
     mean: float
     low: float | None
@@ -51,7 +58,7 @@ def moderated(spreads: list[Spread], noise: TrainingNoise | None) -> tuple[Float
     freedom = np.array([float(max(spread.num_seeds - 1, 0)) for spread in spreads])
     noisy = np.array([float(spread.num_noisy) for spread in spreads])
     counts = np.array([float(spread.num_seeds) for spread in spreads])
-    if noise is not None:
+    if noise is not None and not any(spread.whole for spread in spreads):
         own, freedom = noise.moderate(own, freedom, noisy)
     known = (freedom > 0) & (noisy > 0)
     return np.where(known, own / counts, 0.0), np.where(known, freedom, np.inf)
@@ -67,17 +74,20 @@ def estimate_all(
 ) -> list[Estimate]:
     """Means with intervals for rows on the same items. `key` names the data, so that the same data give the same draws.
 
-    With one seed and no `noise` the interval covers the choice of items only.
+    With one seed and no `noise` the interval covers the choice of items only. Spreads without items have Student's
+    interval over seeds, whatever `noise`; either all are without or none is.
     """
     if not spreads:
         return []
+    if any(spread.whole for spread in spreads):
+        return [_from_seeds(spread, bounds) for spread in spreads]
     drawn = _drawn_deviations(spreads, noise, key=key, num_resamples=num_resamples)
     edges = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=1)
     return [
         Estimate(
             mean=spread.mean,
-            low=float(np.clip(spread.mean + low, *bounds)) if spread.num_items > 1 else None,
-            high=float(np.clip(spread.mean + high, *bounds)) if spread.num_items > 1 else None,
+            low=float(np.clip(spread.mean + low, *bounds)) if spread.tells else None,
+            high=float(np.clip(spread.mean + high, *bounds)) if spread.tells else None,
             num_seeds=spread.num_seeds,
             num_items=spread.num_items,
             num_failed_items=spread.num_missing,
@@ -96,13 +106,34 @@ def draw_means(spreads: list[Spread], noise: TrainingNoise | None, *, key: str, 
 
 
 def _drawn_deviations(spreads: list[Spread], noise: TrainingNoise | None, *, key: str, num_resamples: int) -> Floats:
-    """What new items and new seeds would add to each mean: [R, draws]."""
-    drawn = _resampled_item_means(spreads, _generator(key, "items"), num_resamples)
+    """What new items and new seeds would add to each mean: [R, draws]. Numbers without items have seeds alone."""
+    if any(spread.whole for spread in spreads):
+        drawn = np.zeros((len(spreads), num_resamples))
+    else:
+        drawn = _resampled_item_means(spreads, _generator(key, "items"), num_resamples)
     variances, freedoms = moderated(spreads, noise)
     for row, (variance, freedom) in enumerate(zip(variances, freedoms, strict=True)):
         if variance > 0:
             drawn[row] += np.sqrt(variance) * _student(freedom, num_resamples, _generator(key, f"seeds of row {row}"))
     return drawn
+
+
+def _from_seeds(spread: Spread, bounds: tuple[float, float]) -> Estimate:
+    """Student's interval over seeds, with S - 1 degrees of freedom."""
+    from scipy.special import stdtrit
+
+    half = None
+    if spread.tells:
+        quantile = stdtrit(spread.num_seeds - 1.0, (1 + CONFIDENCE) / 2)
+        half = float(quantile * np.sqrt(spread.seed_variance / spread.num_seeds))
+    return Estimate(
+        mean=spread.mean,
+        low=None if half is None else float(np.clip(spread.mean - half, *bounds)),
+        high=None if half is None else float(np.clip(spread.mean + half, *bounds)),
+        num_seeds=spread.num_seeds,
+        num_items=0,
+        num_failed_items=spread.num_missing,
+    )
 
 
 def pooled_estimates(
@@ -183,15 +214,25 @@ def p_values(spreads: list[Spread | None], noise: TrainingNoise | None) -> Float
     all point one way are no proof.
     """
     result = np.ones(len(spreads))
-    usable = [index for index, spread in enumerate(spreads) if spread is not None and spread.num_items > 1]
-    known = [spread for spread in spreads if spread is not None and spread.num_items > 1]
+    usable = [index for index, spread in enumerate(spreads) if spread is not None and spread.tells]
+    known = [spread for spread in spreads if spread is not None and spread.tells]
     if known:
         variances, freedoms = moderated(known, noise)
         means = np.array([spread.mean for spread in known])
         items = np.array([spread.item_variance for spread in known])
-        floor = np.array([min(1.0, 2.0 ** (1 - spread.num_unequal)) for spread in known])
+        floor = np.array([least_p(spread) for spread in known])
         result[usable] = np.maximum(two_sided_p(means, variances, freedoms, items), floor)
     return result
+
+
+def least_p(spread: Spread) -> float:
+    """What a sign test on the items that differ at all could give at best; without items there is no such bound."""
+    return 0.0 if spread.whole else min(1.0, 2.0 ** (1 - spread.num_unequal))
+
+
+def apart(p: Floats, elsewhere: Floats) -> npt.NDArray[np.bool_]:
+    """Which comparisons [p] pass, in one family with those that have the p values `elsewhere`."""
+    return np.asarray(holm(np.concatenate([p, elsewhere]))[: len(p)] <= FAMILY_ERROR)
 
 
 def holm(p: npt.ArrayLike) -> Floats:

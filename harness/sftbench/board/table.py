@@ -19,7 +19,7 @@ JUDGED = ("prompts", "judge_card", "further_cards", "agreements", "judged")
 """What belongs to the judged part of a board."""
 OPTIONAL = (
     "overlap", "asked", "undescribed", "against_matched", "win_rate_corrected", "without_hits", "against_baseline",
-    "break_even",
+    "break_even", "places",
 )  # fmt: skip
 """Keys of a row that are left out where there is nothing to tell."""
 MEASURED_ENDINGS = ("_seconds", "_bytes")
@@ -84,12 +84,34 @@ class MatchedComparison(Strict):
     """A row against a control, one that is matched to it or the one that all are held to: the paired difference on the
     sort metric, row minus control.
 
-    `outcome` is `equal` where the two cannot be told apart, the family being the budget's comparisons of that kind.
+    `outcome` is `equal` where the two cannot be told apart, the family being the board's comparisons of that kind.
+    `seeds_to_tell` is then how many seeds in all would do it, if the difference stays and seeds alone can do it.
     """
 
     control: str
     difference: Estimate
     outcome: Literal["better", "worse", "equal"]
+    seeds_to_tell: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectableDifference(Strict):
+    """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
+
+    That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
+    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where that
+    is more than any difference can be. `with_training_noise` is False where one seed tells nothing of it: then the true
+    one is larger.
+    """
+
+    budget: str
+    metric: str
+    control: str
+    difference: float | None
+    num_seeds: int
+    num_items: int
+    num_comparisons: int
+    with_training_noise: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +157,7 @@ class BoardRow(Strict):
     `rank` counts the rows of the budget with a better mean, plus 1; controls that are matched to a method have neither
     rank nor tier, and that method compares itself with them in `against_matched`. All other rows are compared with the
     one called `random` (without one, with what win rates are against) in `against_baseline`, which is a family of its
-    own, far smaller than that of all pairs. `tier`, `tied_with_best` and
+    own, far smaller than that of all pairs. `tier`, `tied_with_best`, `places` (the interval of the rank) and
     `seeds_to_tell`: see `sftbench.board.tiers.stand`. `behind_best` is the paired difference to the first
     row on the sort metric (this row minus the first). `is_baseline` marks what win rates are against.
     `stand_ins` is what was done without the model that a part would have asked, `asked` the language models
@@ -175,13 +197,15 @@ class BoardRow(Strict):
     without_hits: WithoutHits | None = None
     against_baseline: MatchedComparison | None = None
     break_even: BreakEven | None = None
+    places: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Board(Strict):
     """Everything that a leaderboard shows. Rows are grouped by budget and ordered, best first, unranked last.
 
-    `num_items` is the number of held-out items per metric (and for `win-rate`).
+    `num_items` is the number of held-out items per metric (and for `win-rate`); 0 where evaluators gave a number alone.
+    `detectable` tells by budget and metric which differences could have been told.
     """
 
     schema: Literal[1]
@@ -204,6 +228,7 @@ class Board(Strict):
     agreements: tuple[Agreement, ...] = ()
     judged: tuple[JudgedRow, ...] = ()
     """What judges said, where there is more to tell than one win rate per row."""
+    detectable: tuple[DetectableDifference, ...] = ()
 
     def of(self, budget: str) -> list[BoardRow]:
         """The rows of one budget, in order."""
@@ -212,13 +237,13 @@ class Board(Strict):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        A board without a judged part does not name it, and rows without an overlap, that asked nobody, whose diversity
-        was measured, to which nothing is matched, that have no corrected win rate, in whose budget no item was hit,
-        that are compared with no baseline, or whose cost is not known, do not name these, as in boards from before
-        there was any.
+        A board without a judged part, or on which nothing is held to random rows, does not name it, and rows without
+        an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, that have no corrected
+        win rate, in whose budget no item was hit, that are compared with no baseline, that are not ranked, or whose
+        cost is not known, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
-        told = {name: value for name, value in told.items() if name not in JUDGED or value}
+        told = {name: value for name, value in told.items() if name not in (*JUDGED, "detectable") or value}
         told["rows"] = [
             {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]

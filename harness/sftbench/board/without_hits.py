@@ -70,6 +70,7 @@ def _metrics_without(metrics: ItemMetrics, items: Collection[str]) -> ItemMetric
         ids=left(metrics.ids),
         items={name: kept(metrics.items_of(name), each) for name, each in metrics.items.items()},
         ids_of={name: left(ids) for name, ids in metrics.ids_of.items()},
+        numbers={},  # nobody knows what they would be on fewer items
     )
 
 

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sftbench.board.power_words import (
+    FAMILIES,
+    detectable_notes,
+    held_out,
+    lone_notes,
+    places_legend,
+)
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow
 from sftbench.board.texts import interval, label, one_line, percent
@@ -19,7 +26,7 @@ def header(board: Board) -> list[str]:
         planted = f", {percent(pool.num_planted / pool.num_rows)} of them planted with defects"
         if pool.num_planted_tokens and pool.num_response_tokens:
             planted += f" ({percent(pool.num_planted_tokens / pool.num_response_tokens)} of the response tokens)"
-    items = "; ".join(f"{one_line(name)} {count} items" for name, count in board.num_items.items())
+    items = held_out(board)
     direction = "bigger" if board.bigger_is_better.get(board.sort_metric, True) else "smaller"
     return [
         f"Pool {one_line(pool.name)}: {pool.num_rows} rows{planted}.",
@@ -56,15 +63,15 @@ def best(board: Board, budget: str) -> str:
 def notes(board: Board) -> list[str]:
     """What a reader must know before trusting a number."""
     told = (
-        _judge_notes, _chance_notes, _matched_notes, _seed_notes, _item_notes, _hit_notes, _budget_notes,
-        _diversity_notes, _stand_in_notes, _asked_notes,
+        _judge_notes, _chance_notes, _matched_notes, detectable_notes, _seed_notes, lone_notes, _item_notes, _hit_notes,
+        _budget_notes, _diversity_notes, _stand_in_notes, _asked_notes,
     )  # fmt: skip
     return [note for each in told for note in each(board)]
 
 
 def caveats(board: Board) -> list[str]:
     """The board's notes but those that the findings begin with: of the judge, and of chance, matched or not."""
-    found = {*_judge_notes(board), *_chance_notes(board), *_matched_notes(board)}
+    found = {*_judge_notes(board), *_chance_notes(board), *_matched_notes(board), *detectable_notes(board)}
     return [note for note in board.notes if note not in found]
 
 
@@ -147,7 +154,8 @@ def _item_notes(board: Board) -> Iterator[str]:
             if estimate is not None and estimate.num_failed_items:
                 missing.append(row)
         if missing:
-            yield f"Some items of {one_line(name)} have no value and are left out: {_places(missing, board)}."
+            what = "items" if board.num_items.get(name, 1) else "seeds"
+            yield f"Some {what} of {one_line(name)} have no value and are left out: {_places(missing, board)}."
 
 
 def _hit_notes(board: Board) -> Iterator[str]:
@@ -199,15 +207,17 @@ def legend(board: Board) -> list[str]:
         f"items resampled {board.num_resamples} times, seeds by Student's distribution, "
         "with the variance between seeds moderated by the other rows.",
         "Tier: no two rows of a tier can be told apart (paired differences on the same items and seeds, "
-        "Holm-corrected over all pairs of ranked rows of the budget, 5 %); each tier holds only rows that are told "
+        "Holm-corrected over all pairs of ranked rows at all budgets, 5 %); each tier holds only rows that are told "
         "apart from one in the tier before. ≈ marks rows that cannot be told apart from the best; in a "
         "later tier: behind some row of the tier before, not shown to be behind the first.",
+        *places_legend(board),
         "Seeds to tell: how many seeds (in all) would separate a tied row from the best, if the difference "
         "stays; none where more seeds alone would not do it (more items might).",
         "Controls, marked ◦, are there for orientation and are ranked like the rest. Those matched to a method stand "
         "where their mean puts them, and only that method is compared with them, on the metric that sorts (paired, "
-        "Holm-corrected over these comparisons of the budget, 5 %): better, worse, or ≈.",
+        "Holm-corrected over these comparisons at all budgets, 5 %): better, worse, or ≈.",
         *_chance_legend(board),
+        FAMILIES,
         "Trained tokens: response tokens of the selection that are not masked, counted once, not per epoch.",
     ]
     if board.pool.num_planted:
@@ -249,7 +259,7 @@ def _chance_legend(board: Board) -> Iterator[str]:
     for control in sorted({row.against_baseline.control for row in board.rows if row.against_baseline}):
         yield (
             f"Against {one_line(control)}: the difference of each ranked row to that one on the metric that sorts "
-            "(paired, Holm-corrected over these comparisons of the budget, 5 %): better, worse, or ≈. These are fewer "
+            "(paired, Holm-corrected over these comparisons at all budgets, 5 %): better, worse, or ≈. These are fewer "
             "than all pairs of rows, which tiers are from, so that they may tell apart what tiers do not."
         )
 

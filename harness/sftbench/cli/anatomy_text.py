@@ -98,7 +98,8 @@ def _metrics(told: Mapping[str, Any]) -> Iterator[Line]:
     for each in told["metrics"]:
         arrow = "↑" if each["bigger_is_better"] else "↓"
         bounds = f" [{each['low']:+.3f}, {each['high']:+.3f}]" if each["low"] is not None else ""
-        counts = f"{each['num_seeds']} seed{'s' if each['num_seeds'] > 1 else ''}, {each['num_items']} items"
+        counts = f"{each['num_seeds']} seed{'s' if each['num_seeds'] > 1 else ''}, {each['num_items'] or 'no'} items"
+        counts += f"; {each['seeds_to_tell']} seeds would tell" if each["seeds_to_tell"] else ""
         numbers = f"{each['difference']:+.3f}{bounds}  p {each['p']:.2g}  ({each['a']:.3f}, {each['b']:.3f}; {counts})"
         yield [(f"  {visible_line(each['metric']).ljust(width)} {arrow} {numbers}", "")]
 

@@ -225,10 +225,12 @@ def _made_here(cell: Cell, store: Store) -> bool:
     if cell.selection is not None:
         seconds = {record.ledger.wall_seconds for record in models if record is not None}
         return told is not None and told.wall_seconds in seconds
-    values = [list(each) for metrics in cell.evaluations.values() for each in metrics.items.values()]
+    values: list[Any] = [list(each) for metrics in cell.evaluations.values() for each in metrics.items.values()]
+    values += [each for metrics in cell.evaluations.values() for each in metrics.numbers.values()]
     found = [store.find("evaluation", step.key) for step in cell.steps if step.room == "evaluation"]
-    payloads: list[Any] = [record.payload["items"] for record in found if record is not None and record.payload]
-    return bool(values) and all(each in [v for items in payloads for v in items.values()] for each in values)
+    payloads: list[Any] = [record.payload for record in found if record is not None and record.payload]
+    here = [value for told in payloads for value in (*told["items"].values(), *told.get("numbers", {}).values())]
+    return bool(values) and all(each in here for each in values)
 
 
 def _provenance(records: dict[str, Record], made: Gathered) -> None:

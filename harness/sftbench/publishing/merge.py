@@ -216,12 +216,14 @@ def _apart(one: _Claim, other: _Claim) -> dict[str, float] | None:
 
 
 def _values(cell: Cell) -> dict[str, dict[str, float | None]]:
-    """Every metric of a cell and every judge's preferences, by item."""
+    """Every metric of a cell and every judge's preferences, by item; a number without items stands under no name."""
     found = {
         f"{name}.{metric}": dict(zip(evaluation.items_of(metric), values, strict=True))
         for name, evaluation in cell.evaluations.items()
         for metric, values in evaluation.items.items()
     }
+    for name, evaluation in cell.evaluations.items():
+        found |= {f"{name}.{metric}": {"": value} for metric, value in evaluation.numbers.items()}
     for number, told in enumerate(cell.judgements):
         found[f"preference.{number}"] = dict(zip(told.ids, told.preference, strict=True))
     return found
@@ -231,7 +233,7 @@ def _without_values(numbers: str) -> str:
     """A record without what another processor may round otherwise: values per item, and what is told beside them."""
     told = json.loads(numbers)
     for evaluation in (told.get("evaluations") or {}).values():
-        evaluation["items"] = sorted(evaluation["items"])
+        evaluation |= {name: sorted(evaluation[name]) for name in ("items", "numbers") if name in evaluation}
         evaluation.pop("report", None)
     for verdicts in (told.get("verdicts"), *(told.get("further_verdicts") or ())):
         for each in ("preference", "columns", "report"):

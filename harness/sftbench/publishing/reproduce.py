@@ -207,6 +207,12 @@ def _evaluated(run: Run, measured: Mapping[str, Ref], told: Cell) -> Iterator[_C
                 difference=difference_of(theirs, _by_item(payload, metric)),
                 may_differ=asks_a_model(run.plan.steps[ref].identity),
             )
+        for metric, number in published.numbers.items():
+            yield _Compared(
+                metric=f"{name}.{metric}",
+                difference=difference_of({"": number}, {"": payload.get("numbers", {}).get(metric)}),
+                may_differ=asks_a_model(run.plan.steps[ref].identity),
+            )
 
 
 def _judged(run: Run, judged: Sequence[JudgedAgain]) -> Iterator[_Compared]:

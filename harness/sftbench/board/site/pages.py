@@ -14,6 +14,7 @@ from sftbench.board.cost_words import cost_story, equal_cost_legend, told_at_equ
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.making import estimate_of, making_flops
+from sftbench.board.power_words import detectable_words, places
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
@@ -32,7 +33,7 @@ _KNOWN = frozenset(
         "budget", "method", "label", "kind", "matched_to", "fidelity", "status", "seeds_done", "seeds_failed",
         "seeds_missing", "failures", "rank", "tier", "tied_with_best", "seeds_to_tell", "behind_best", "metrics",
         "win_rate", "is_baseline", "training", "cost", "stand_ins", "asked", "overlap", "undescribed",
-        "against_matched", "win_rate_corrected", "without_hits", "against_baseline", "break_even",
+        "against_matched", "win_rate_corrected", "without_hits", "against_baseline", "break_even", "places",
     }
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
@@ -40,7 +41,7 @@ _KNOWN = frozenset(
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
-        "judge", "num_resamples", "notes", "rows", *JUDGED,
+        "judge", "num_resamples", "notes", "rows", "detectable", *JUDGED,
     }
 )  # fmt: skip
 
@@ -111,6 +112,7 @@ def board_page(site: Site) -> str:
         chance={budget: against_chance(board, budget) for budget in board.budgets},
         presets=presets(board),
         paying={budget: told_at_equal_cost(board, budget) for budget in board.budgets},
+        detectable={budget: detectable_words(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board) + equal_cost_legend(board),
@@ -166,6 +168,7 @@ def row_page(site: Site, name: RowName, *, data: str | None) -> str:
         making_flops=making_flops,
         paying={row.budget: list(cost_story(board, row)) for row in rows},
         phases={row.budget: phase_strip(row) for row in rows},
+        places=places,
         files={row.budget: site.records.of(name, row.budget) for row in rows},
         diversity={row.budget: _diversity(site, name, row.budget) for row in rows},
         generated={row.budget: _generated(site, name, row.budget) for row in rows},

@@ -86,7 +86,7 @@ def _budget(text: str) -> str:
 
 
 def _measured(board: Board) -> str:
-    counts = sorted({count for name, count in board.num_items.items() if name != WIN_RATE})
+    counts = sorted({count for name, count in board.num_items.items() if count and name != WIN_RATE})
     if not counts and board.prompts is not None and board.judged:
         return f"answers to {board.prompts.num_prompts} prompts, as a judge sees them"
     if not counts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sftbench.board import texts
 from sftbench.board.columns import metric_order, processed_tokens, seeds_text
 from sftbench.board.making import estimate_of, making_flops, phases_of
+from sftbench.board.power_words import places
 from sftbench.board.site.pictures import Bar, Scale, bar
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, MatchedComparison, Training
@@ -66,6 +67,15 @@ def columns_of(board: Board) -> list[Column]:
             value=lambda row: row.tier,
             shown=True,
             about="no two rows of a tier can be told apart",
+        ),
+        Column(
+            name="places",
+            heading="place, 95 %",
+            kind="number",
+            value=lambda row: row.places[0] if row.places else None,
+            text=places,
+            shown=True,
+            about="places that a row can truly have, for all rows together",
         ),
         Column(name="method", heading="method", kind="method", value=lambda row: row.label.lower(), shown=True),
     ]
