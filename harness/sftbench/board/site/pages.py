@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -18,7 +18,7 @@ from sftbench.board.site.pictures import Chart, Point, chart, pareto
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
-from sftbench.board.site.tables import columns_of, digits_of, estimate_of, making_flops
+from sftbench.board.site.tables import Column, columns_of, digits_of, estimate_of, making_flops
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables
@@ -43,17 +43,28 @@ _KNOWN_OF_BOARD = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What every page may ask for. `has_study` is whether there is a page about a study."""
+    """What every page may ask for. `has_study` is whether there is a page about a study.
+
+    `pages` names each row's file of data and, where it has one, its page; `hosts` has the rows that share the page of
+    the row that they are matched to.
+    """
 
     board: Board
     records: Records
     pages: dict[RowName, str]
+    hosts: dict[RowName, RowName]
     has_study: bool
 
     @classmethod
     def of(cls, board: Board, records: Records) -> Site:
         names = list(dict.fromkeys(map(row_name, board.rows)))
-        return cls(board=board, records=records, pages=page_names(names), has_study=records.study is not None)
+        return cls(
+            board=board,
+            records=records,
+            pages=page_names(names),
+            hosts=_hosts(names),
+            has_study=records.study is not None,
+        )
 
     @property
     def title(self) -> str:
@@ -62,7 +73,9 @@ class Site:
 
     def page_of(self, row: BoardRow) -> str:
         """The page about a row, as seen from the board's."""
-        return f"rows/{self.pages[row_name(row)]}.html"
+        name = row_name(row)
+        host = self.hosts.get(name)
+        return f"rows/{self.pages[host]}.html#{self.pages[name]}" if host else f"rows/{self.pages[name]}.html"
 
     def page_of_method(self, method: str) -> str:
         """The page about a method, as seen from the board's."""
@@ -77,18 +90,28 @@ class Site:
         return f"{self.records.home}/{path}" if self.records.home else None
 
 
+def _hosts(names: list[RowName]) -> dict[RowName, RowName]:
+    """For each row that is matched to one on the board: that one."""
+    by_label = {label: (method, label, matched) for method, label, matched in names if not matched}
+    return {name: by_label[name[2]] for name in names if name[2] in by_label}
+
+
 def pages_of(site: Site) -> Iterator[tuple[str, str]]:
     """Every page and data file but the study's, by its path in the site."""
     yield "index.html", board_page(site)
     yield "run.html", render("run.html", site=site, root="", run=site.records.run, totals=_totals(site))
     items = ItemLists()
+    with_data = set()
     for name, page in site.pages.items():
         files = [file for budget in site.board.budgets for file in site.records.of(name, budget)]
         script = row_script(files, items)
         if script is not None:
+            with_data.add(name)
             yield f"data/{page}.js", script
-        yield f"rows/{page}.html", row_page(site, name, data=f"data/{page}.js" if script else None)
     yield "data/items.js", items.script()
+    for name, page in site.pages.items():
+        if name not in site.hosts:
+            yield f"rows/{page}.html", row_page(site, name, with_data=with_data)
     for method in sorted({row.method for row in site.board.rows}):
         yield site.page_of_method(method), method_page(site, method)
 
@@ -101,7 +124,7 @@ def board_page(site: Site) -> str:
         site=site,
         root="",
         board=board,
-        columns=list(enumerate(columns_of(board), 1)),
+        columns=list(enumerate(_for_readers(columns_of(board), board), 1)),
         question=question(board),
         warning=judge_warning(board),
         chance={budget: against_chance(board, budget) for budget in board.budgets},
@@ -127,6 +150,12 @@ def board_page(site: Site) -> str:
     )
 
 
+def _for_readers(columns: list[Column], board: Board) -> list[Column]:
+    """Name, score and tier first: a phone shows no more at once."""
+    first = ["method", board.sort_metric, "tier", "rank"]
+    return sorted(columns, key=lambda each: first.index(each.name) if each.name in first else len(first))
+
+
 def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     """The drawing of a budget, and its points by cost for the table beside it."""
     points = []
@@ -142,27 +171,41 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     return chart(points), sorted(ranked, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
 
 
-def row_page(site: Site, name: RowName, *, data: str | None) -> str:
-    """Everything about a row, at every budget."""
-    rows = [row for row in site.board.rows if row_name(row) == name]
+def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> str:
+    """Everything about a row, at every budget, and about the controls that are matched to it.
+
+    `with_data` are the rows that have a file of data.
+    """
     board = site.board
+    here = [name, *(each for each, host in site.hosts.items() if host == name)]
+    told = [_told_of(site, each, has_data=each in with_data) for each in here]
     return render(
         "row.html",
         site=site,
         root="../",
-        rows=rows,
-        first=rows[0],
-        card=site.records.methods.get(rows[0].method),
-        data=data,
+        told=told[0],
+        matched=told[1:],
         metrics=metric_order(board),
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         making_flops=making_flops,
-        files={row.budget: site.records.of(name, row.budget) for row in rows},
-        diversity={row.budget: _diversity(site, name, row.budget) for row in rows},
-        generated={row.budget: _generated(site, name, row.budget) for row in rows},
-        extras={row.budget: _extras(row, _KNOWN) for row in rows},
     )
+
+
+def _told_of(site: Site, name: RowName, *, has_data: bool) -> dict[str, Any]:
+    """What the page tells of one row: its entries by budget, and what lies in its records."""
+    rows = [row for row in site.board.rows if row_name(row) == name]
+    return {
+        "rows": rows,
+        "first": rows[0],
+        "page": site.pages[name],
+        "card": site.records.methods.get(rows[0].method),
+        "data": f"data/{site.pages[name]}.js" if has_data else None,
+        "files": {row.budget: site.records.of(name, row.budget) for row in rows},
+        "diversity": {row.budget: _diversity(site, name, row.budget) for row in rows},
+        "generated": {row.budget: _generated(site, name, row.budget) for row in rows},
+        "extras": {row.budget: _extras(row, _KNOWN) for row in rows},
+    }
 
 
 def method_page(site: Site, method: str) -> str:

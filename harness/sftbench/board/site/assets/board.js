@@ -49,10 +49,15 @@
     });
   }
 
+  const numberWithUnit = /^([+-]?[0-9.]+(?:e[+-]?[0-9]+)?) ?([eptgmk%sh]|min|mb)?$/;
+  const units = { e: 1e18, p: 1e15, t: 1e12, g: 1e9, m: 1e6, mb: 1e6, k: 1e3, min: 60, h: 3600 };
+
   const keyOf = (cell) => {
     const given = cell.dataset.v;
     const text = given === undefined ? cell.textContent.trim().toLowerCase() : given;
     if (text === "" || text === "–") return null;
+    const [whole, digits, unit] = text.match(numberWithUnit) ?? [];
+    if (whole !== undefined) return Number(digits) * (units[unit] ?? 1);
     const number = Number(text);
     return Number.isNaN(number) ? text : number;
   };
