@@ -23,6 +23,7 @@ OWN = (
     "data/*.js",
     "methods/*.html",
     "rows/*.html",
+    "compare.html",
     "index.html",
     "run.html",
     "study.html",

@@ -15,9 +15,11 @@ from sftbench.board.judged_text import judged_columns, judged_legend, judged_wor
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
+from sftbench.board.site.plan import plan_of
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
+from sftbench.board.site.selections import has_selections, overlaps_of, positions_of
 from sftbench.board.site.tables import Column, columns_of, digits_of, estimate_of, making_flops
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
@@ -71,11 +73,20 @@ class Site:
         """What the run is called."""
         return self.records.run.name or self.board.pool.name
 
+    @property
+    def has_selections(self) -> bool:
+        """Whether there is a page about which rows were chosen."""
+        return has_selections(self.records)
+
     def page_of(self, row: BoardRow) -> str:
         """The page about a row, as seen from the board's."""
         name = row_name(row)
         host = self.hosts.get(name)
-        return f"rows/{self.pages[host]}.html#{self.pages[name]}" if host else f"rows/{self.pages[name]}.html"
+        return f"rows/{self.pages[host]}.html#of-{self.pages[name]}" if host else f"rows/{self.pages[name]}.html"
+
+    def anchor_of(self, row: BoardRow) -> str:
+        """Where the page of the run tells of a row at its budget."""
+        return f"of-{self.pages[row_name(row)]}-{self.board.budgets.index(row.budget) + 1}"
 
     def page_of_method(self, method: str) -> str:
         """The page about a method, as seen from the board's."""
@@ -99,7 +110,9 @@ def _hosts(names: list[RowName]) -> dict[RowName, RowName]:
 def pages_of(site: Site) -> Iterator[tuple[str, str]]:
     """Every page and data file but the study's, by its path in the site."""
     yield "index.html", board_page(site)
-    yield "run.html", render("run.html", site=site, root="", run=site.records.run, totals=_totals(site))
+    yield "run.html", run_page(site)
+    if site.has_selections:
+        yield "compare.html", compare_page(site)
     items = ItemLists()
     with_data = set()
     for name, page in site.pages.items():
@@ -148,6 +161,38 @@ def board_page(site: Site) -> str:
         },
         extras=_extras(board, _KNOWN_OF_BOARD),
     )
+
+
+def run_page(site: Site) -> str:
+    """How the run was done: settings, plan, cost, which rows were chosen, and every record."""
+    cells = [file.cell for files in site.records.cells.values() for file in files]
+    return render(
+        "run.html",
+        site=site,
+        root="",
+        run=site.records.run,
+        plan=plan_of(cells),
+        totals=_totals(site),
+        chosen=_with_selections(site),
+    )
+
+
+def _with_selections(site: Site) -> list[tuple[str, list[RowName]]]:
+    """The rows of whose selections the positions are known, by kind."""
+    known = [name for name in site.pages if any(map(positions_of, site.records.cells.get(name, ())))]
+    controls = {row_name(row) for row in site.board.rows if row.kind == "control"}
+    groups = {
+        "Methods": [name for name in known if name not in controls],
+        "Controls": [name for name in known if name in controls and not name[2]],
+        "Controls matched to a method": [name for name in known if name in controls and name[2]],
+    }
+    return [(title, sorted(group, key=lambda name: name[1])) for title, group in groups.items() if group]
+
+
+def compare_page(site: Site) -> str:
+    """How much the selections of all rows have in common, as records alone tell."""
+    found = (overlaps_of(site.board, site.records, budget) for budget in site.board.budgets)
+    return render("compare.html", site=site, root="", found=[each for each in found if each])
 
 
 def _for_readers(columns: list[Column], board: Board) -> list[Column]:

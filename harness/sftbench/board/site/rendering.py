@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sftbench.board import texts
 from sftbench.board.site.hostile import link, visible
 from sftbench.board.site.pictures import short_label
+from sftbench.board.site.selections import shade
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,7 +61,9 @@ def _environment() -> Environment:
         "name": lambda text: visible(str(text), LONGEST_NAME),
         "json": lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         "percent": texts.percent,
+        "shade": shade,
         "short": short_label,
+        "whole": lambda share: f"{100 * share:.0f}",
         "breakable": _breakable,
         "seconds": texts.seconds,
         "sorted_by": _sorted_by,

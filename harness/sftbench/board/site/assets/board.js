@@ -1,4 +1,4 @@
-// Sorting, filtering, columns, budgets, theme, and data that is loaded when asked for. Pages are whole without it.
+// Sorting, filtering, columns, budgets, theme, and data (items, chosen rows, texts) that is loaded when asked for. Pages are whole without it.
 (() => {
   "use strict";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -165,15 +165,18 @@
   const unpacked = (of) =>
     typeof of === "string" ? [...of].map((each) => letters[each]) : of.map((each) => (each === null ? null : each / 1000));
 
-  // "3,7-9" as a drawing: a mark for each stretch of chosen rows, on a line as long as the pool.
-  function strip(cell) {
+  // "3,7-9" as pairs of the first and last of each stretch of neighbours.
+  const stretchesOf = (text) =>
+    text === "" ? [] : text.split(",").map((each) => each.split("-").map(Number)).map(([from, to = from]) => [from, to]);
+
+  // A mark for each stretch of chosen rows, on a line as long as the pool.
+  function strip(stretches, pool) {
     const space = "http://www.w3.org/2000/svg";
     const drawn = document.createElementNS(space, "svg");
-    const about = { viewBox: `0 0 ${cell.pool} 10`, preserveAspectRatio: "none", class: "strip", "aria-hidden": "true" };
+    const about = { viewBox: `0 0 ${pool} 10`, preserveAspectRatio: "none", class: "strip", "aria-hidden": "true" };
     for (const [key, value] of Object.entries(about)) drawn.setAttribute(key, value);
     const path = document.createElementNS(space, "path");
-    const stretches = cell.rows === "" ? [] : cell.rows.split(",").map((each) => each.split("-").map(Number));
-    path.setAttribute("d", stretches.map(([from, to = from]) => `M${from} 0h${to - from + 1}v10h-${to - from + 1}z`).join(""));
+    path.setAttribute("d", stretches.map(([from, to]) => `M${from} 0h${to - from + 1}v10h-${to - from + 1}z`).join(""));
     drawn.append(path);
     return drawn;
   }
@@ -238,7 +241,7 @@
         place.append(make("h3", `Budget ${budget}`));
         for (const cell of here.filter((each) => each.rows !== undefined)) {
           const figure = make("figure", undefined, { class: "chosen" });
-          figure.append(strip(cell), make("figcaption", `Seed ${cell.seed}: where the chosen rows stand in the pool of ${cell.pool}`));
+          figure.append(strip(stretchesOf(cell.rows), cell.pool), make("figcaption", `Seed ${cell.seed}: where the chosen rows stand in the pool of ${cell.pool}`));
           const positions = make("details");
           positions.append(make("summary", "Their positions"), make("pre", cell.rows));
           figure.append(positions);
@@ -251,8 +254,151 @@
     });
   }
 
+  const counted = (count, name) => `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
+  const joined = (positions) => {
+    const stretches = [];
+    for (const each of positions) {
+      const last = stretches.at(-1);
+      if (last && last[1] === each - 1) last[1] = each;
+      else stretches.push([each, each]);
+    }
+    return stretches;
+  };
+  const mostWritten = 3000;
+
+  // Positions under a heading, as far as one can read them.
+  function listOf(title, positions) {
+    const section = make("section");
+    section.append(make("h3", `${title}: ${positions.length.toLocaleString("en")}`));
+    const written = positions.slice(0, mostWritten).join(", ");
+    const rest = positions.length > mostWritten ? ` and ${positions.length - mostWritten} more` : "";
+    if (positions.length) section.append(make("p", written + rest, { class: "places" }));
+    return section;
+  }
+
+  // "0-99, 250" as a test of positions; null for anything else.
+  function within(text) {
+    const parts = text.split(",").map((each) => each.trim()).filter((each) => each !== "");
+    const ranges = parts.map((each) => each.match(/^(\d{1,12})(?:\s*[-–]\s*(\d{1,12}))?$/));
+    if (ranges.some((each) => each === null)) return null;
+    const bounds = ranges.map(([, from, to = from]) => [Number(from), Number(to)]);
+    return (position) => bounds.length === 0 || bounds.some(([from, to]) => from <= position && position <= to);
+  }
+
+  // Which rows of the pool a selection has, alone or over another.
+  function browser(group) {
+    const part = (name) => group.querySelector(`.${name}`);
+    const [first, second, budget, seed] = ["first", "second", "budget", "seed"].map(part);
+    const told = part("told");
+    const place = part("loaded");
+    second.append(...[...first.children].map((each) => each.cloneNode(true)));
+    const loaded = new Map();
+    const cellsOf = (name) => {
+      if (!loaded.has(name)) {
+        // One at a time: every file hands its data to the same function.
+        const before = Promise.allSettled([...loaded.values()]);
+        const now = before.then(async () => {
+          let cells = [];
+          window.sftbenchRow = (given) => (cells = given);
+          await load(`data/${name}.js`);
+          return cells;
+        });
+        loaded.set(name, now);
+        now.catch(() => loaded.delete(name));
+      }
+      return loaded.get(name);
+    };
+    const selectionOf = async (list) => {
+      const label = list.selectedOptions[0].textContent;
+      const cells = await cellsOf(list.value);
+      const cell = cells.find((each) => each.budget === budget.value && String(each.seed) === seed.value);
+      return { label, pool: cell?.pool, rows: cell?.rows === undefined ? null : stretchesOf(cell.rows) };
+    };
+    let asked = 0;
+    const look = async () => {
+      const mine = (asked += 1);
+      const test = within(part("within").value);
+      if (test === null) {
+        told.textContent = "Positions are written as 0-99, 250.";
+        return;
+      }
+      told.textContent = "Loading …";
+      let found;
+      try {
+        found = await Promise.all([first, second].filter((each) => each.value !== "").map(selectionOf));
+      } catch {
+        told.textContent = "The data does not lie beside this page; the records hold the same.";
+        return;
+      }
+      if (mine !== asked) return;
+      place.replaceChildren();
+      const lacking = found.find((each) => each.rows === null);
+      if (lacking) {
+        told.textContent = `It is not known which rows ${lacking.label} took at ${budget.value} with seed ${seed.value}.`;
+        return;
+      }
+      const all = found.map(({ rows }) =>
+        rows.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index)).filter(test)
+      );
+      const figure = make("figure", undefined, { class: "chosen" });
+      found.forEach(({ label, pool }, index) => {
+        figure.append(make("p", label, { class: "quiet" }), strip(joined(all[index]), pool));
+      });
+      const where = part("within").value.trim() ? ", of the positions asked for" : "";
+      if (found.length === 1) {
+        told.textContent = `${counted(all[0].length, "row")} of ${found[0].label}${where}.`;
+        place.append(figure, listOf("Positions", all[0]));
+      } else {
+        const [mineToo, theirs] = all.map((each) => new Set(each));
+        const both = all[0].filter((each) => theirs.has(each));
+        const either = all[0].length + all[1].length - both.length;
+        const share = either ? `, ${Math.round((100 * both.length) / either)} % of those in either` : "";
+        const chance = where ? "" : `; about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} by chance`;
+        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${share}${chance}${where}.`;
+        figure.append(make("p", "in both", { class: "quiet" }), strip(joined(both), found[0].pool));
+        place.append(
+          figure,
+          listOf("In both", both),
+          listOf(`Only in ${found[0].label}`, all[0].filter((each) => !theirs.has(each))),
+          listOf(`Only in ${found[1].label}`, all[1].filter((each) => !mineToo.has(each)))
+        );
+      }
+      figure.append(make("figcaption", `Where they stand in the pool of ${counted(found[0].pool, "row")}, at ${budget.value} with seed ${seed.value}`));
+    };
+    part("look").addEventListener("click", look);
+    for (const each of [first, second, budget, seed]) each.addEventListener("change", () => asked && look());
+    part("within").addEventListener("input", () => asked && look());
+    part("within").addEventListener("keydown", (event) => event.key === "Enter" && look());
+  }
+
+  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none.
+  function listed(section) {
+    const button = section.querySelector(".load");
+    const told = section.querySelector(".told");
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      let pages = [];
+      window.sftbenchComparisons = (given) => (pages = given);
+      try {
+        await load(section.dataset.list);
+      } catch {
+        told.textContent = "None lie beside this page.";
+        return;
+      }
+      button.hidden = true;
+      told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
+      for (const { file, title } of pages) {
+        const line = make("li");
+        line.append(make("a", title, { href: `compare/${file}` }));
+        section.querySelector(".loaded").append(line);
+      }
+    });
+  }
+
   theme();
   tabs();
-  all(".panel").forEach(board);
+  all(".panel:has(table.board)").forEach(board);
   all(".lazy").forEach(lazy);
+  all(".browser").forEach(browser);
+  all(".list").forEach(listed);
 })();
