@@ -63,6 +63,7 @@ def _environment() -> Environment:
         "percent": texts.percent,
         "shade": shade,
         "short": short_label,
+        "visible": visible,
         "whole": lambda share: f"{100 * share:.0f}",
         "breakable": _breakable,
         "seconds": texts.seconds,

@@ -395,10 +395,74 @@
     });
   }
 
+  const sides = { a: "A", b: "B" };
+  const purposes = ["masked, not trained on", "trained by cross-entropy", "trained by distillation"];
+
+  // Texts of rows: every one is put in as text.
+  function exampleOf(row) {
+    const article = make("article");
+    const planted = row.planted ? `, planted: ${row.planted}` : "";
+    article.append(make("h4", `${row.id}, rank ${row.rank}${planted}`), make("p", row.instruction, { class: "asked" }));
+    article.append(make("p", row.response, { class: "answered" }));
+    return article;
+  }
+
+  function pairOf(pair) {
+    const article = make("article");
+    article.append(make("h4", `Cosine ${pair.cosine.toFixed(2)}: ${pair.item} and ${pair.row}`));
+    article.append(make("p", `Held out: ${pair.item_text}`, { class: "asked" }), make("p", `Chosen: ${pair.row_text}`, { class: "answered" }));
+    return article;
+  }
+
+  function tokensOf(row) {
+    const article = make("article");
+    const line = make("p", undefined, { class: "tokens" });
+    for (const [text, label] of row.pieces) {
+      line.append(label === null ? text : make("span", text, { class: `t${label}`, title: purposes[label] }));
+    }
+    article.append(make("h4", row.id), line);
+    return article;
+  }
+
+  function texts(section) {
+    const button = section.querySelector(".load");
+    const told = section.querySelector(".told");
+    const place = section.querySelector(".loaded");
+    const marks = document.querySelector(".marks");
+    marks?.addEventListener("change", () => {
+      for (const each of all(".tokens")) each.classList.toggle("marked", marks.checked);
+    });
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      let found = null;
+      window.sftbenchTexts = (given) => (found = given);
+      try {
+        await load(section.dataset.texts);
+      } catch {
+        told.textContent = "The texts do not lie beside this page.";
+        return;
+      }
+      button.hidden = true;
+      told.textContent = "Loaded.";
+      const parts = [
+        ["tokens", "What tokens were for, ", tokensOf],
+        ["examples", "Only in ", exampleOf],
+        ["nearest", "Nearest to held-out prompts, ", pairOf],
+      ];
+      for (const [name, title, drawn] of parts) {
+        for (const [side, letter] of Object.entries(sides)) {
+          if (found[name][side].length) place.append(make("h3", title + letter), ...found[name][side].map(drawn));
+        }
+      }
+      for (const each of all(".tokens", place)) each.classList.toggle("marked", Boolean(marks?.checked));
+    });
+  }
+
   theme();
   tabs();
   all(".panel:has(table.board)").forEach(board);
   all(".lazy").forEach(lazy);
   all(".browser").forEach(browser);
   all(".list").forEach(listed);
+  all(".texts").forEach(texts);
 })();
