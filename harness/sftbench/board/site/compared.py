@@ -52,7 +52,7 @@ def write_comparison(told: Mapping[str, Any], *, results: Path, out: Path) -> Pa
         site=site,
         root="../",
         title=title,
-        told=told,
+        told={"near_duplicates": None, "nearest_heldout": None, **told},
         rows=sides,
         parts=_parts(told["overlap"]),
         metrics=[(each, _difference(each)) for each in told["metrics"]],

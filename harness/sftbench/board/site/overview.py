@@ -77,4 +77,4 @@ def _best(board: Board, budget: str) -> str:
     first = found.best[0].label
     if len(found.best) > 1:
         return f"Nobody is best alone at {budget}: {len(found.best)} rows cannot be told apart from {first}."
-    return f"{first} is best at {budget} of {found.num_ranked} ranked rows."
+    return f"{first} is best at {budget} of {found.num_ranked} ranked row{'s' if found.num_ranked > 1 else ''}."
