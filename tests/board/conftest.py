@@ -137,7 +137,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "verdicts": None,
         "cost": {},
     }
-    made.write_safely(made.cell("broken", budget="5%", pool=pool, **failed))
+    made.write_safely(made.cell("broken", budget="10%", pool=pool, **failed))
     cards = {
         "careful": {"about": HOSTILE[0], "paper": "A paper (arXiv 2506.01317)", "fidelity": {"*": "exact"},
                     "deviations": [HOSTILE[2]], "parts": {"scorer": HOSTILE[1]},

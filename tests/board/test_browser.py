@@ -93,6 +93,17 @@ def page_at(folder, name):
     return found
 
 
+def load_all(page):
+    """Asks for everything that a page loads on demand, all at once, and waits until it is told."""
+    page.evaluate(
+        """new Promise(done => {
+        for (const each of document.querySelectorAll("button.load, button.look")) each.click();
+        const look = () => [...document.querySelectorAll(".told")].every(each => each.textContent.endsWith("."))
+          ? done() : setTimeout(look, 10);
+        look(); })"""
+    )
+
+
 def labels(page):
     """The methods that the table of the open budget shows, from the top."""
     return page.locator(".panel.on table.board tbody th:visible a").all_inner_texts()
@@ -313,11 +324,7 @@ def test_axe_finds_nothing(visit, folder, name, scheme):
     import axe_playwright_python
 
     page = visit(page_at(folder, name), color_scheme=scheme)
-    for button in page.locator("button.load, button.look").all():
-        button.click()
-    page.wait_for_function(
-        "[...document.querySelectorAll('.told')].every(each => each.textContent && !each.textContent.endsWith('…'))"
-    )
+    load_all(page)
     assert visit.complaints == []
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
@@ -332,9 +339,7 @@ def test_no_page_complains_and_nothing_hostile_is_run(visit, folder):
     page = visit(folder / "index.html")
     for path in sorted(folder.parent.rglob("*.html")):
         page.goto(path.as_uri())
-        for button in page.locator("button.load, button.look").all():
-            button.click()
-        page.wait_for_function("[...document.querySelectorAll('.told')].every(each => each.textContent.endsWith('.'))")
+        load_all(page)
         assert page.evaluate("window.harmed") is None, path
         assert page.locator("[onerror], [onload], main script, main iframe, a[href^='javascript:']").count() == 0, path
     page.goto((folder / "index.html").as_uri())
@@ -348,9 +353,7 @@ def test_the_page_fits_its_window_and_nothing_moves(visit, folder, name, width):
     page = visit(page_at(folder, name), width=width, height=800)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(SHIFT) == 0
-    for button in page.locator("button.load, button.look").all():
-        button.click()
-    page.wait_for_function("[...document.querySelectorAll('.told')].every(each => each.textContent.endsWith('.'))")
+    load_all(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -370,6 +373,17 @@ def test_items_and_chosen_rows_are_loaded_when_asked_for(visit, folder):
     cells = details.locator("tbody tr")
     assert cells.count() == 60
     assert set(details.locator("tbody td").all_inner_texts()) <= {"0", "1"}
+
+
+def test_a_row_and_its_matched_control_that_are_loaded_at_once_get_each_their_own(visit, folder, shown):
+    records = [json.loads(path.read_text()) for path in (shown / "results" / "shown").rglob("seed-*.json")]
+    page = visit(folder / "rows" / "careful.html")
+    load_all(page)
+    sections = page.locator(".lazy")
+    assert sections.count() == 2
+    for at, label in enumerate(("careful", "lengths(careful)")):
+        expected = {each["selection"]["positions"] for each in records if each["label"] == label}
+        assert set(sections.nth(at).locator("pre").all_text_contents()) == expected
 
 
 def test_data_that_is_not_there_is_told(visit, folder, tmp_path):

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sftbench.board import texts
 from sftbench.board.build import build_board
 from sftbench.board.files import read_board
 from sftbench.board.site.data import as_script, packed
@@ -26,6 +27,7 @@ from sftbench.board.site.hostile import file_name, link, visible
 from sftbench.board.site.pages import Site, row_page
 from sftbench.board.site.pictures import Point, Scale, chart, pareto, short_label
 from sftbench.board.site.records import page_names, read_records
+from sftbench.board.site.rendering import _lean, _sorted_by
 from sftbench.board.site.serving import server
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import BoardRow
@@ -225,6 +227,18 @@ def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
     assert chart([]) is None
 
 
+@pytest.mark.parametrize("score", [50.0, 0.0, -3.0])
+def test_points_of_one_score_stand_in_the_middle_of_the_chart(score):
+    drawn = chart([Point(label=str(n), score=score, cost=10.0**n, style="method") for n in range(1, 4)])
+    heights = {dot.y for dot in drawn.dots}
+    middle = (drawn.top + drawn.height - drawn.bottom) / 2
+    assert len(heights) == 1
+    assert abs(heights.pop() - middle) < 0.2 * drawn.height
+    values = [float(tick.text) for tick in drawn.y_ticks]
+    assert values[0] < score < values[-1]
+    assert len(set(values)) == len(values) >= 3
+
+
 def test_a_scale_shows_every_mean_and_cuts_an_interval_that_would_hide_the_rest():
     def of(mean, half):
         return Estimate(mean=mean, low=mean - half, high=mean + half, num_seeds=3, num_items=9, num_failed_items=0)
@@ -233,6 +247,59 @@ def test_a_scale_shows_every_mean_and_cuts_an_interval_that_would_hide_the_rest(
     assert scale.low <= 0.4 < 0.6 <= scale.high
     assert scale.high - scale.low < 1
     assert scale.at(-99) < scale.at(0.45) < scale.at(0.55) < scale.at(99) <= 120
+
+
+class Parsed(HTMLParser):
+    """Tags with attributes, and all text, blanks at its ends aside."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, attrs))
+
+    def handle_startendtag(self, tag, attrs):
+        self.found.append((tag, attrs))
+
+    def handle_data(self, data):
+        text = data.strip()
+        if text:
+            self.found.append(text)
+
+
+@given(st.lists(st.text(alphabet='ab<>/="\'td \n&;', max_size=30), min_size=1, max_size=5))
+def test_a_lean_page_says_what_the_page_says_whatever_stands_in_it(told):
+    from markupsafe import Markup
+
+    cells = Markup("").join(Markup('<td class="a/b" title="{0}">{0}</td>\n').format(text) for text in told)
+    items = Markup("").join(Markup('<li><a href="x.html#y" data-v="1.5">{}</a></li>\n').format(text) for text in told)
+    page = f'<table><tbody>\n<tr>{cells}</tr>\n</tbody></table><ul>{items}</ul><svg><circle cx="1.5"/></svg>'
+    lean = _lean(page)
+    assert Parsed(lean).found == Parsed(page).found
+    assert len(lean) < len(page)
+
+
+@given(st.floats(1e-2, 1e17), st.sampled_from([texts.amount, texts.percent, texts.seconds, texts.megabytes, texts.count]))
+def test_what_a_cell_shows_is_what_it_is_sorted_by_only_where_the_page_can_read_it(value, written):
+    shown = written(value)
+    units = {"E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "MB": 1e6, "k": 1e3, "%": 0.01, "min": 60, "h": 3600}
+    attribute = str(_sorted_by(value, shown))
+    if attribute:
+        assert attribute == f' data-v="{value:.6g}"'
+        return
+    digits = re.match(r"[0-9.]+(?:e[+-]?[0-9]+)?", shown).group()
+    read = float(digits) * units.get(shown[len(digits) :].strip(), 1)
+    assert read == pytest.approx(value, rel=0.06) or abs(read - value) <= (5e5 if "MB" in shown else 0.6)
+
+
+def test_nothing_is_sorted_as_nothing_also_where_words_say_why():
+    assert str(_sorted_by(None, texts.NOTHING)) == ""
+    assert str(_sorted_by(None, "not known")) == ' data-v=""'
+    assert str(_sorted_by(3.0, "3 of 5")) == ' data-v="3"'
+    assert str(_sorted_by("<b>", "x")) == ' data-v="&lt;b&gt;"'
 
 
 @given(st.lists(st.one_of(st.none(), st.sampled_from([0.0, 0.5, 1.0]), st.floats(-50, 50)), max_size=30))

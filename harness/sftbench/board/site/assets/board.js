@@ -161,6 +161,23 @@
       document.head.append(script);
     });
 
+  // What a script hands to a function of the page. One script at a time, since all of a kind call the same function.
+  const known = new Map();
+  let queue = Promise.resolve();
+  function dataOf(path, receiver) {
+    if (!known.has(path)) {
+      const now = queue.then(async () => {
+        let data = [];
+        window[receiver] = (given) => (data = given);
+        await load(path);
+        return data;
+      });
+      queue = now.catch(() => known.delete(path));
+      known.set(path, now);
+    }
+    return known.get(path);
+  }
+
   const letters = { 0: 0, h: 0.5, 1: 1, "-": null };
   const unpacked = (of) =>
     typeof of === "string" ? [...of].map((each) => letters[each]) : of.map((each) => (each === null ? null : each / 1000));
@@ -181,7 +198,7 @@
     return drawn;
   }
 
-  function tableOf(cells, metric, lists) {
+  function tableOf(cells, metric, lists, name) {
     const having = cells.flatMap((cell) =>
       cell.values.filter((each) => each.metric === metric).map((each) => [cell.seed, lists[each.items], unpacked(each.of)])
     );
@@ -207,7 +224,7 @@
       body.append(row);
     }
     table.append(body);
-    const box = make("div", undefined, { class: "box tall", role: "region", "aria-label": `${metric}, items`, tabindex: "0" });
+    const box = make("div", undefined, { class: "box tall", role: "region", "aria-label": `${metric}, items of ${name} at ${cells[0].budget}`, tabindex: "0" });
     box.append(table);
     const details = make("details");
     details.append(make("summary", metric), box);
@@ -222,13 +239,11 @@
     button.hidden = false;
     button.addEventListener("click", async () => {
       button.disabled = true;
-      let lists = [];
-      let cells = [];
-      window.sftbenchItems = (given) => (lists = given);
-      window.sftbenchRow = (given) => (cells = given);
+      let lists;
+      let cells;
       try {
-        await load(section.dataset.items);
-        await load(section.dataset.row);
+        lists = await dataOf(section.dataset.items, "sftbenchItems");
+        cells = await dataOf(section.dataset.row, "sftbenchRow");
       } catch {
         told.textContent = "The data does not lie beside this page; the records hold the same.";
         button.disabled = false;
@@ -248,7 +263,7 @@
           place.append(figure);
         }
         for (const metric of new Set(here.flatMap((cell) => cell.values.map((each) => each.metric)))) {
-          place.append(tableOf(here, metric, lists));
+          place.append(tableOf(here, metric, lists, button.querySelector("bdi").textContent));
         }
       }
     });
@@ -292,25 +307,9 @@
     const told = part("told");
     const place = part("loaded");
     second.append(...[...first.children].map((each) => each.cloneNode(true)));
-    const loaded = new Map();
-    const cellsOf = (name) => {
-      if (!loaded.has(name)) {
-        // One at a time: every file hands its data to the same function.
-        const before = Promise.allSettled([...loaded.values()]);
-        const now = before.then(async () => {
-          let cells = [];
-          window.sftbenchRow = (given) => (cells = given);
-          await load(`data/${name}.js`);
-          return cells;
-        });
-        loaded.set(name, now);
-        now.catch(() => loaded.delete(name));
-      }
-      return loaded.get(name);
-    };
     const selectionOf = async (list) => {
       const label = list.selectedOptions[0].textContent;
-      const cells = await cellsOf(list.value);
+      const cells = await dataOf(`data/${list.value}.js`, "sftbenchRow");
       const cell = cells.find((each) => each.budget === budget.value && String(each.seed) === seed.value);
       return { label, pool: cell?.pool, rows: cell?.rows === undefined ? null : stretchesOf(cell.rows) };
     };
@@ -377,10 +376,9 @@
     const told = section.querySelector(".told");
     button.hidden = false;
     button.addEventListener("click", async () => {
-      let pages = [];
-      window.sftbenchComparisons = (given) => (pages = given);
+      let pages;
       try {
-        await load(section.dataset.list);
+        pages = await dataOf(section.dataset.list, "sftbenchComparisons");
       } catch {
         told.textContent = "None lie beside this page.";
         return;
@@ -434,10 +432,9 @@
     });
     button.hidden = false;
     button.addEventListener("click", async () => {
-      let found = null;
-      window.sftbenchTexts = (given) => (found = given);
+      let found;
       try {
-        await load(section.dataset.texts);
+        found = await dataOf(section.dataset.texts, "sftbenchTexts");
       } catch {
         told.textContent = "The texts do not lie beside this page.";
         return;
