@@ -183,7 +183,7 @@ def test_budgets_are_tabs_that_arrows_reach_and_the_largest_is_open(visit, folde
 
 
 def test_numbers_with_units_are_sorted_by_what_they_say(visit, folder, shown):
-    """Cost in the records differs by more than a unit: some of it is in thousands, and some in thousands of millions."""
+    """Whatever the records have: these texts are put into the cells."""
     page = visit(folder / "index.html")
     cells = page.evaluate(
         """() => { const table = document.querySelector(".panel.on table.board");
@@ -259,7 +259,8 @@ def test_pages_with_texts_are_found_and_tokens_tell_their_label_without_colour(v
     tokens = page.locator("article .tokens").first
     tokens.wait_for()
     styles = tokens.locator("span").evaluate_all(
-        "all => all.map(e => [e.className, e.title, getComputedStyle(e).textDecorationLine, getComputedStyle(e).textDecorationStyle])"
+        """all => all.map(each => [each.className, each.title, getComputedStyle(each).textDecorationLine,
+          getComputedStyle(each).textDecorationStyle])"""
     )
     marks = {name: tuple(rest) for name, *rest in styles}
     assert set(marks) == {"t0", "t1", "t2"}

@@ -1,4 +1,4 @@
-"""The page of two selections with texts: apart from what records give, kept out of git, and refused where it is wrong."""
+"""The page of two selections with texts: apart from what records give, kept out of git, refused where it is wrong."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_every_pair_is_what_sets_say_on_the_seeds_that_both_have(results, write)
 
 
 def test_the_nearest_row_and_chance_are_told(results, write):
-    write("a", 0, range(0, 60))
+    write("a", 0, range(60))
     write("b", 0, range(30, 90))
     write("c", 0, range(80, 140))
     found = told(results)

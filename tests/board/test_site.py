@@ -106,13 +106,13 @@ def broken_links(site):
     """Links of all pages of a folder that lead to no file, or to no place in it."""
     found = {page.path.resolve(): page for page in pages(site)}
     for page in found.values():
-        for link in page.links():
-            if re.match(r"https://arxiv\.org/abs/[0-9.]+$", link):
+        for address in page.links():
+            if re.match(r"https://arxiv\.org/abs/[0-9.]+$", address):
                 continue
-            path, _, place = link.partition("#")
+            path, _, place = address.partition("#")
             target = (page.path.parent / unquote(path)).resolve() if path else page.path.resolve()
             if not target.is_file() or (place and place not in found[target].ids()):
-                yield f"{page.path.name}: {link}"
+                yield f"{page.path.name}: {address}"
 
 
 @pytest.mark.parametrize("name", ["shown", *(path.name for path in COMMITTED)])
@@ -270,7 +270,7 @@ class Parsed(HTMLParser):
             self.found.append(text)
 
 
-@given(st.lists(st.text(alphabet='ab<>/="\'td \n&;', max_size=30), min_size=1, max_size=5))
+@given(st.lists(st.text(alphabet="ab<>/=\"'td \n&;", max_size=30), min_size=1, max_size=5))
 def test_a_lean_page_says_what_the_page_says_whatever_stands_in_it(told):
     from markupsafe import Markup
 
@@ -282,7 +282,10 @@ def test_a_lean_page_says_what_the_page_says_whatever_stands_in_it(told):
     assert len(lean) < len(page)
 
 
-@given(st.floats(1e-2, 1e17), st.sampled_from([texts.amount, texts.percent, texts.seconds, texts.megabytes, texts.count]))
+WRITERS = [texts.amount, texts.percent, texts.seconds, texts.megabytes, texts.count]
+
+
+@given(st.floats(1e-2, 1e17), st.sampled_from(WRITERS))
 def test_what_a_cell_shows_is_what_it_is_sorted_by_only_where_the_page_can_read_it(value, written):
     shown = written(value)
     units = {"E": 1e18, "P": 1e15, "T": 1e12, "G": 1e9, "M": 1e6, "MB": 1e6, "k": 1e3, "%": 0.01, "min": 60, "h": 3600}

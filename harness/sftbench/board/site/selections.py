@@ -17,7 +17,7 @@ from sftbench.positions import positions_from_text
 MOST_ROWS = 60
 """Rows of a budget that are compared with each other, the first of the board: the table grows with their square."""
 SHADES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8)
-"""Overlaps from which a cell is a shade darker."""
+"""Overlaps from which a cell is a shade stronger."""
 _BLOCK = 65_536
 
 Floats = npt.NDArray[np.float64]
@@ -80,7 +80,7 @@ def overlaps_of(board: Board, records: Records, budget: str) -> Overlaps | None:
 
 
 def shade(value: float) -> int:
-    """How dark a cell is, from 0 to 9."""
+    """How strong the shade of a cell is, from 0 to 9."""
     return sum(value >= step for step in SHADES)
 
 

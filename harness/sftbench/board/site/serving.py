@@ -1,4 +1,5 @@
-"""Serving the folder of a board, or of several, to a browser on this machine: files of it and records beside it, and nothing else."""
+"""Serving the folder of a board, or of several, to a browser on this machine: its files, the records beside it, and
+nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".
 class SiteServer(ThreadingHTTPServer):
     """Serves `PARENT/NAME/` for a folder of these names, and the JSON files of `results/` beside `PARENT`.
 
-    A folder of several boards with an overview is `PARENT` itself. In a bundle the records lie in `PARENT/records/`; their JSON files are served as well.
+    A folder of several boards with an overview is `PARENT` itself. In a bundle the records lie in `PARENT/records/`;
+    their JSON files are served as well.
     """
 
     daemon_threads = True
