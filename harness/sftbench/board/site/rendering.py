@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_NAME = 120
-_OPTIONAL = re.compile(r"</(?:td|th|tr|thead|tbody|li|dt|dd)>\n?|\n(?=<t(?:[dhr]|head|body)\b)")
-"""Ends of elements that end by themselves where the next one begins, and line breaks before cells and rows."""
+_OPTIONAL = re.compile(r"</(?:td|th)>\n?|</(?:tr|thead|tbody|dt|dd)>|\n(?=<t[dh]\b)")
+"""Ends of elements that end by themselves where the next one begins, and line breaks before cells: a row is a line."""
 _QUOTED = re.compile(r"=\"([A-Za-z0-9._:/#-]+)\"(?=[ >])")
 """Values of attributes that need no quotes."""
 _READ = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)? ?(?:[EPTGMk%sh]|min|MB)?")
