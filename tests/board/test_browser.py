@@ -336,12 +336,13 @@ def test_axe_finds_nothing(visit, folder, name, scheme):
     visit.complaints.clear()
 
 
-def test_no_page_complains_and_nothing_hostile_is_run(visit, folder):
-    page = visit(folder / "index.html")
+def test_no_page_complains_or_is_too_wide_and_nothing_hostile_is_run(visit, folder):
+    page = visit(folder / "index.html", width=360)
     for path in sorted(folder.parent.rglob("*.html")):
         page.goto(path.as_uri())
         load_all(page)
         assert page.evaluate("window.harmed") is None, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
         assert page.locator("[onerror], [onload], main script, main iframe, a[href^='javascript:']").count() == 0, path
     page.goto((folder / "index.html").as_uri())
     assert any(text.startswith("<script>window.harmed = 1") for text in labels(page))
