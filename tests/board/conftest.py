@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sftbench.positions import positions_as_text
+
 HOSTILE = [
     "<script>window.harmed = 1</script>\"'><img src=x onerror='window.harmed = 2'>",
     "a\u202egnp.exe\u2066 and \u200b\u0007",
@@ -106,7 +108,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `results/shown` and its site `leaderboards/shown`: two budgets, matched controls, a study,
     accidents, and texts that would do harm on a page that took them for markup."""
     from sftbench.board.build import build_board
+    from sftbench.board.site.compared import write_comparison
     from sftbench.board.site.files import write_site
+    from sftbench.board.site.overview import overview_page
 
     home = tmp_path_factory.mktemp("shown")
     made = Results(home / "results" / "shown", num_items=60)
@@ -114,7 +118,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def add(label: str, **about: Any) -> None:
         for seed in range(3):
-            made.write_safely(made.cell(label, seed=seed, pool=pool, **about))
+            chosen = chosen_at_random(made, "random" if label == "full" else label, seed)
+            made.write_safely(made.cell(label, seed=seed, pool=pool, selection=chosen, **about))
 
     for budget, better in (("5%", 0.0), ("10%", 0.1)):
         add("careful", budget=budget, skill=0.6 + better)
@@ -132,7 +137,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "verdicts": None,
         "cost": {},
     }
-    made.write_safely(made.cell("broken", budget="5%", pool=pool, **failed))
+    made.write_safely(made.cell("broken", budget="10%", pool=pool, **failed))
     cards = {
         "careful": {"about": HOSTILE[0], "paper": "A paper (arXiv 2506.01317)", "fidelity": {"*": "exact"},
                     "deviations": [HOSTILE[2]], "parts": {"scorer": HOSTILE[1]},
@@ -154,7 +159,46 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (study / "sweep-nll.svg").write_text(drawing)
     (study / "slopes.csv").write_text(f'series,slope\n"{HOSTILE[0].replace(chr(34), chr(34) * 2)}",1.5\n')
     write_site(build_board(made.folder, num_resamples=40), made.folder, study.parent)
+    write_comparison(anatomy("careful", HOSTILE[0]), results=made.folder, out=study.parent)
+    (home / "leaderboards" / "index.html").write_text(overview_page(home / "leaderboards"), encoding="utf-8")
     return home
+
+
+def chosen_at_random(made: Results, label: str, seed: int) -> dict[str, Any]:
+    """A selection of 72 of the 720 rows of the pool."""
+    key = hashlib.sha256(f"{label} {seed}".encode("utf-8", "replace")).hexdigest()
+    positions = np.random.default_rng(int(key[:8], 16)).permutation(720)[:72]
+    return made.cell("x")["selection"] | {"key": f"selection/{key}", "positions": positions_as_text(positions)}
+
+
+def anatomy(a: str, b: str, *, budget: str = "10%", text: str = "".join(HOSTILE[:4])) -> dict[str, Any]:
+    """What `bench compare` could tell of two methods, with `text` wherever text can stand."""
+    about = {"budget": budget, "seed": 0, "fidelity": "exact", "status": "done", "num_rows": 72}
+    about |= {"num_response_tokens": 900, "trained_share": 0.5, "flops_of_selecting": 1e9}
+    planted = {"num_rows": 9, "share": 0.125, "let_in": 0.1, "by_defect": {text: 9}}
+    counts = {"a": [3.0, 1.0], "b": [0.0, 4.0], "share_a": [0.75, 0.25], "share_b": [0.0, 1.0]}
+    row = {"id": text, "rank": 1, "instruction": text, "response": text * 3000, "planted": text}
+    pair = {"item": text, "row": text, "cosine": 0.9, "item_text": text, "row_text": text}
+    near = {"median": 0.5, "ninetieth": 0.7, "most": 0.9, "closest": [pair]}
+    pieces = [(text, 0), (" ", None), ("plain", 1), (f"{text} end", 2), ("y" * 9000, 1), ("never shown", 0)]
+    metric = {"metric": "exact-match", "bigger_is_better": True, "a": 0.7, "b": 0.2, "difference": 0.5}
+    metric |= {"low": 0.4, "high": 0.6, "p": 0.001, "num_seeds": 3, "num_items": 60}
+    return {
+        "a": {"name": a, **about}, "b": {"name": b, **about},
+        "overlap": {"num_common": 12, "num_a": 72, "num_b": 72, "jaccard": 12 / 132, "by_chance": 0.05,
+                    "num_rows_of_pool": 720, "ranks": {"spearman": 0.25, "num_rows": 12, "p": 0.4}},
+        "across_seeds": {"a": {"mean": 0.3, "by_chance": 0.05, "num_pairs": 3}, "b": None},
+        "metrics": [metric], "planted": {"a": planted, "b": None},
+        "histograms": {"response_words": {"bins": ["1", "2-3"], **counts, "median_a": 1, "median_b": 2},
+                       "bands": {"bins": ["rare", "frequent"], **counts, "unit": "words"}, "source": None,
+                       "cluster": {"bins": [text, "plain"], **counts}},
+        "examples": {"only_a": {"num_rows": 60, "rows": [row]}, "only_b": {"num_rows": 60, "rows": [row, row]}},
+        "near_duplicates": {"cosine": 0.85, "a": {"share": 0.1, "share_exact": 0.0, "num_rows": 72},
+                            "b": {"share": 0.2, "share_exact": 0.1, "num_rows": 72}},
+        "nearest_heldout": {"a": near, "b": near},
+        "tokens": {"a": [{"id": text, "pieces": pieces}]},
+        "missing": [text],
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_it_is_said_first_and_stands_in_every_form(results: Any, tmp_path: Path)
     assert "| against random |" in page
     assert f"| {told} |" in page
     files = site_files(board, results.folder, tmp_path / "out")
-    first = files["index.html"].partition('<ul class="said">')[2].partition("</li>")[0]
+    first = files["index.html"].partition("<ul class=said>")[2].partition("</li>")[0]
     assert SAYS in first
     assert files["index.html"].count(SAYS) == 1
     assert ">vs random</button>" in files["index.html"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,6 +15,7 @@ from sftbench.board.files import read_board
 from sftbench.board.site.files import write_site
 from sftbench.board.site.pages import Site, board_page
 from sftbench.board.site.records import read_records
+from sftbench.positions import positions_from_text
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -21,7 +23,10 @@ FLAGS = [
     "--disable-sync",
 ]  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-PAGES = ["index.html", "run.html", "study.html", "rows/careful.html", "methods/careful.html"]
+PAGES = [
+    "index.html", "run.html", "study.html", "compare.html", "rows/careful.html", "methods/careful.html",
+    "compare/*.html", "../index.html",
+]  # fmt: skip
 SHIFT = """new Promise(done => { let sum = 0;
   new PerformanceObserver(list => { for (const each of list.getEntries()) sum += each.value; })
     .observe({type: "layout-shift", buffered: true});
@@ -78,6 +83,25 @@ def visit(browser):
 @pytest.fixture
 def folder(shown):
     return shown / "leaderboards" / "shown"
+
+
+def page_at(folder, name):
+    """The page of a name, or the one that a pattern has."""
+    if "*" not in name:
+        return (folder / name).resolve()
+    (found,) = folder.glob(name)
+    return found
+
+
+def load_all(page):
+    """Asks for everything that a page loads on demand, all at once, and waits until it is told."""
+    page.evaluate(
+        """new Promise(done => {
+        for (const each of document.querySelectorAll("button.load, button.look")) each.click();
+        const look = () => [...document.querySelectorAll(".told")].every(each => each.textContent.endsWith("."))
+          ? done() : setTimeout(look, 10);
+        look(); })"""
+    )
 
 
 def labels(page):
@@ -163,18 +187,123 @@ def test_columns_are_chosen(visit, folder):
     assert not page.locator(".panel.on .picks").is_visible()
 
 
-def test_budgets_are_tabs_that_arrows_reach(visit, folder):
-    page = visit(folder / "index.html")
+@pytest.mark.parametrize("name", ["index.html", "compare.html"])
+def test_budgets_are_tabs_that_arrows_reach_and_the_largest_is_open(visit, folder, name):
+    page = visit(folder / name)
     first, second = page.get_by_role("tab").all()
-    first.focus()
-    page.keyboard.press("ArrowRight")
-    assert second.get_attribute("aria-selected") == "true"
+    assert second.inner_text() == "Budget 10%"
     assert page.locator("#budget-2").is_visible()
-    assert not page.locator("#budget-1").is_visible()
-    page.keyboard.press("ArrowRight")
-    assert first.get_attribute("aria-selected") == "true"
+    second.focus()
     page.keyboard.press("ArrowLeft")
-    assert page.evaluate("document.activeElement.id") == "tab-2"
+    assert first.get_attribute("aria-selected") == "true"
+    assert page.locator("#budget-1").is_visible()
+    assert not page.locator("#budget-2").is_visible()
+    page.keyboard.press("ArrowLeft")
+    assert second.get_attribute("aria-selected") == "true"
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-1"
+
+
+def test_numbers_with_units_are_sorted_by_what_they_say(visit, folder, shown):
+    """Whatever the records have: these texts are put into the cells."""
+    page = visit(folder / "index.html")
+    cells = page.evaluate(
+        """() => { const table = document.querySelector(".panel.on table.board");
+        const heading = [...table.tHead.rows[0].cells].find(each => each.textContent === "total FLOPs");
+        const column = heading.cellIndex;
+        const texts = ["1.5G", "999", "12k", "–", "3.25M", "1.1e+21", "40M", "2T"];
+        const rows = [...table.tBodies[0].rows].slice(0, texts.length);
+        table.tBodies[0].replaceChildren(...rows);
+        rows.forEach((row, index) => { row.hidden = false; row.cells[column].textContent = texts[index]; });
+        heading.querySelector("button").click();
+        return [...table.tBodies[0].rows].map(row => row.cells[column].textContent); }"""
+    )
+    assert cells == ["999", "12k", "3.25M", "40M", "1.5G", "2T", "1.1e+21", "–"]
+
+
+def test_a_phone_shows_name_score_and_tier_and_the_name_stays(visit, folder):
+    page = visit(folder / "index.html", width=390, height=844)
+    heads = page.locator(".panel.on table.board thead th")
+    assert [text.split(" ")[0] for text in heads.all_inner_texts()[:3]] == ["method", "exact-match", "tier"]
+    box = page.locator(".panel.on .box.tall").first
+    edge = box.bounding_box()
+    tier = heads.nth(2).bounding_box()
+    assert tier["x"] + tier["width"] <= edge["x"] + edge["width"]
+    box.evaluate("each => { each.scrollLeft = 400; }")
+    name = page.locator(".panel.on table.board tbody th", has=page.get_by_text("careful", exact=True)).bounding_box()
+    assert abs(name["x"] - edge["x"]) <= 1.5
+    assert name["width"] <= 0.42 * 390
+
+
+def test_the_rows_of_two_selections_are_laid_over_each_other_by_keyboard(visit, folder, shown):
+    chosen = {}
+    for path in (shown / "results" / "shown").rglob("seed-1.json"):
+        cell = json.loads(path.read_text())
+        if cell["budget"] == "10%" and cell["label"] in ("careful", "random"):
+            found = positions_from_text(cell["selection"]["positions"], num_rows=720)
+            chosen[cell["label"]] = set(map(int, found))
+    page = visit(folder / "run.html")
+    group = page.locator(".browser")
+    assert page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('/data/')).length") == 0
+    group.get_by_label("Selection of").select_option(label="careful")
+    group.get_by_label("over that of").select_option(label="random")
+    group.get_by_label("with seed").select_option("1")
+    group.get_by_label("only positions").focus()
+    page.keyboard.press("Enter")
+    both = chosen["careful"] & chosen["random"]
+    status = group.get_by_role("status")
+    status.get_by_text(f"{len(both)} rows in both of 72 and 72").wait_for()
+    assert group.locator("h3").all_inner_texts() == [
+        f"In both: {len(both)}", f"Only in careful: {72 - len(both)}", f"Only in random: {72 - len(both)}",
+    ]  # fmt: skip
+    written = group.locator(".places").nth(1).inner_text()
+    assert [int(each) for each in written.split(", ")] == sorted(chosen["careful"] - both)
+    page.keyboard.type("0-99, 300")
+    near = {place for place in chosen["careful"] if place < 100 or place == 300}
+    other = {place for place in chosen["random"] if place < 100 or place == 300}
+    status.get_by_text(f"in both of {len(near)} and {len(other)}").wait_for()
+    page.keyboard.type("x")
+    status.get_by_text("Positions are written as").wait_for()
+    group.get_by_label("over that of").select_option("")
+    group.get_by_label("only positions").fill("")
+    status.get_by_text("72 rows of careful.").wait_for()
+    assert group.locator("svg.strip").count() == 1
+
+
+def test_pages_with_texts_are_found_and_tokens_tell_their_label_without_colour(visit, folder):
+    page = visit(folder / "compare.html")
+    page.get_by_role("button", name="Look for such pages").click()
+    page.locator(".list .loaded a").click()
+    page.wait_for_url("**/compare/*.html")
+    assert "holds texts of the pool" in page.locator("main").inner_text()
+    assert page.locator("article").count() == 0
+    page.get_by_role("button", name="Load the texts").click()
+    tokens = page.locator("article .tokens").first
+    tokens.wait_for()
+    styles = tokens.locator("span").evaluate_all(
+        """all => all.map(each => [each.className, each.title, getComputedStyle(each).textDecorationLine,
+          getComputedStyle(each).textDecorationStyle])"""
+    )
+    marks = {name: tuple(rest) for name, *rest in styles}
+    assert set(marks) == {"t0", "t1", "t2"}
+    assert len({decoration[1:] for decoration in marks.values()}) == 3
+    assert marks["t2"][0] == "trained by distillation"
+    before = "each => getComputedStyle(each.querySelector('.t0'), '::before').content"
+    assert tokens.evaluate(before) == "none"
+    page.get_by_label("Write the labels out").check()
+    assert tokens.evaluate(before) == '"‹"'
+    text = page.locator("article").last.inner_text()
+    assert "<script>window.harmed = 1" in text
+    assert page.evaluate("window.harmed") is None
+
+
+def test_a_site_that_was_passed_on_has_no_pages_with_texts(visit, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("compare"))
+    page = visit(tmp_path / "copy" / "compare.html")
+    page.get_by_role("button", name="Look for such pages").click()
+    page.get_by_text("None lie beside this page.").wait_for()
+    assert all("compare/list.js" in each or "ERR_FILE_NOT_FOUND" in each for each in visit.complaints)
+    visit.complaints.clear()
 
 
 def test_everything_can_be_reached_and_done_with_the_keyboard(visit, folder):
@@ -214,10 +343,11 @@ def test_the_theme_follows_the_system_until_one_is_chosen_and_is_kept(visit, fol
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing(visit, folder, name, scheme):
-    """All rules in the light theme; in the dark one those that its colours can break."""
+    """All rules in the light theme; in the dark one those that its colours can break. With everything loaded."""
     import axe_playwright_python
 
-    page = visit(folder / name, color_scheme=scheme)
+    page = visit(page_at(folder, name), color_scheme=scheme)
+    load_all(page)
     assert visit.complaints == []
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.evaluate((Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text(encoding="utf-8"))
@@ -228,11 +358,14 @@ def test_axe_finds_nothing(visit, folder, name, scheme):
     visit.complaints.clear()
 
 
-def test_no_page_complains_and_nothing_hostile_is_run(visit, folder):
-    page = visit(folder / "index.html")
-    for path in sorted(folder.rglob("*.html")):
+def test_no_page_complains_or_is_too_wide_and_nothing_hostile_is_run(visit, folder):
+    page = visit(folder / "index.html", width=360)
+    for path in sorted(folder.parent.rglob("*.html")):
         page.goto(path.as_uri())
+        load_all(page)
         assert page.evaluate("window.harmed") is None, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert page.locator("[onerror], [onload], main script, main iframe, a[href^='javascript:']").count() == 0, path
     page.goto((folder / "index.html").as_uri())
     assert any(text.startswith("<script>window.harmed = 1") for text in labels(page))
     assert any("⟨U+202E⟩" in text for text in labels(page))
@@ -241,9 +374,11 @@ def test_no_page_complains_and_nothing_hostile_is_run(visit, folder):
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_page_fits_its_window_and_nothing_moves(visit, folder, name, width):
-    page = visit(folder / name, width=width, height=800)
+    page = visit(page_at(folder, name), width=width, height=800)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate(SHIFT) == 0
+    load_all(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_items_and_chosen_rows_are_loaded_when_asked_for(visit, folder):
@@ -252,10 +387,10 @@ def test_items_and_chosen_rows_are_loaded_when_asked_for(visit, folder):
         page.evaluate("performance.getEntriesByType('resource').filter(each => each.name.includes('/data/')).length")
         == 0
     )
-    page.get_by_role("button", name="Load items").click()
+    page.get_by_role("button", name="Load items and chosen rows of careful", exact=True).click()
     page.locator(".loaded h3").first.wait_for()
     assert page.locator(".loaded h3").all_inner_texts() == ["Budget 5%", "Budget 10%"]
-    assert page.get_by_role("status").inner_text() == "Loaded from 6 records."
+    assert page.get_by_role("status").first.inner_text() == "Loaded from 6 records."
     assert page.locator("[aria-live] h3, [role=status] h3").count() == 0
     details = page.locator(".loaded > details", has=page.get_by_text("exact-match", exact=True)).first
     details.locator("summary").click()
@@ -264,10 +399,21 @@ def test_items_and_chosen_rows_are_loaded_when_asked_for(visit, folder):
     assert set(details.locator("tbody td").all_inner_texts()) <= {"0", "1"}
 
 
+def test_a_row_and_its_matched_control_that_are_loaded_at_once_get_each_their_own(visit, folder, shown):
+    records = [json.loads(path.read_text()) for path in (shown / "results" / "shown").rglob("seed-*.json")]
+    page = visit(folder / "rows" / "careful.html")
+    load_all(page)
+    sections = page.locator(".lazy")
+    assert sections.count() == 2
+    for at, label in enumerate(("careful", "lengths(careful)")):
+        expected = {each["selection"]["positions"] for each in records if each["label"] == label}
+        assert set(sections.nth(at).locator("pre").all_text_contents()) == expected
+
+
 def test_data_that_is_not_there_is_told(visit, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("data"))
     page = visit(tmp_path / "copy" / "rows" / "careful.html")
-    page.get_by_role("button", name="Load items").click()
+    page.get_by_role("button", name="Load items").first.click()
     page.get_by_role("status").get_by_text("does not lie beside this page").wait_for()
     assert all("data/items.js" in each or "ERR_FILE_NOT_FOUND" in each for each in visit.complaints)
     visit.complaints.clear()

@@ -1,16 +1,26 @@
-"""The boards in the repository are what their records give, byte for byte."""
+"""The boards in the repository are what their records give, byte for byte, and small."""
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from sftbench.board.build import build_board
 from sftbench.board.site.files import site_files, stale_files
+from sftbench.board.site.overview import overview_page
 
 ROOT = Path(__file__).resolve().parents[2]
 BOARDS = sorted(path.parent.name for path in (ROOT / "leaderboards").glob("*/board.json"))
+DOWNLOADS = ("README.md", "board.csv", "board.json")
+"""The board as text and data: links lead to these, and no page loads them."""
+
+
+@cache
+def files_of(name):
+    results = ROOT / "results" / name
+    return site_files(build_board(results), results, ROOT / "leaderboards" / name)
 
 
 def test_there_is_a_board_of_the_embedded_suite():
@@ -19,5 +29,21 @@ def test_there_is_a_board_of_the_embedded_suite():
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_a_board_and_its_site_regenerate_from_their_records(name):
-    results, out = ROOT / "results" / name, ROOT / "leaderboards" / name
-    assert stale_files(site_files(build_board(results), results, out), out) == []
+    assert stale_files(files_of(name), ROOT / "leaderboards" / name) == []
+
+
+def test_the_overview_is_what_the_boards_give():
+    assert (ROOT / "leaderboards" / "index.html").read_text(encoding="utf-8") == overview_page(ROOT / "leaderboards")
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_all_pages_of_a_board_together_are_under_a_megabyte_without_the_data_of_its_rows(name):
+    """A run of 31 methods at two budgets, with their matched controls, has 186 rows and 554 records."""
+    files = {path: len(text.encode()) for path, text in files_of(name).items()}
+    pages = {path: size for path, size in files.items() if not path.startswith("data/") and path not in DOWNLOADS}
+    assert {"index.html", "run.html", "compare.html", "assets/board.js"} <= set(pages)
+    assert any(path.startswith("rows/") for path in pages)
+    assert any(path.startswith("methods/") for path in pages)
+    assert sum(pages.values()) < 1_000_000
+    assert max(size for path, size in pages.items() if "/" in path) < 50_000
+    assert max(size for path, size in files.items() if path.startswith("data/")) < 50_000

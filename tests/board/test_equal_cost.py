@@ -18,7 +18,7 @@ from sftbench.board.equal_cost import at_equal_compute, by_equal_cost, equal_cos
 from sftbench.board.making import front, making_flops, phases_of, unbeaten
 from sftbench.board.markdown import board_markdown
 from sftbench.board.render import board_lines, board_records, render_rich
-from sftbench.board.site.cost_columns import presets, with_cost_columns
+from sftbench.board.site.cost_columns import presets, with_cost_columns, with_cost_columns
 from sftbench.board.site.files import site_files
 from sftbench.board.site.phases import phase_strip
 from sftbench.board.table import Board, BoardRow, BreakEven
@@ -145,7 +145,7 @@ def test_where_the_control_is_missing_the_board_says_how_to_get_it(results: Any)
     assert "\\-\\-controls all" in board_markdown(board) or "--controls all" in board_markdown(board)
     assert any("--controls all" in line for line in board_lines(board, order="cost"))
     assert [column.heading for column in equal_cost_columns(board, "10%")][1] == "exact-match"
-    assert presets(board) == []
+    assert presets(board, with_cost_columns(board)) == []
     assert by_equal_cost(board, "10%") == board.of("10%")
 
 
@@ -161,7 +161,7 @@ def test_of_rows_that_asked_a_model_behind_an_endpoint_nothing_is_said_at_equal_
     ]
     assert [each.label for each in front(board, "10%")] == ["random"]
     assert "not known" in {column.text(asking) for column in with_cost_columns(board)}
-    assert [each.label for each in presets(board)] == ["By score", "At equal cost"]
+    assert [each.label for each in presets(board, with_cost_columns(board))] == ["By score", "At equal cost"]
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_the_site_has_the_order_and_the_story(results: Any, tmp_path: Path) -> N
     index = files["index.html"]
     assert "Does choosing pay for itself?" in index
     by_name = {column.name: number for number, column in enumerate(with_cost_columns(board), 1)}
-    (_, at_equal_cost) = presets(board)
+    (_, at_equal_cost) = presets(board, with_cost_columns(board))
     assert at_equal_cost.sort == by_name["at equal cost"]
     assert {by_name["pays from"], by_name["front"], by_name["exact-match"]} <= set(at_equal_cost.show)
     assert f'data-sort="{at_equal_cost.sort}"' in index

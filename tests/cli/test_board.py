@@ -80,5 +80,32 @@ def test_a_site_is_served_on_this_machine_until_it_is_interrupted(bench, results
     assert serving.returncode == 130
 
 
+def test_an_overview_is_written_and_checked(bench, results):
+    boards = bench.folder / "leaderboards"
+    assert "no boards" in bench.refused(2, "board", "overview", bench.folder)
+    assert bench("board", "build", results, "--out", boards / "few").returncode == 0
+    assert "is a board" in bench.refused(2, "board", "overview", boards / "few")
+    assert "bench board overview" in bench.refused(6, "board", "overview", boards, "--check")
+    assert bench("board", "overview", boards).returncode == 0
+    assert bench("board", "overview", boards, "--check").returncode == 0
+    assert "few/index.html" in (boards / "index.html").read_text(encoding="utf-8")
+    assert bench("board", "build", results, "--out", boards / "more").returncode == 0
+    bench.refused(6, "board", "overview", boards, "--check")
+
+
+def test_a_comparison_goes_into_the_site_of_its_run(bench, results):
+    out = bench.folder / "leaderboards" / "few"
+    about = ("compare", "random", "longest", "--site", out, "--no-embeddings")
+    assert "--results is missing" in bench.refused(2, *about)
+    assert "bench board build" in bench.refused(2, *about, "--results", results)
+    assert bench("board", "build", results, "--out", out).returncode == 0
+    done = bench(*about, "--results", results)
+    assert done.returncode == 0, done.stderr
+    page = out / "compare" / "random--longest--60--seed-0.html"
+    assert str(page) in done.stderr
+    assert "not in the store" in page.read_text(encoding="utf-8"), "what is not known is told"
+    assert bench("board", "build", results, "--out", out, "--check").returncode == 0
+
+
 def test_a_folder_without_a_site_is_not_served(bench):
     assert "bench board build" in bench.refused(2, "board", "serve", bench.folder)

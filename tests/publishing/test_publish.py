@@ -207,8 +207,15 @@ def test_a_board_that_is_not_what_the_records_give_is_not_published(new_run, tmp
     write_board(build_board(run.folder), board)
     (board / "study").mkdir()
     (board / "study/slopes.csv").write_text("series,slope\n")
-    publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
+    published = publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
     assert (tmp_path / "out/board/study/slopes.csv").read_text() == "series,slope\n"
+    assert not any("compare" in note for note in published.notes)
+    (board / "compare").mkdir()
+    (board / "compare/alpha--beta.js").write_text("sftbenchTexts({})")
+    published = publish(Wanted(results=run.folder, board=board), str(tmp_path / "without"))
+    assert not (tmp_path / "without/board/compare").exists()
+    assert (tmp_path / "without/board/study/slopes.csv").exists()
+    assert any("holds texts of the pool and was left out" in note for note in published.notes)
     text = (board / "board.csv").read_text()
     (board / "board.csv").write_text(text.replace("alpha", "alfa"))
     with pytest.raises(UsageError, match=r"board.csv is not what .* gives; write it again"):
@@ -229,7 +236,7 @@ def test_the_pages_of_a_bundle_lead_to_its_own_records(new_run, tmp_path):
     publish(Wanted(results=run.folder), str(tmp_path / "without"))
     assert tree(tmp_path / "out/board") == tree(tmp_path / "without/board")
     page = (tmp_path / "out/board/rows/alpha.html").read_text()
-    links = re.findall(r'href="([^"#]*seed-[^"]*)"', page)
+    links = re.findall(r"href=([^# >]*seed-[^ >]*)", page)
     assert len(links) == 2
     assert all((tmp_path / "out/board/rows" / link).resolve().is_file() for link in links)
     with server(tmp_path / "out/board", 0) as serving:

@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from sftbench.board.table import Board
     from sftbench.board.terminal import Order
 
-ACTIONS = ("show", "build", "serve")
+ACTIONS = ("show", "build", "overview", "serve")
 MOST_NAMED = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "bench board [show] RESULTS | build RESULTS --out FOLDER | serve FOLDER"
+    parser.usage = "bench board [show] RESULTS | build RESULTS --out FOLDER | overview FOLDER | serve FOLDER"
     actions = parser.add_subparsers(dest="action", required=True, metavar="|".join(ACTIONS), prog="bench board")
     _add_show(actions.add_parser("show", help="print the board; 'bench board RESULTS' is short for it"))
     _add_build(actions.add_parser("build", help="write the board as text, CSV, JSON and a site that opens from disk"))
+    _add_overview(actions.add_parser("overview", help="write a page over all boards in a folder, such as leaderboards"))
     _add_serve(actions.add_parser("serve", help="serve the folder of a board on the loopback address"))
 
 
@@ -48,18 +49,23 @@ def _add_build(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the folder is not up to date")
 
 
+def _add_overview(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="folder that boards lie in, such as leaderboards")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is not up to date")
+
+
 def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("results", type=Path, help="folder of a run's records, such as results/microcosm")
     parser.add_argument("--sort", help="metric to order by (default: exact-match, else win rate, else nll)")
 
 
 def _add_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="folder of a board, such as leaderboards/microcosm")
+    parser.add_argument("folder", type=Path, help="folder of a board, or of several with an overview")
     parser.add_argument("--port", type=int, default=8000, help="port on 127.0.0.1; 0 takes a free one (default: 8000)")
 
 
 def run(options: argparse.Namespace) -> int:
-    return {"show": _show, "build": _build, "serve": _serve}[options.action](options)
+    return {"show": _show, "build": _build, "overview": _overview, "serve": _serve}[options.action](options)
 
 
 def _show(options: argparse.Namespace) -> int:
@@ -89,6 +95,27 @@ def _build(options: argparse.Namespace) -> int:
             f"{options.out} is not what its records give: {', '.join(stale[:MOST_NAMED])}{more}; build it again"
         )
     print(f"{options.out} is up to date", file=sys.stderr)
+    return 0
+
+
+def _overview(options: argparse.Namespace) -> int:
+    from sftbench.board.site.overview import PAGE, overview_page, require_own_page
+    from sftbench.errors import UsageError, VerificationError
+    from sftbench.store import write_atomically
+
+    page = options.folder / PAGE
+    require_own_page(options.folder)
+    text = overview_page(options.folder)
+    if options.check:
+        if not page.is_file() or page.read_bytes() != text.encode():
+            raise VerificationError(f"{page} is not what the boards beside it give; 'bench board overview' writes it")
+        print(f"{page} is up to date", file=sys.stderr)
+        return 0
+    try:
+        write_atomically(page, text)
+    except OSError as problem:
+        raise UsageError(f"cannot write '{page}': {problem.strerror}") from None
+    print(f"open {page}", file=sys.stderr)
     return 0
 
 

@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--examples", type=int, default=3, metavar="N", help="rows of each kind shown (default: 3)")
     parser.add_argument("--pick", type=int, default=0, metavar="N", help="seed of examples and clusters (default: 0)")
     parser.add_argument("--no-embeddings", action="store_true", help="leave out what needs them: clusters, closeness")
+    parser.add_argument("--site", type=Path, metavar="DIR", help="also write a page with texts into this board's site")
     parser.add_argument("--store", type=Path, help="folder of step outputs, where texts are")
     add_format(parser, FORMATS)
 
@@ -33,11 +34,18 @@ def run(options: argparse.Namespace) -> int:
 
     if options.clusters < 1 or options.examples < 0:
         raise UsageError("--clusters is at least 1, and --examples at least 0")
+    if options.site is not None and options.results is None:
+        raise UsageError("--results is missing: a page of a site is about two methods of its run")
     told: dict[str, Any] = compare_selections(
         options.a, options.b, results=options.results, budget=options.budget, seed=options.seed, lm=options.lm,
         num_clusters=options.clusters, num_examples=options.examples, pick=options.pick,
         embeddings=not options.no_embeddings, store=options.store,
     )  # fmt: skip
+    if options.site is not None:
+        from sftbench.board.site.compared import write_comparison
+
+        page = write_comparison(told, results=options.results, out=options.site)
+        print(f"page with texts of the pool, which is not published: {page}", file=sys.stderr)
     if options.output == "json":
         print(json_text(told))
     elif options.output == "table":

@@ -14,7 +14,7 @@ from sftbench import shelf
 from sftbench.board.build import build_board
 from sftbench.board.cells import Cell
 from sftbench.board.reading import read_cells
-from sftbench.board.site.files import own_files, site_files, write_site
+from sftbench.board.site.files import WITH_TEXTS, own_files, site_files, write_site
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
 from sftbench.publishing.crosscheck import check_records
@@ -199,11 +199,14 @@ def _copy_board(wanted: Wanted, made: Gathered) -> tuple[str, int]:
                 )
         own = own_files(there)
         # What no record is behind, such as the figures of a study; the site is made for where its records lie now.
-        for name, path in files_below(there).items():
-            if name not in {*told, *own}:
+        further = {name: path for name, path in files_below(there).items() if name not in {*told, *own}}
+        for name, path in further.items():
+            if not name.startswith(f"{WITH_TEXTS}/"):
                 target = made.folder / BOARD / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
+        if any(name.startswith(f"{WITH_TEXTS}/") for name in further):
+            made.notes.append(f"{there / WITH_TEXTS} holds texts of the pool and was left out")
     write_site(board, made.folder / RECORDS, made.folder / BOARD)
     return board.sort_metric, board.num_resamples
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sftbench.board.equal_cost import (
@@ -128,9 +129,9 @@ def _front(board: Board) -> Column:
     )
 
 
-def presets(board: Board) -> list[Preset]:
-    """The orders of the table that are a click away, where a row can be held to random with the same compute."""
-    columns = with_cost_columns(board)
+def presets(board: Board, columns: Sequence[Column]) -> list[Preset]:
+    """The orders of a table of `columns` that are a click away, where a row can be held to random with the same
+    compute."""
     numbers = {column.name: number for number, column in enumerate(columns, 1)}
     if AT_EQUAL_COST not in numbers:
         return []

@@ -23,11 +23,14 @@ OWN = (
     "data/*.js",
     "methods/*.html",
     "rows/*.html",
+    "compare.html",
     "index.html",
     "run.html",
     "study.html",
 )
 """What in the folder of a board belongs to its site; whatever else of these names lies there is left over."""
+WITH_TEXTS = "compare"
+"""The folder of pages that hold texts of the pool. No record gives these: they are neither checked nor published."""
 MOST_LINES = 60
 _SIZE = re.compile(r"<svg[^>]*\bviewBox=\"0 0 ([0-9.]+) ([0-9.]+)\"")
 

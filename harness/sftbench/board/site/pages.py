@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -20,10 +20,12 @@ from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.phases import phase_strip
 from sftbench.board.site.pictures import Chart, Point, chart, pareto
+from sftbench.board.site.plan import plan_of
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
-from sftbench.board.site.tables import digits_of
+from sftbench.board.site.selections import has_selections, overlaps_of, positions_of
+from sftbench.board.site.tables import Column, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
 from sftbench.published import Published, published_tables
@@ -48,26 +50,48 @@ _KNOWN_OF_BOARD = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """What every page may ask for. `has_study` is whether there is a page about a study."""
+    """What every page may ask for. `has_study` is whether there is a page about a study.
+
+    `pages` names each row's file of data and, where it has one, its page; `hosts` has the rows that share the page of
+    the row that they are matched to.
+    """
 
     board: Board
     records: Records
     pages: dict[RowName, str]
+    hosts: dict[RowName, RowName]
     has_study: bool
 
     @classmethod
     def of(cls, board: Board, records: Records) -> Site:
         names = list(dict.fromkeys(map(row_name, board.rows)))
-        return cls(board=board, records=records, pages=page_names(names), has_study=records.study is not None)
+        return cls(
+            board=board,
+            records=records,
+            pages=page_names(names),
+            hosts=_hosts(names),
+            has_study=records.study is not None,
+        )
 
     @property
     def title(self) -> str:
         """What the run is called."""
         return self.records.run.name or self.board.pool.name
 
+    @property
+    def has_selections(self) -> bool:
+        """Whether there is a page about which rows were chosen."""
+        return has_selections(self.records)
+
     def page_of(self, row: BoardRow) -> str:
         """The page about a row, as seen from the board's."""
-        return f"rows/{self.pages[row_name(row)]}.html"
+        name = row_name(row)
+        host = self.hosts.get(name)
+        return f"rows/{self.pages[host]}.html#of-{self.pages[name]}" if host else f"rows/{self.pages[name]}.html"
+
+    def anchor_of(self, row: BoardRow) -> str:
+        """Where the page of the run tells of a row at its budget."""
+        return f"of-{self.pages[row_name(row)]}-{self.board.budgets.index(row.budget) + 1}"
 
     def page_of_method(self, method: str) -> str:
         """The page about a method, as seen from the board's."""
@@ -82,18 +106,30 @@ class Site:
         return f"{self.records.home}/{path}" if self.records.home else None
 
 
+def _hosts(names: list[RowName]) -> dict[RowName, RowName]:
+    """For each row that is matched to one on the board: that one."""
+    by_label = {label: (method, label, matched) for method, label, matched in names if not matched}
+    return {name: by_label[name[2]] for name in names if name[2] in by_label}
+
+
 def pages_of(site: Site) -> Iterator[tuple[str, str]]:
     """Every page and data file but the study's, by its path in the site."""
     yield "index.html", board_page(site)
-    yield "run.html", render("run.html", site=site, root="", run=site.records.run, totals=_totals(site))
+    yield "run.html", run_page(site)
+    if site.has_selections:
+        yield "compare.html", compare_page(site)
     items = ItemLists()
+    with_data = set()
     for name, page in site.pages.items():
         files = [file for budget in site.board.budgets for file in site.records.of(name, budget)]
         script = row_script(files, items)
         if script is not None:
+            with_data.add(name)
             yield f"data/{page}.js", script
-        yield f"rows/{page}.html", row_page(site, name, data=f"data/{page}.js" if script else None)
     yield "data/items.js", items.script()
+    for name, page in site.pages.items():
+        if name not in site.hosts:
+            yield f"rows/{page}.html", row_page(site, name, with_data=with_data)
     for method in sorted({row.method for row in site.board.rows}):
         yield site.page_of_method(method), method_page(site, method)
 
@@ -101,16 +137,17 @@ def pages_of(site: Site) -> Iterator[tuple[str, str]]:
 def board_page(site: Site) -> str:
     """The board itself."""
     board = site.board
+    columns = _for_readers(with_cost_columns(board), board)
     return render(
         "board.html",
         site=site,
         root="",
         board=board,
-        columns=list(enumerate(with_cost_columns(board), 1)),
+        columns=list(enumerate(columns, 1)),
         question=question(board),
         warning=judge_warning(board),
         chance={budget: against_chance(board, budget) for budget in board.budgets},
-        presets=presets(board),
+        presets=presets(board, columns),
         paying={budget: told_at_equal_cost(board, budget) for budget in board.budgets},
         detectable={budget: detectable_words(board, budget) for budget in board.budgets},
         found=[findings(board, budget) for budget in board.budgets],
@@ -135,6 +172,44 @@ def board_page(site: Site) -> str:
     )
 
 
+def run_page(site: Site) -> str:
+    """How the run was done: settings, plan, cost, which rows were chosen, and every record."""
+    cells = [file.cell for files in site.records.cells.values() for file in files]
+    return render(
+        "run.html",
+        site=site,
+        root="",
+        run=site.records.run,
+        plan=plan_of(cells),
+        totals=_totals(site),
+        chosen=_with_selections(site),
+    )
+
+
+def _with_selections(site: Site) -> list[tuple[str, list[RowName]]]:
+    """The rows of whose selections the positions are known, by kind."""
+    known = [name for name in site.pages if any(map(positions_of, site.records.cells.get(name, ())))]
+    controls = {row_name(row) for row in site.board.rows if row.kind == "control"}
+    groups = {
+        "Methods": [name for name in known if name not in controls],
+        "Controls": [name for name in known if name in controls and not name[2]],
+        "Controls matched to a method": [name for name in known if name in controls and name[2]],
+    }
+    return [(title, sorted(group, key=lambda name: name[1])) for title, group in groups.items() if group]
+
+
+def compare_page(site: Site) -> str:
+    """How much the selections of all rows have in common, as records alone tell."""
+    found = (overlaps_of(site.board, site.records, budget) for budget in site.board.budgets)
+    return render("compare.html", site=site, root="", found=[each for each in found if each])
+
+
+def _for_readers(columns: list[Column], board: Board) -> list[Column]:
+    """Name, score and tier first: a phone shows no more at once."""
+    first = ["method", board.sort_metric, "tier", "rank"]
+    return sorted(columns, key=lambda each: first.index(each.name) if each.name in first else len(first))
+
+
 def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     """The drawing of a budget, and its points by cost for the table beside it."""
     points = []
@@ -150,30 +225,44 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     return chart(points), sorted(ranked, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
 
 
-def row_page(site: Site, name: RowName, *, data: str | None) -> str:
-    """Everything about a row, at every budget."""
-    rows = [row for row in site.board.rows if row_name(row) == name]
+def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> str:
+    """Everything about a row, at every budget, and about the controls that are matched to it.
+
+    `with_data` are the rows that have a file of data.
+    """
     board = site.board
+    here = [name, *(each for each, host in site.hosts.items() if host == name)]
+    told = [_told_of(site, each, has_data=each in with_data) for each in here]
     return render(
         "row.html",
         site=site,
         root="../",
-        rows=rows,
-        first=rows[0],
-        card=site.records.methods.get(rows[0].method),
-        data=data,
+        told=told[0],
+        matched=told[1:],
         metrics=metric_order(board),
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         making_flops=making_flops,
-        paying={row.budget: list(cost_story(board, row)) for row in rows},
-        phases={row.budget: phase_strip(row) for row in rows},
+        paying={row.budget: list(cost_story(board, row)) for row in told[0]["rows"]},
+        phases={row.budget: phase_strip(row) for row in told[0]["rows"]},
         places=places,
-        files={row.budget: site.records.of(name, row.budget) for row in rows},
-        diversity={row.budget: _diversity(site, name, row.budget) for row in rows},
-        generated={row.budget: _generated(site, name, row.budget) for row in rows},
-        extras={row.budget: _extras(row, _KNOWN) for row in rows},
     )
+
+
+def _told_of(site: Site, name: RowName, *, has_data: bool) -> dict[str, Any]:
+    """What the page tells of one row: its entries by budget, and what lies in its records."""
+    rows = [row for row in site.board.rows if row_name(row) == name]
+    return {
+        "rows": rows,
+        "first": rows[0],
+        "page": site.pages[name],
+        "card": site.records.methods.get(rows[0].method),
+        "data": f"data/{site.pages[name]}.js" if has_data else None,
+        "files": {row.budget: site.records.of(name, row.budget) for row in rows},
+        "diversity": {row.budget: _diversity(site, name, row.budget) for row in rows},
+        "generated": {row.budget: _generated(site, name, row.budget) for row in rows},
+        "extras": {row.budget: _extras(row, _KNOWN) for row in rows},
+    }
 
 
 def method_page(site: Site, method: str) -> str:

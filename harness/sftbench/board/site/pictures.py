@@ -133,7 +133,7 @@ def chart(points: list[Point]) -> Chart | None:
     low, high = _logarithmic(min(paid)), _logarithmic(max(paid))
     pad = max(0.12, (high - low) * 0.05)
     low, high = low - pad, high + pad
-    steps = _steps(min(point.score for point in drawn), max(point.score for point in drawn))
+    steps = _steps(*_spread_out([point.score for point in drawn]))
     floor, ceiling = steps[0], steps[-1]
 
     def x(cost: float) -> float:
@@ -213,6 +213,13 @@ def _short(cost: float) -> str:
         if cost >= 0.9995 * size:
             return f"{cost / size:.3g} {prefix}"
     return f"{cost:.3g}"
+
+
+def _spread_out(scores: list[float]) -> tuple[float, float]:
+    """The least and the most; where these are one, a little to either side, so that the points stand in the middle."""
+    least, most = min(scores), max(scores)
+    room = 0.02 * abs(most) or 0.01
+    return (least, most) if most - least > 1e-9 * room else (least - room, most + room)
 
 
 def _steps(least: float, most: float) -> list[float]:

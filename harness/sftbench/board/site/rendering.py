@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sftbench.board import texts
 from sftbench.board.site.hostile import link, visible
 from sftbench.board.site.pictures import short_label
+from sftbench.board.site.selections import shade
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -17,11 +19,25 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_NAME = 120
+_OPTIONAL = re.compile(r"</(?:td|th)>\n?|</(?:tr|thead|tbody|dt|dd)>|\n(?=<t[dh]\b)")
+"""Ends of elements that end by themselves where the next one begins, and line breaks before cells: a row is a line."""
+_QUOTED = re.compile(r"=\"([A-Za-z0-9._:/#-]+)\"(?=[ >])")
+"""Values of attributes that need no quotes."""
+_READ = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)? ?(?:[EPTGMk%sh]|min|MB)?")
+"""Numbers with a unit, as `board.js` reads them."""
 
 
 def render(template: str, **about: Any) -> str:
     """A page. A name that a template uses and nobody gave is an error."""
-    return _environment().get_template(template).render(**about)
+    return _lean(_environment().get_template(template).render(**about))
+
+
+def _lean(page: str) -> str:
+    """A page without what a browser fills in itself: half of a large table would be ends of cells.
+
+    Texts are escaped, quotes among them, so that only markup of templates can match.
+    """
+    return _QUOTED.sub(r"=\1", _OPTIONAL.sub("", page))
 
 
 @cache
@@ -45,10 +61,13 @@ def _environment() -> Environment:
         "name": lambda text: visible(str(text), LONGEST_NAME),
         "json": lambda value: json.dumps(value, sort_keys=True, ensure_ascii=False),
         "percent": texts.percent,
+        "shade": shade,
         "short": short_label,
+        "visible": visible,
+        "whole": lambda share: f"{100 * share:.0f}",
         "breakable": _breakable,
         "seconds": texts.seconds,
-        "sorting": _sorting,
+        "sorted_by": _sorted_by,
         "fixed": _fixed,
         "signed": lambda value, digits: f"{value:+.{digits}f}",
         "interval": texts.interval,
@@ -72,9 +91,14 @@ def _breakable(text: str) -> Markup:
     return told.replace("[", Markup("<wbr>[")).replace(",", Markup(",<wbr>"))
 
 
-def _sorting(value: float | str | None) -> str:
-    """What a row is sorted by, as the script of the page reads it; empty for nothing."""
-    return "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+def _sorted_by(value: float | str | None, shown: str = "") -> Markup:
+    """The attribute that says what a row is sorted by, as the script of the page reads it; none where that can read
+    what the cell shows, such as `54.6G`: then rows are sorted by what is seen."""
+    from markupsafe import Markup
+
+    told = "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
+    is_read = shown == texts.NOTHING if value is None else _READ.fullmatch(shown)
+    return Markup("") if is_read else Markup(' data-v="{}"').format(told)
 
 
 def _fixed(value: float, digits: int) -> str:

@@ -1,4 +1,5 @@
-"""Serving the folder of a board to a browser on this machine: files of it and records beside it, and nothing else."""
+"""Serving the folder of a board, or of several, to a browser on this machine: its files, the records beside it, and
+nothing else."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from sftbench.board.site.overview import is_overview
 from sftbench.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
@@ -16,14 +18,15 @@ _TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".
 class SiteServer(ThreadingHTTPServer):
     """Serves `PARENT/NAME/` for a folder of these names, and the JSON files of `results/` beside `PARENT`.
 
-    In a bundle the records lie in `PARENT/records/`; their JSON files are served as well.
+    A folder of several boards with an overview is `PARENT` itself. In a bundle the records lie in `PARENT/records/`;
+    their JSON files are served as well.
     """
 
     daemon_threads = True
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder.resolve()
-        self.top = self.folder.parent.parent
+        self.top = self.folder.parent if is_overview(self.folder) else self.folder.parent.parent
         self.home = "/" + self.folder.relative_to(self.top).as_posix() + "/"
         super().__init__((LOOPBACK, port), _Handler)
 
