@@ -18,7 +18,7 @@ from sftbench.board.equal_cost import at_equal_compute, by_equal_cost, equal_cos
 from sftbench.board.making import front, making_flops, phases_of, unbeaten
 from sftbench.board.markdown import board_markdown
 from sftbench.board.render import board_lines, board_records, render_rich
-from sftbench.board.site.cost_columns import presets, with_cost_columns, with_cost_columns
+from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.files import site_files
 from sftbench.board.site.phases import phase_strip
 from sftbench.board.table import Board, BoardRow, BreakEven
