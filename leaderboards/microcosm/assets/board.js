@@ -1,4 +1,4 @@
-// Sorting, filtering, columns, budgets, theme, and data that is loaded when asked for. Pages are whole without it.
+// Sorting, filtering, columns, budgets, theme, and data (items, chosen rows, texts) that is loaded when asked for. Pages are whole without it.
 (() => {
   "use strict";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -49,10 +49,15 @@
     });
   }
 
+  const numberWithUnit = /^([+-]?[0-9.]+(?:e[+-]?[0-9]+)?) ?([eptgmk%sh]|min|mb)?$/;
+  const units = { e: 1e18, p: 1e15, t: 1e12, g: 1e9, m: 1e6, mb: 1e6, k: 1e3, min: 60, h: 3600 };
+
   const keyOf = (cell) => {
     const given = cell.dataset.v;
     const text = given === undefined ? cell.textContent.trim().toLowerCase() : given;
     if (text === "" || text === "–") return null;
+    const [whole, digits, unit] = text.match(numberWithUnit) ?? [];
+    if (whole !== undefined) return Number(digits) * (units[unit] ?? 1);
     const number = Number(text);
     return Number.isNaN(number) ? text : number;
   };
@@ -83,6 +88,11 @@
           else shown.delete(column);
         }
         draw();
+      },
+      // As a first click on a heading that nothing is sorted by.
+      sortFirst(column) {
+        head.cells[column].removeAttribute("aria-sort");
+        this.sortBy(head.cells[column]);
       },
       // Rows without a value stand last in either direction; equal ones stay as they were.
       sortBy(heading) {
@@ -126,6 +136,16 @@
     for (const button of all("thead button", table)) {
       button.addEventListener("click", () => filled.sortBy(button.closest("th")));
     }
+    for (const order of all(".order", tools)) {
+      order.addEventListener("click", () => {
+        const wanted = order.dataset.show.split(" ");
+        for (const box of boxes) box.checked = wanted.includes(box.value);
+        for (const on of [true, false]) {
+          filled.show(boxes.filter((box) => box.checked === on).map((box) => box.value - 1), on);
+        }
+        filled.sortFirst(order.dataset.sort - 1);
+      });
+    }
     filled.show(boxes.filter((box) => !box.checked).map((box) => box.value - 1), false);
     table.classList.add("picked");
     const pick = tools.querySelector(".pick");
@@ -156,24 +176,44 @@
       document.head.append(script);
     });
 
+  // What a script hands to a function of the page. One script at a time, since all of a kind call the same function.
+  const known = new Map();
+  let queue = Promise.resolve();
+  function dataOf(path, receiver) {
+    if (!known.has(path)) {
+      const now = queue.then(async () => {
+        let data = [];
+        window[receiver] = (given) => (data = given);
+        await load(path);
+        return data;
+      });
+      queue = now.catch(() => known.delete(path));
+      known.set(path, now);
+    }
+    return known.get(path);
+  }
+
   const letters = { 0: 0, h: 0.5, 1: 1, "-": null };
   const unpacked = (of) =>
     typeof of === "string" ? [...of].map((each) => letters[each]) : of.map((each) => (each === null ? null : each / 1000));
 
-  // "3,7-9" as a drawing: a mark for each stretch of chosen rows, on a line as long as the pool.
-  function strip(cell) {
+  // "3,7-9" as pairs of the first and last of each stretch of neighbours.
+  const stretchesOf = (text) =>
+    text === "" ? [] : text.split(",").map((each) => each.split("-").map(Number)).map(([from, to = from]) => [from, to]);
+
+  // A mark for each stretch of chosen rows, on a line as long as the pool.
+  function strip(stretches, pool) {
     const space = "http://www.w3.org/2000/svg";
     const drawn = document.createElementNS(space, "svg");
-    const about = { viewBox: `0 0 ${cell.pool} 10`, preserveAspectRatio: "none", class: "strip", "aria-hidden": "true" };
+    const about = { viewBox: `0 0 ${pool} 10`, preserveAspectRatio: "none", class: "strip", "aria-hidden": "true" };
     for (const [key, value] of Object.entries(about)) drawn.setAttribute(key, value);
     const path = document.createElementNS(space, "path");
-    const stretches = cell.rows === "" ? [] : cell.rows.split(",").map((each) => each.split("-").map(Number));
-    path.setAttribute("d", stretches.map(([from, to = from]) => `M${from} 0h${to - from + 1}v10h-${to - from + 1}z`).join(""));
+    path.setAttribute("d", stretches.map(([from, to]) => `M${from} 0h${to - from + 1}v10h-${to - from + 1}z`).join(""));
     drawn.append(path);
     return drawn;
   }
 
-  function tableOf(cells, metric, lists) {
+  function tableOf(cells, metric, lists, name) {
     const having = cells.flatMap((cell) =>
       cell.values.filter((each) => each.metric === metric).map((each) => [cell.seed, lists[each.items], unpacked(each.of)])
     );
@@ -199,7 +239,7 @@
       body.append(row);
     }
     table.append(body);
-    const box = make("div", undefined, { class: "box tall", role: "region", "aria-label": `${metric}, items`, tabindex: "0" });
+    const box = make("div", undefined, { class: "box tall", role: "region", "aria-label": `${metric}, items of ${name} at ${cells[0].budget}`, tabindex: "0" });
     box.append(table);
     const details = make("details");
     details.append(make("summary", metric), box);
@@ -214,13 +254,11 @@
     button.hidden = false;
     button.addEventListener("click", async () => {
       button.disabled = true;
-      let lists = [];
-      let cells = [];
-      window.sftbenchItems = (given) => (lists = given);
-      window.sftbenchRow = (given) => (cells = given);
+      let lists;
+      let cells;
       try {
-        await load(section.dataset.items);
-        await load(section.dataset.row);
+        lists = await dataOf(section.dataset.items, "sftbenchItems");
+        cells = await dataOf(section.dataset.row, "sftbenchRow");
       } catch {
         told.textContent = "The data does not lie beside this page; the records hold the same.";
         button.disabled = false;
@@ -233,21 +271,210 @@
         place.append(make("h3", `Budget ${budget}`));
         for (const cell of here.filter((each) => each.rows !== undefined)) {
           const figure = make("figure", undefined, { class: "chosen" });
-          figure.append(strip(cell), make("figcaption", `Seed ${cell.seed}: where the chosen rows stand in the pool of ${cell.pool}`));
+          figure.append(strip(stretchesOf(cell.rows), cell.pool), make("figcaption", `Seed ${cell.seed}: where the chosen rows stand in the pool of ${cell.pool}`));
           const positions = make("details");
           positions.append(make("summary", "Their positions"), make("pre", cell.rows));
           figure.append(positions);
           place.append(figure);
         }
         for (const metric of new Set(here.flatMap((cell) => cell.values.map((each) => each.metric)))) {
-          place.append(tableOf(here, metric, lists));
+          place.append(tableOf(here, metric, lists, button.querySelector("bdi").textContent));
         }
       }
     });
   }
 
+  const counted = (count, name) => `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
+  const joined = (positions) => {
+    const stretches = [];
+    for (const each of positions) {
+      const last = stretches.at(-1);
+      if (last && last[1] === each - 1) last[1] = each;
+      else stretches.push([each, each]);
+    }
+    return stretches;
+  };
+  const mostWritten = 3000;
+
+  // Positions under a heading, as far as one can read them.
+  function listOf(title, positions) {
+    const section = make("section");
+    section.append(make("h3", `${title}: ${positions.length.toLocaleString("en")}`));
+    const written = positions.slice(0, mostWritten).join(", ");
+    const rest = positions.length > mostWritten ? ` and ${positions.length - mostWritten} more` : "";
+    if (positions.length) section.append(make("p", written + rest, { class: "places" }));
+    return section;
+  }
+
+  // "0-99, 250" as a test of positions; null for anything else.
+  function within(text) {
+    const parts = text.split(",").map((each) => each.trim()).filter((each) => each !== "");
+    const ranges = parts.map((each) => each.match(/^(\d{1,12})(?:\s*[-–]\s*(\d{1,12}))?$/));
+    if (ranges.some((each) => each === null)) return null;
+    const bounds = ranges.map(([, from, to = from]) => [Number(from), Number(to)]);
+    return (position) => bounds.length === 0 || bounds.some(([from, to]) => from <= position && position <= to);
+  }
+
+  // Which rows of the pool a selection has, alone or over another.
+  function browser(group) {
+    const part = (name) => group.querySelector(`.${name}`);
+    const [first, second, budget, seed] = ["first", "second", "budget", "seed"].map(part);
+    const told = part("told");
+    const place = part("loaded");
+    second.append(...[...first.children].map((each) => each.cloneNode(true)));
+    const selectionOf = async (list) => {
+      const label = list.selectedOptions[0].textContent;
+      const cells = await dataOf(`data/${list.value}.js`, "sftbenchRow");
+      const cell = cells.find((each) => each.budget === budget.value && String(each.seed) === seed.value);
+      return { label, pool: cell?.pool, rows: cell?.rows === undefined ? null : stretchesOf(cell.rows) };
+    };
+    let asked = 0;
+    const look = async () => {
+      const mine = (asked += 1);
+      const test = within(part("within").value);
+      if (test === null) {
+        told.textContent = "Positions are written as 0-99, 250.";
+        return;
+      }
+      told.textContent = "Loading …";
+      let found;
+      try {
+        found = await Promise.all([first, second].filter((each) => each.value !== "").map(selectionOf));
+      } catch {
+        told.textContent = "The data does not lie beside this page; the records hold the same.";
+        return;
+      }
+      if (mine !== asked) return;
+      place.replaceChildren();
+      const lacking = found.find((each) => each.rows === null);
+      if (lacking) {
+        told.textContent = `It is not known which rows ${lacking.label} took at ${budget.value} with seed ${seed.value}.`;
+        return;
+      }
+      const all = found.map(({ rows }) =>
+        rows.flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, index) => from + index)).filter(test)
+      );
+      const figure = make("figure", undefined, { class: "chosen" });
+      found.forEach(({ label, pool }, index) => {
+        figure.append(make("p", label, { class: "quiet" }), strip(joined(all[index]), pool));
+      });
+      const where = part("within").value.trim() ? ", of the positions asked for" : "";
+      if (found.length === 1) {
+        told.textContent = `${counted(all[0].length, "row")} of ${found[0].label}${where}.`;
+        place.append(figure, listOf("Positions", all[0]));
+      } else {
+        const [mineToo, theirs] = all.map((each) => new Set(each));
+        const both = all[0].filter((each) => theirs.has(each));
+        const either = all[0].length + all[1].length - both.length;
+        const share = either ? `, ${Math.round((100 * both.length) / either)} % of those in either` : "";
+        const chance = where ? "" : `; about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} by chance`;
+        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${share}${chance}${where}.`;
+        figure.append(make("p", "in both", { class: "quiet" }), strip(joined(both), found[0].pool));
+        place.append(
+          figure,
+          listOf("In both", both),
+          listOf(`Only in ${found[0].label}`, all[0].filter((each) => !theirs.has(each))),
+          listOf(`Only in ${found[1].label}`, all[1].filter((each) => !mineToo.has(each)))
+        );
+      }
+      figure.append(make("figcaption", `Where they stand in the pool of ${counted(found[0].pool, "row")}, at ${budget.value} with seed ${seed.value}`));
+    };
+    part("look").addEventListener("click", look);
+    for (const each of [first, second, budget, seed]) each.addEventListener("change", () => asked && look());
+    part("within").addEventListener("input", () => asked && look());
+    part("within").addEventListener("keydown", (event) => event.key === "Enter" && look());
+  }
+
+  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none.
+  function listed(section) {
+    const button = section.querySelector(".load");
+    const told = section.querySelector(".told");
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      let pages;
+      try {
+        pages = await dataOf(section.dataset.list, "sftbenchComparisons");
+      } catch {
+        told.textContent = "None lie beside this page.";
+        return;
+      }
+      button.hidden = true;
+      told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
+      for (const { file, title } of pages) {
+        const line = make("li");
+        line.append(make("a", title, { href: `compare/${file}` }));
+        section.querySelector(".loaded").append(line);
+      }
+    });
+  }
+
+  const sides = { a: "A", b: "B" };
+  const purposes = ["masked, not trained on", "trained by cross-entropy", "trained by distillation"];
+
+  // Texts of rows: every one is put in as text.
+  function exampleOf(row) {
+    const article = make("article");
+    const planted = row.planted ? `, planted: ${row.planted}` : "";
+    article.append(make("h4", `${row.id}, rank ${row.rank}${planted}`), make("p", row.instruction, { class: "asked" }));
+    article.append(make("p", row.response, { class: "answered" }));
+    return article;
+  }
+
+  function pairOf(pair) {
+    const article = make("article");
+    article.append(make("h4", `Cosine ${pair.cosine.toFixed(2)}: ${pair.item} and ${pair.row}`));
+    article.append(make("p", `Held out: ${pair.item_text}`, { class: "asked" }), make("p", `Chosen: ${pair.row_text}`, { class: "answered" }));
+    return article;
+  }
+
+  function tokensOf(row) {
+    const article = make("article");
+    const line = make("p", undefined, { class: "tokens" });
+    for (const [text, label] of row.pieces) {
+      line.append(label === null ? text : make("span", text, { class: `t${label}`, title: purposes[label] }));
+    }
+    article.append(make("h4", row.id), line);
+    return article;
+  }
+
+  function texts(section) {
+    const button = section.querySelector(".load");
+    const told = section.querySelector(".told");
+    const place = section.querySelector(".loaded");
+    const marks = document.querySelector(".marks");
+    marks?.addEventListener("change", () => {
+      for (const each of all(".tokens")) each.classList.toggle("marked", marks.checked);
+    });
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      let found;
+      try {
+        found = await dataOf(section.dataset.texts, "sftbenchTexts");
+      } catch {
+        told.textContent = "The texts do not lie beside this page.";
+        return;
+      }
+      button.hidden = true;
+      told.textContent = "Loaded.";
+      const parts = [
+        ["tokens", "What tokens were for, ", tokensOf],
+        ["examples", "Only in ", exampleOf],
+        ["nearest", "Nearest to held-out prompts, ", pairOf],
+      ];
+      for (const [name, title, drawn] of parts) {
+        for (const [side, letter] of Object.entries(sides)) {
+          if (found[name][side].length) place.append(make("h3", title + letter), ...found[name][side].map(drawn));
+        }
+      }
+      for (const each of all(".tokens", place)) each.classList.toggle("marked", Boolean(marks?.checked));
+    });
+  }
+
   theme();
   tabs();
-  all(".panel").forEach(board);
+  all(".panel:has(table.board)").forEach(board);
   all(".lazy").forEach(lazy);
+  all(".browser").forEach(browser);
+  all(".list").forEach(listed);
+  all(".texts").forEach(texts);
 })();
