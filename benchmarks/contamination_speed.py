@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from sftbench.contamination.nearest import close_rows
-from sftbench.contamination.runs import Wanted
+from sftbench.contamination.runs import ItemsWanted
 from sftbench.pools import read_items, read_pool
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         pool = read_pool(options.pool, into=Path(folder) / "pool.arrow")
         items = read_items(options.items, into=Path(folder) / "items.arrow")
         start, memory = time.process_time(), megabytes()
-        wanted = Wanted(items)
+        wanted = ItemsWanted(items)
         built, num_rows, num_pairs = time.process_time() - start, 0, 0
         start = time.process_time()
         for batch in itertools.chain.from_iterable(pool.batches() for _ in itertools.count()):

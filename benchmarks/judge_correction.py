@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sftbench.board.correction import NORMAL_95, Agreement, corrected
+from sftbench.board.correction import NORMAL_95, GoldPreference, corrected
 from sftbench.board.statistics import Estimate
 from sftbench.judging.card.intervals import mean
 
@@ -62,7 +62,9 @@ def simulated(case: Case, seed: int) -> dict[str, float]:
         better = draw.random(case.num_gold) < 0.5
         gold = np.where(better, 1, -1) * (said(draw, case, better) - 0.5) + 0.5
         card = mean(gold, widest=0.5).percent()
-        found = corrected(raw, Agreement(value=card.value, low=card.low, high=card.high, num=case.num_gold)).estimate
+        found = corrected(
+            raw, GoldPreference(value=card.value, low=card.low, high=card.high, num=case.num_gold)
+        ).estimate
         truth = 100 * case.win_rate
         counts["raw"] += raw.low <= truth <= raw.high
         counts["untold"] += found is None

@@ -16,7 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from sftbench.chat import Endpoint
-    from sftbench.conformance.material import Material
+    from sftbench.conformance.material import TrialMaterial
 
 # As the processes of a run have it, and before anything loads MKL: equal numbers then do not depend on memory.
 os.environ.setdefault("MKL_CBWR", "AUTO")
@@ -87,7 +87,7 @@ def reference_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+def material(tmp_path_factory: pytest.TempPathFactory) -> TrialMaterial:
     """A pool file of sixty short rows and a tiny random model, as the conformance checks use them."""
     from sftbench.conformance.material import trial_material
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sftbench.conformance import Check, check_plugin, check_plugins, verdict
+from sftbench.conformance import RuleOutcome, check_plugin, check_plugins, verdict
 from sftbench.errors import EnvironmentProblem
 from sftbench.roles import ROLES
 from sftbench.scaffold import write_distribution
@@ -130,9 +130,9 @@ def test_a_module_that_offers_nothing_fails(tmp_path, monkeypatch):
 
 
 def test_when_everything_was_skipped_nothing_has_passed():
-    skipped = [Check(part="x", rule="works", outcome="skipped", detail="no GPU")]
+    skipped = [RuleOutcome(part="x", rule="works", outcome="skipped", detail="no GPU")]
     assert verdict(skipped)[0] is False
-    assert verdict([*skipped, Check(part="y", rule="works", outcome="passed")])[0] is True
+    assert verdict([*skipped, RuleOutcome(part="y", rule="works", outcome="passed")])[0] is True
 
 
 def test_a_misspelt_hook_is_named(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import pytest
 
 from sftbench import shelf
 from sftbench.budget import Budget
-from sftbench.contamination.runs import Found, Wanted
+from sftbench.contamination.runs import ItemsWanted, RunHits
 from sftbench.contamination.step import joined
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
@@ -220,14 +220,14 @@ def with_hits(made, pairs, *methods):
     given = made(*methods, contamination=Likeness(num_words=13))
     rows = [{"id": f"h{at}", "instruction": "say", "output": "b"} for at in range(5)]
     hits = joined(
-        Found(
+        RunHits(
             rows=np.array([row for _, row in pairs], dtype=np.int64),
             items=np.array([item for item, _ in pairs], dtype=np.int64),
             runs=np.ones(len(pairs), dtype=np.int64),
             is_whole=np.zeros(len(pairs), dtype=np.bool_),
         ),
         None,
-        wanted=Wanted([Row(id=each["id"], messages=()) for each in rows]),
+        wanted=ItemsWanted([Row(id=each["id"], messages=()) for each in rows]),
     )
     given.heldout_rows, given.hits = rows, hits
     return given

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sftbench.judgement import Judged as Judgement
+from sftbench.judgement import Judgement as Judgement
 from sftbench.judging.card import failures, gold, orders, padding
 from sftbench.judging.card.card import FILE, FURTHER, JudgeCard, card_of
 from sftbench.judging.card.finding import percent

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.errors import UsageError
-from sftbench.judgement import Judged as Judgement
-from sftbench.judgement import judge_answers
+from sftbench.judgement import Judgement, judge_answers
 from sftbench.judging.card import orders
-from sftbench.judging.card.ask import Asked, asked, chosen_pairs, findings_of
+from sftbench.judging.card.ask import ProbesAsked, asked, chosen_pairs, findings_of
 from sftbench.judging.card.card import JudgeCard, card_of
 from sftbench.judging.card.human_votes import given_labels
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, keep_card, model_of
@@ -30,7 +29,7 @@ AGAIN = "asked-again"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class JudgeCheck:
     """Which judge to check, and with what: the fields are the flags of `bench judge check`."""
 
     judge: str
@@ -54,7 +53,7 @@ class Check:
         return read_material(self.data, labelled, human=human, own=own, seed=self.seed)
 
 
-def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCard:
+def check_judge(wanted: JudgeCheck, *, plugins: Plugins, watcher: Watcher) -> JudgeCard:
     """Ask a judge the probes, and make and keep its card. What was asked before comes out of the store.
 
     Raises `UsageError` for an unknown judge and unusable files, and the error of the judging where that fails.
@@ -82,12 +81,12 @@ def check_judge(wanted: Check, *, plugins: Plugins, watcher: Watcher) -> JudgeCa
     return card
 
 
-def check_pairs(wanted: Check, material: Material | None = None) -> dict[str, list[Pair]]:
+def check_pairs(wanted: JudgeCheck, material: Material | None = None) -> dict[str, list[Pair]]:
     """The pairs that a check asks about, by probe."""
     return chosen_pairs(material or wanted.material(), Sampler(most=wanted.probes, seed=wanted.seed))
 
 
-def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
+def _otherwise_seeded(wanted: JudgeCheck, plugins: Plugins) -> JudgeCheck:
     """The same judge with another seed, where it has one: a server may draw the same lots for the same seed."""
     use = judge_use(wanted.judge)
     part = plugins.part("judge", use)
@@ -98,8 +97,8 @@ def _otherwise_seeded(wanted: Check, plugins: Plugins) -> Check:
 
 
 def _judged(
-    wanted: Check, pairs: Mapping[str, Sequence[Any]], store: Store, *, plugins: Plugins, watcher: Watcher
-) -> tuple[Asked, Record]:
+    wanted: JudgeCheck, pairs: Mapping[str, Sequence[Any]], store: Store, *, plugins: Plugins, watcher: Watcher
+) -> tuple[ProbesAsked, Record]:
     records: list[Record] = []
 
     def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
@@ -114,7 +113,7 @@ def _judged(
     return told, records[0]
 
 
-def _speed(record: Record, told: Asked) -> dict[str, float]:
+def _speed(record: Record, told: ProbesAsked) -> dict[str, float]:
     """How fast it went when it was first asked. Answers kept from before make it look faster."""
     seconds, tokens = record.ledger.wall_seconds, record.ledger.tokens_forward + record.ledger.tokens_generated
     calls = [each.get("num_requests") for each in record.payload.values() if isinstance(each, Mapping)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sftbench import plugins
-from sftbench.checking import Check, check_judge
+from sftbench.checking import JudgeCheck, check_judge
 from sftbench.choosing import Choice, score_pool, select_rows
 from sftbench.compare import compare
 from sftbench.describing import Description, describe_pool
@@ -18,10 +18,10 @@ from sftbench.judgement import PairsWanted, judge_files
 from sftbench.judging.card.render import card_rows
 from sftbench.judging.score import score_file
 from sftbench.judging.scoring import Metric, Scoring
-from sftbench.publishing.checking import Asked, Checked, check
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.checking import Checked, ChecksWanted, check
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.own import OWN, Own, judges_given
-from sftbench.publishing.publish import Published
+from sftbench.publishing.publish import PublishedBundle
 from sftbench.publishing.publish import publish as publish_results
 from sftbench.rooms import Ragged
 from sftbench.runner import Watcher, prepare
@@ -92,12 +92,12 @@ def compare_selections(a: str, b: str, **more: Any) -> dict[str, Any]:
     """
     import tempfile
 
-    from sftbench.anatomy.compare import Wanted
+    from sftbench.anatomy.compare import ComparisonWanted
     from sftbench.anatomy.compare import compare_selections as compared
 
     paths = {name: Path(more[name]) for name in ("results", "store") if more.get(name) is not None}
     with tempfile.TemporaryDirectory() as scratch:
-        return compared(Wanted(a=a, b=b, **{**more, **paths}), plugins=plugins.load(), scratch=Path(scratch))
+        return compared(ComparisonWanted(a=a, b=b, **{**more, **paths}), plugins=plugins.load(), scratch=Path(scratch))
 
 
 def score_verdicts(verdicts: str | Path, *, metric: Metric, **more: Any) -> pandas.DataFrame:
@@ -137,7 +137,7 @@ def judge_check(judge: str, *, watcher: Watcher | None = None, **more: Any) -> p
     import pandas
 
     paths = {name: Path(more[name]) for name in ("data", "labels", "store") if more.get(name) is not None}
-    wanted = Check(judge=judge, **{**more, **paths})
+    wanted = JudgeCheck(judge=judge, **{**more, **paths})
     card = check_judge(wanted, plugins=plugins.load(), watcher=watcher or _silent())
     table = pandas.DataFrame(card_rows(card))
     table.attrs["card"] = card
@@ -158,13 +158,13 @@ def score_table(ids: list[str], scores: Any) -> pandas.DataFrame:
 def publish(
     results: str | Path, to: str, *, dry_run: bool = False, board: str | Path | None = None,
     store: str | Path | None = None, **more: Any,
-) -> Published:  # fmt: skip
+) -> PublishedBundle:  # fmt: skip
     """`bench publish`: makes a bundle of a run's records; returns its seal, its files and their sizes.
 
     `more` is licence_of_pool, with_rows, with_responses. Without a store, ids and provenance are left out.
     """
     places = [Path(each) if each is not None else None for each in (board, store)]
-    wanted = Wanted(results=Path(results), board=places[0], store=places[1], **more)
+    wanted = BundleWanted(results=Path(results), board=places[0], store=places[1], **more)
     return publish_results(wanted, to, dry_run=dry_run)
 
 
@@ -177,7 +177,7 @@ def verify(bundle: str | Path, *, watcher: Watcher | None = None, **asked: Any) 
     """
     judges = judges_given(asked.pop("judge", None))
     own = Own(settings={name: asked.pop(name) for name in OWN if name in asked}, judges=judges)
-    wanted = Asked(own=own, **asked)
+    wanted = ChecksWanted(own=own, **asked)
     found = plugins.load() if wanted.runs_something else None
     return check(Path(bundle), wanted, plugins=found, watcher=watcher or _silent())
 

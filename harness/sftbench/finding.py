@@ -83,7 +83,7 @@ _SPANS = ("run_in_item", "run_in_row")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class ItemsFound:
     """What a check found: the sizes of both sides, and the file of hits with the pools that its positions count in."""
 
     pool: Pool
@@ -151,7 +151,7 @@ class Found:
         )  # fmt: skip
 
 
-def search_pool(wanted: Search, *, plugins: Plugins, watcher: Watcher) -> Found:
+def search_pool(wanted: Search, *, plugins: Plugins, watcher: Watcher) -> ItemsFound:
     """Look for the items of one file in the rows of another.
 
     Both are read, embedded and compared in steps that the store keeps. Raises `UsageError` for bad input.
@@ -167,7 +167,7 @@ def search_pool(wanted: Search, *, plugins: Plugins, watcher: Watcher) -> Found:
     label = f"items of {Path(wanted.against).name} in {Path(wanted.pool).name}"
     ref = planner.contamination(likeness, pool=planner.pool, items=items, label=label)
     run = carried_out(planner, ref, settings, plugins, watcher, wanted.store)
-    return Found(
+    return ItemsFound(
         pool=shelf.load_pool(run.store.folder_of(planner.pool), planner.pool),
         items=shelf.load_pool(run.store.folder_of(items), items),
         hits=Hits.load(run.store.folder_of(ref)),

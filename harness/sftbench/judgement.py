@@ -34,7 +34,7 @@ from sftbench.store import Store, full_disk_explained, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judgement:
     """Verdicts, and the record of the step that gave them: its cost, and what a language model was asked."""
 
     verdicts: Verdicts
@@ -45,7 +45,7 @@ def judge_answers(
     judge: str, rows: Sequence[Row], model: Responses, baseline: Responses, *, plugins: Plugins, watcher: Watcher,
     store: Path | None = None, chat: str | None = None, embedder: str = "auto", concurrency: int | None = None,
     vllm: Path | None = None,
-) -> Judged:  # fmt: skip
+) -> Judgement:  # fmt: skip
     """What a judge (`checker`, `pairwise[model=...]`, `vllm:MODEL`, `URL#MODEL`) says of two answers to each row.
 
     Verdicts are in the order of `rows`, whose last turn is the reference answer, empty where there is none; a row
@@ -74,7 +74,7 @@ def judge_answers(
     )
     carried_out(planner, ref, settings, plugins, watcher, place.root)
     record = place.ended(ref)
-    return Judged(verdicts=_for_all(rows, shelf.verdicts_of(record.payload)), record=record)
+    return Judgement(verdicts=_for_all(rows, shelf.verdicts_of(record.payload)), record=record)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ class Step:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class PlannedCell:
     """One method x budget x seed, and the steps that make it."""
 
     method: str
@@ -278,7 +278,7 @@ class Terms:
 class Plan:
     """Cells, and every step that they need, parents first."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[PlannedCell, ...]
     steps: Mapping[Ref, Step]
     pool: Ref
     heldout: Ref

@@ -15,11 +15,11 @@ from sftbench.plan import (
     PLANT_VERSION,
     SCREEN_VERSION,
     SPLIT_VERSION,
-    Cell,
     Facts,
     Likeness,
     ModelFacts,
     Plan,
+    PlannedCell,
     Ref,
     Step,
     Terms,
@@ -265,7 +265,7 @@ class Planner:
         )
 
     def selection(
-        self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: Cell | None = None
+        self, method: ResolvedMethod, *, pool: Ref, budget: Budget, seed: int, other: PlannedCell | None = None
     ) -> Ref:
         label = cell_label(method, other)
         parents, identity = self._bounds(method, pool, budget=None if method.chooses == "rows" else budget)
@@ -454,7 +454,9 @@ class Planner:
         label = "held-out items in the pool" if pool == self.pool else "held-out items in generated rows"
         return self.contamination(self.terms.contamination, pool=pool, items=self.heldout, label=label)
 
-    def cell(self, method: ResolvedMethod, *, budget: Budget, seed: int, other: Cell | None = None) -> Cell:
+    def cell(
+        self, method: ResolvedMethod, *, budget: Budget, seed: int, other: PlannedCell | None = None
+    ) -> PlannedCell:
         """All steps of one cell but the verdicts, which need the baseline's responses."""
         label = cell_label(method, other)
         pool = self.source(method, budget=budget, seed=seed)
@@ -472,7 +474,7 @@ class Planner:
             )
             for component in (self.terms.describe if method.trains else ())
         }
-        return Cell(
+        return PlannedCell(
             method=method.name,
             label=label,
             kind="control" if method.control else "method",
@@ -505,7 +507,7 @@ class Planner:
             )
         )
 
-    def verdicts(self, cell: Cell, baseline: Ref | None) -> dict[str, Ref]:
+    def verdicts(self, cell: PlannedCell, baseline: Ref | None) -> dict[str, Ref]:
         """The step of each judge for one cell, against the answers of `baseline`."""
         if cell.responses is None or baseline is None:
             return {}
@@ -538,7 +540,7 @@ class Planner:
 def make_plan(facts: Facts, terms: Terms, methods: Sequence[ResolvedMethod]) -> Plan:
     """Every cell: methods and controls first, then the controls that are matched to each compared method."""
     planner = Planner(facts, terms)
-    cells: list[Cell] = []
+    cells: list[PlannedCell] = []
     for budget in terms.budgets:
         for seed in terms.seeds:
             cells += _cells_of_one_seed(planner, methods, budget, seed)
@@ -553,7 +555,7 @@ def make_plan(facts: Facts, terms: Terms, methods: Sequence[ResolvedMethod]) -> 
 
 def _cells_of_one_seed(
     planner: Planner, methods: Sequence[ResolvedMethod], budget: Budget, seed: int
-) -> Iterator[Cell]:
+) -> Iterator[PlannedCell]:
     first = seed == planner.terms.seeds[0]
     plain = [
         planner.cell(method, budget=budget, seed=seed)
@@ -581,14 +583,14 @@ def _cells_of_one_seed(
         yield replace(cell, verdicts=verdicts, baseline=against if verdicts else None)
 
 
-def _baseline(cells: Sequence[Cell], name: str) -> Cell | None:
+def _baseline(cells: Sequence[PlannedCell], name: str) -> PlannedCell | None:
     """The cell of that label; else the method's without parameters, or its first."""
     named = [cell for cell in cells if cell.method == name]
     exact = next((cell for cell in cells if cell.label == name), None)
     return exact or (named[0] if named else None)
 
 
-def _ordered(cells: Iterable[Cell]) -> list[Cell]:
+def _ordered(cells: Iterable[PlannedCell]) -> list[PlannedCell]:
     """The order of methods on the command line must not show: by budget as given, then name, then seed."""
     budgets: dict[str, int] = {}
     listed = list(cells)
@@ -597,6 +599,6 @@ def _ordered(cells: Iterable[Cell]) -> list[Cell]:
     return sorted(listed, key=lambda cell: (budgets[cell.budget], cell.kind == "control", cell.label, cell.seed))
 
 
-def cell_label(method: ResolvedMethod, other: Cell | None) -> str:
+def cell_label(method: ResolvedMethod, other: PlannedCell | None) -> str:
     """How the board names a method, matched to another or not."""
     return method.label if other is None else f"{method.label}({other.label})"

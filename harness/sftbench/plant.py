@@ -18,7 +18,7 @@ NEAR_COPIES_PER_DONOR: Final = 6
 NUM_TRIES: Final = 24
 
 
-class Message(TypedDict):
+class MessageObject(TypedDict):
     """One turn of a conversation."""
 
     role: str
@@ -29,7 +29,7 @@ class PlantableRow(TypedDict):
     """What a row needs; any further keys are carried along."""
 
     id: str
-    messages: list[Message]
+    messages: list[MessageObject]
 
 
 class PlantedRow(PlantableRow):
@@ -117,7 +117,7 @@ def response_of(row: PlantableRow) -> str:
 
 def with_content(row: PlantableRow, role: str, content: str) -> PlantableRow:
     """The row with another last message of a role; the given row is not changed."""
-    messages = [cast(Message, {**message}) for message in row["messages"]]
+    messages = [cast(MessageObject, {**message}) for message in row["messages"]]
     last = max(place for place, message in enumerate(messages) if message["role"] == role)
     messages[last]["content"] = content
     return cast(PlantableRow, {**row, "messages": messages})

@@ -20,7 +20,7 @@ REFERENCE = "reference"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class RunPrompts:
     """The prompts of a run, where they lie, and the suite that they are of."""
 
     suite: PromptSuite
@@ -59,7 +59,7 @@ def prompt_suite_of(settings: RunSettings, plugins: Plugins) -> PromptSuite | No
     )
 
 
-def asked(settings: RunSettings, plugins: Plugins) -> Asked | None:
+def asked(settings: RunSettings, plugins: Plugins) -> RunPrompts | None:
     """The prompts of the run, read; None where it has no suite of prompts."""
     suite = prompt_suite_of(settings, plugins)
     if suite is None:
@@ -68,7 +68,7 @@ def asked(settings: RunSettings, plugins: Plugins) -> Asked | None:
         raise UsageError(f"--heldout and the prompts of --suite {suite.name} are both held-out rows; give one of them")
     source = _source(suite, settings.task_data)
     found = read_prompts(source, name=suite.name, temperatures=suite.temperatures, limit=settings.limit)
-    return Asked(suite=suite, source=source, prompts=found)
+    return RunPrompts(suite=suite, source=source, prompts=found)
 
 
 def _source(suite: PromptSuite, folder: Path | None) -> str:
@@ -114,7 +114,7 @@ def _from_hub(name: str) -> str:
     return f"hf:{dataset}"
 
 
-def baseline_answers(baseline: str | None, asked: Asked | None) -> AnswerFacts | None:
+def baseline_answers(baseline: str | None, asked: RunPrompts | None) -> AnswerFacts | None:
     """What identifies the answers that `--baseline` names by a file, or as the suite's; None where it is a method.
 
     Raises `UsageError` for a file that does not answer every prompt.

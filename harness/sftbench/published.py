@@ -17,13 +17,13 @@ TOLERANCE = 0.0055
 Flag = Literal["ok", "E!", "suspicious", "not_comparable", "unverified"]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Refuses keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PublishedRow(Strict):
+class PublishedRow(StrictModel):
     """One row: `values` in the order of the table's columns, and the mean that is printed, if one is."""
 
     values: list[float]
@@ -37,7 +37,7 @@ class PublishedRow(Strict):
         return sum(self.values) / len(self.values)
 
 
-class PublishedTable(Strict):
+class PublishedTable(StrictModel):
     """One table of a paper, or a part of one."""
 
     table: str
@@ -50,7 +50,7 @@ class PublishedTable(Strict):
     rows: dict[str, PublishedRow]
 
 
-class PublishedFile(Strict):
+class PublishedFile(StrictModel):
     """One paper."""
 
     paper: str

@@ -20,7 +20,7 @@ from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
 from sftbench.judging.card.keeping import judge_identity
 from sftbench.ledger import Ledger
-from sftbench.plan import Cell, Ref
+from sftbench.plan import PlannedCell, Ref
 from sftbench.positions import positions_as_text
 from sftbench.record import Record
 from sftbench.rooms import Pool
@@ -102,7 +102,7 @@ def _placeless(run: Run, value: Any) -> Any:
     return value
 
 
-def cell_path(cell: Cell) -> Path:
+def cell_path(cell: PlannedCell) -> Path:
     """A path that reads as a sentence: `tshirt/10pct/seed-0.json`."""
     return Path(_slug(cell.label)) / _slug(cell.budget.replace("%", "pct")) / f"seed-{cell.seed}.json"
 
@@ -113,7 +113,7 @@ def _slug(label: str) -> str:
 
 
 def describe(
-    run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], *, pool: Pool | None = None
+    run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome], *, pool: Pool | None = None
 ) -> dict[str, Any] | None:
     """One cell as its record; None while some of its steps have neither ended nor failed.
 
@@ -158,14 +158,14 @@ def describe(
     }
 
 
-def _pool(run: Run, cell: Cell) -> dict[str, Any]:
+def _pool(run: Run, cell: PlannedCell) -> dict[str, Any]:
     lengths = run.store.record_of(run.plan.lengths)
     counts = lengths.payload if lengths else {}
     names = ("num_rows", "num_planted", "num_planted_tokens", "num_response_tokens")
     return {"name": run.facts.pool_name, "key": run.plan.pool, **{name: counts.get(name, 0) for name in names}}
 
 
-def _selection(run: Run, cell: Cell, record: Record, pool: Pool | None) -> dict[str, Any] | None:
+def _selection(run: Run, cell: PlannedCell, record: Record, pool: Pool | None) -> dict[str, Any] | None:
     """What was trained on; the untrained base chose nothing."""
     if cell.model is None:
         return None
@@ -183,7 +183,7 @@ def _selection(run: Run, cell: Cell, record: Record, pool: Pool | None) -> dict[
     }
 
 
-def _generated(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+def _generated(run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
     """What the method's generator told, its step's key included; None for a method that chooses from the pool."""
     ref = run.plan.generated_for(cell.selection)
     if ref is None or outcomes.get(ref) != "done":
@@ -193,7 +193,7 @@ def _generated(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[st
     return {"key": ref, **{name: payload[name] for name in names}}
 
 
-def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
+def _positions(run: Run, cell: PlannedCell, pool: Pool | None) -> str | None:
     """Where the rows of a selection stand in the run's pool; None when some are not in it: a generator made them."""
     if pool is None:
         return None
@@ -202,7 +202,7 @@ def _positions(run: Run, cell: Cell, pool: Pool | None) -> str | None:
     return positions_as_text(known) if len(known) == len(found) else None
 
 
-def _hits(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome], pool: Pool | None) -> dict[str, Any]:
+def _hits(run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome], pool: Pool | None) -> dict[str, Any]:
     """The held-out items that rows of the selection have something of; no key where there are none."""
     likeness = run.terms.contamination
     needed = (cell.hits, cell.chosen, run.plan.heldout)
@@ -238,7 +238,7 @@ def _evaluation(record: Record | None) -> dict[str, Any]:
     return {name: record.payload[name] for name in names} | numbers
 
 
-def _verdicts(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> list[dict[str, Any] | None]:
+def _verdicts(run: Run, cell: PlannedCell, records: Mapping[Ref, Record | None]) -> list[dict[str, Any] | None]:
     """Of each judge, in their order; None of one that has not ended."""
     found: list[dict[str, Any] | None] = []
     for name in run.terms.judges:
@@ -258,7 +258,7 @@ def _verdict(record: Record, judge: str, baseline: str | None) -> dict[str, Any]
     }
 
 
-def _of_judges(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> dict[str, Any]:
+def _of_judges(run: Run, cell: PlannedCell, records: Mapping[Ref, Record | None]) -> dict[str, Any]:
     """The verdicts of the first judge, and where there are more judges or a suite of prompts, those and that."""
     first, *further = _verdicts(run, cell, records) or [None]
     told: dict[str, Any] = {"verdicts": first}
@@ -269,7 +269,7 @@ def _of_judges(run: Run, cell: Cell, records: Mapping[Ref, Record | None]) -> di
     return told
 
 
-def _cost(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
+def _cost(run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any]:
     """What each phase used. A shared step counts in full for each method that needs it.
 
     Generating and judging are left out where there is nothing of the kind.
@@ -295,7 +295,7 @@ def _sum(run: Run, refs: Iterable[Ref]) -> dict[str, float]:
     return dataclasses.asdict(total)
 
 
-def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
+def _steps(run: Run, cell: PlannedCell) -> list[dict[str, Any]]:
     """The rooms this cell went through, in order, with what identifies each; no number rests on the look for hits."""
     ends = [ref for ref in cell.refs if ref != cell.hits]
     refs = {*ends}.union(*(run.plan.ancestors(ref) for ref in ends))
@@ -303,37 +303,37 @@ def _steps(run: Run, cell: Cell) -> list[dict[str, Any]]:
     return [{"room": step.room, "part": str(step.identity.get("part", "")), "key": step.key} for step in steps]
 
 
-def _stand_ins(run: Run, cell: Cell) -> list[str]:
+def _stand_ins(run: Run, cell: PlannedCell) -> list[str]:
     """What the steps of this cell did without the model that they would have asked."""
     found = [record.payload.get("stand_ins") for record in _of_choosing_and_training(run, cell)]
     return sorted({str(each) for told in found if isinstance(told, list) for each in told})
 
 
-def _asked(run: Run, cell: Cell) -> list[str]:
+def _asked(run: Run, cell: PlannedCell) -> list[str]:
     """The language models behind endpoints that the steps of this cell asked; nobody knows their FLOPs."""
     found = [record.payload.get("chat") for record in _of_choosing_and_training(run, cell)]
     return sorted({str(told["model"]) for told in found if isinstance(told, dict)})
 
 
-def _answered_by(run: Run, cell: Cell) -> dict[str, Any]:
+def _answered_by(run: Run, cell: PlannedCell) -> dict[str, Any]:
     """By whom the answers of this cell were written; no key where a process of the run wrote them."""
     record = run.store.record_of(cell.responses) if cell.responses else None
     return {"answered_by": record.payload["answered"]} if record is not None and "answered" in record.payload else {}
 
 
-def _of_choosing_and_training(run: Run, cell: Cell) -> list[Record]:
+def _of_choosing_and_training(run: Run, cell: PlannedCell) -> list[Record]:
     refs = [*run.plan.cost_of_choosing(cell.chosen, cell.model), *([cell.model] if cell.model else [])]
     return [record for record in map(run.store.record_of, refs) if record is not None]
 
 
-def _own(cell: Cell) -> list[Ref]:
+def _own(cell: PlannedCell) -> list[Ref]:
     """The steps without which this cell has no result: neither verdicts, which need another's, nor descriptions, nor
     hits."""
     others = {*cell.verdicts.values(), *cell.descriptions.values(), cell.hits}
     return [ref for ref in cell.refs if ref not in others]
 
 
-def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
+def _failure(run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome]) -> dict[str, Any] | None:
     """The first step of this cell that failed, and why.
 
     Verdicts are left out: they rest on the baseline too, and a method is not failed because `random` did.
@@ -341,7 +341,7 @@ def _failure(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str,
     return _first_failed(run, _own(cell), outcomes)
 
 
-def _undescribed(run: Run, cell: Cell, outcomes: Mapping[Ref, Outcome]) -> dict[str, dict[str, Any]]:
+def _undescribed(run: Run, cell: PlannedCell, outcomes: Mapping[Ref, Outcome]) -> dict[str, dict[str, Any]]:
     """By component: why there is no diversity of the chosen rows, although they were trained on and measured."""
     found = {component: _first_failed(run, [ref], outcomes) for component, ref in cell.descriptions.items()}
     return {component: failure for component, failure in found.items() if failure is not None}

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sftbench.checking import Check, check_judge, check_pairs
+from sftbench.checking import JudgeCheck, check_judge, check_pairs
 from sftbench.errors import SftbenchError
 from sftbench.judging.card.ask import different
 from sftbench.judging.card.card import FILE, FURTHER, JudgeCard, card_of
 from sftbench.judging.card.failures import failure_findings
 from sftbench.judging.card.finding import Finding
 from sftbench.judging.card.gates import RUN
-from sftbench.judging.card.judged import Judged
+from sftbench.judging.card.judged import JudgedPairs
 from sftbench.judging.card.keeping import asks_a_model, judge_identity, kept_card
 from sftbench.judging.card.material import LLMBAR
 from sftbench.judging.card.orders import order_findings
@@ -126,12 +126,12 @@ def _asking_judges(run: Run) -> dict[str, dict[str, Json]]:
     return found
 
 
-def _short_check(run: Run, name: str) -> Check | None:
+def _short_check(run: Run, name: str) -> JudgeCheck | None:
     """The check of a judge that the run makes itself: where there is something with gold labels to ask."""
     data = run.settings.task_data
     if data is None or run.settings.redo == "never":
         return None
-    check = Check(
+    check = JudgeCheck(
         judge=dict(zip(run.terms.judges, run.settings.judge or (), strict=True))[name],
         probes=SHORT,
         data=_with_gold(data),
@@ -157,7 +157,7 @@ def run_findings(verdicts: Sequence[Verdicts]) -> list[Finding]:
     )
     lengths = [np.concatenate([_lengths(each, name) for each in verdicts]) for name in ("model", "baseline")]
     unknown = np.full(len(merged), np.nan)
-    judged = Judged(
+    judged = JudgedPairs(
         readings=merged, length_model=lengths[0], length_baseline=lengths[1], gold=unknown, groups=("",) * len(merged)
     )
     found = [

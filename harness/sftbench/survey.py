@@ -25,7 +25,7 @@ from sftbench.jury import grading
 from sftbench.parameters import fields_of
 from sftbench.plan import AskedFacts, Facts, Limits, ModelFacts
 from sftbench.plugins import Plugins
-from sftbench.prompting import Asked, asked, baseline_answers, prompt_suite_of
+from sftbench.prompting import RunPrompts, asked, baseline_answers, prompt_suite_of
 from sftbench.roles import Needs, Suite
 from sftbench.rooms import Json
 from sftbench.serving.description import AnswerServing, ServedModel, is_served
@@ -131,7 +131,7 @@ def _suite_source(suite: Suite | None, part: str, limits: Limits | None = None) 
     )
 
 
-def _heldout_source(settings: RunSettings, suite: Suite | None, prompts: Asked | None) -> _Source | None:
+def _heldout_source(settings: RunSettings, suite: Suite | None, prompts: RunPrompts | None) -> _Source | None:
     """None where held-out rows are split off from the pool."""
     if prompts is not None:
         limit = "" if settings.limit is None else str(settings.limit)
@@ -144,7 +144,7 @@ def _heldout_source(settings: RunSettings, suite: Suite | None, prompts: Asked |
     return _suite_source(suite, "heldout") if suite is not None else None
 
 
-def limits_of(settings: RunSettings, prompts: Asked | None, parts: Iterable[Any]) -> Limits:
+def limits_of(settings: RunSettings, prompts: RunPrompts | None, parts: Iterable[Any]) -> Limits:
     """What `--limit` means: prompts and items of benchmarks where either is named, else rows of the pool."""
     cut = sorted({part.name for part in parts if takes_limit(part)})
     means_pool = settings.limit is not None and prompts is None and not cut

@@ -9,7 +9,7 @@ import pytest
 
 from sftbench import plugins as loading
 from sftbench import shelf
-from sftbench.anatomy.compare import Wanted, compare_selections
+from sftbench.anatomy.compare import ComparisonWanted, compare_selections
 from sftbench.pools import pool_from_rows
 from sftbench.positions import positions_as_text
 from sftbench.record import Record
@@ -98,7 +98,9 @@ class MadeRun:
     def compare(self, a="one", b="two", **more):
         given = {"results": self.results, "store": self.store.root, "embeddings": False, **more}
         found = loading.load()
-        return compare_selections(Wanted(a=str(a), b=str(b), **given), plugins=found, scratch=self.folder / "scratch")
+        return compare_selections(
+            ComparisonWanted(a=str(a), b=str(b), **given), plugins=found, scratch=self.folder / "scratch"
+        )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sftbench.board.break_even import Line, never_falling, with_break_even
+from sftbench.board.break_even import CostLine, never_falling, with_break_even
 from sftbench.board.build import build_board
 from sftbench.board.cells import Base, Cell, Chosen, ItemMetrics, PoolFacts, Spent
 from sftbench.board.entries import gather
@@ -191,7 +191,7 @@ def test_the_line_that_never_falls_is_the_largest_of_the_smallest_means(pairs: l
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.floats(-0.2, 1.2))
 def test_the_cost_of_a_score_is_the_first_place_where_the_line_is_as_good(scores: list[float], wanted: float) -> None:
     costs = 10.0 ** np.arange(len(scores))
-    line = Line.of(costs, np.array(scores))
+    line = CostLine.of(costs, np.array(scores))
     (found,), (beyond,) = line.cost_of(np.array([wanted]))
     grid = np.linspace(0, len(scores) - 1, 4001)
     reached = np.interp(grid, np.arange(len(scores)), never_falling(np.array(scores), np.ones(len(scores))))
@@ -206,7 +206,7 @@ def test_the_cost_of_a_score_is_the_first_place_where_the_line_is_as_good(scores
 
 
 def test_sizes_of_the_same_cost_are_one_place() -> None:
-    line = Line.of(np.array([10.0, 10.0, 100.0]), np.array([0.0, 0.4, 0.6]))
+    line = CostLine.of(np.array([10.0, 10.0, 100.0]), np.array([0.0, 0.4, 0.6]))
     assert line.levels == pytest.approx([0.2, 0.6])
     assert line.cost_of(np.array([0.4]))[0] == pytest.approx([10**1.5])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sftbench.board.correction import NORMAL_95, Agreement, corrected, fieller
+from sftbench.board.correction import NORMAL_95, GoldPreference, corrected, fieller
 from sftbench.board.statistics import Estimate
 from sftbench.judging.card.intervals import mean
 
@@ -25,19 +25,19 @@ def test_fiellers_bounds_are_the_ratios_that_the_data_do_not_refuse():
 
 def test_a_judge_without_error_changes_nothing():
     raw = estimate(61.0, 57.0, 65.0)
-    found = corrected(raw, Agreement(value=100.0, low=100.0, high=100.0, num=100)).estimate
+    found = corrected(raw, GoldPreference(value=100.0, low=100.0, high=100.0, num=100)).estimate
     assert (found.mean, found.low, found.high) == pytest.approx((61.0, 57.0, 65.0))
 
 
 def test_errors_on_both_sides_are_taken_back():
     """A judge that prefers the better answer by 0.8 turns a true 70 into 0.2 + 0.6 x 0.7 = 62 percent."""
-    exact = Agreement(value=80.0, low=80.0, high=80.0, num=10**6)
+    exact = GoldPreference(value=80.0, low=80.0, high=80.0, num=10**6)
     found = corrected(estimate(62.0, 59.0, 65.0), exact).estimate
     assert (found.mean, found.low, found.high) == pytest.approx((70.0, 65.0, 75.0))
 
 
 def test_swapping_model_and_baseline_mirrors_the_interval():
-    agreement = Agreement(value=77.0, low=69.0, high=85.0, num=100)
+    agreement = GoldPreference(value=77.0, low=69.0, high=85.0, num=100)
     one, other = (corrected(estimate(*each), agreement).estimate for each in ((58, 54, 62), (42, 38, 46)))
     assert one.mean + other.mean == pytest.approx(100)
     assert (one.low + other.high, one.high + other.low) == pytest.approx((100, 100))
@@ -55,12 +55,12 @@ def test_swapping_model_and_baseline_mirrors_the_interval():
 )
 def test_what_cannot_be_told_has_a_reason_and_no_value(raw, agreement, why):
     value, low, high = agreement
-    found = corrected(estimate(*raw), Agreement(value=value, low=low, high=high, num=100))
+    found = corrected(estimate(*raw), GoldPreference(value=value, low=low, high=high, num=100))
     assert (found.estimate, found.why) == (None, why)
 
 
 def test_the_corrected_interval_is_wider_than_the_raw_one():
-    found = corrected(estimate(58, 55, 61), Agreement(value=80, low=72, high=88, num=100)).estimate
+    found = corrected(estimate(58, 55, 61), GoldPreference(value=80, low=72, high=88, num=100)).estimate
     assert found.high - found.low > 6 / 0.6
     assert 0 <= found.low < found.mean < found.high <= 100
 
@@ -95,7 +95,7 @@ def test_the_corrected_interval_holds_the_truth_and_the_raw_one_does_not(case):
         half = NORMAL_95 * said.std(ddof=1) / num_items**0.5
         raw = estimate(said.mean(), said.mean() - half, said.mean() + half)
         card = mean(judged(draw, np.ones(num_gold), right, ties), widest=0.5).percent()
-        found = corrected(raw, Agreement(value=card.value, low=card.low, high=card.high, num=num_gold))
+        found = corrected(raw, GoldPreference(value=card.value, low=card.low, high=card.high, num=num_gold))
         inside += found.estimate is None or found.estimate.low <= target <= found.estimate.high
         raw_inside += raw.low <= target <= raw.high
     assert 0.93 <= inside / 1000 <= 0.97
@@ -107,6 +107,6 @@ def test_a_judge_at_chance_is_hardly_ever_taken_for_one_that_can_tell():
     told = 0
     for _ in range(1000):
         card = mean(judged(draw, np.ones(100), 0.5, 0.0), widest=0.5).percent()
-        agreement = Agreement(value=card.value, low=card.low, high=card.high, num=100)
+        agreement = GoldPreference(value=card.value, low=card.low, high=card.high, num=100)
         told += corrected(estimate(52, 49, 55), agreement).estimate is not None
     assert told / 1000 < 0.04

@@ -9,7 +9,7 @@ import pytest
 
 from sftbench.contamination import COSINES
 from sftbench.contamination.nearest import close_rows, in_blocks
-from sftbench.contamination.runs import Wanted
+from sftbench.contamination.runs import ItemsWanted
 from sftbench.rooms import Message, Row
 
 WORDS = [
@@ -49,7 +49,7 @@ def sentence(rng, num_words):
 
 
 def hit_items(items, rows):
-    found = Wanted(items).find(rows)
+    found = ItemsWanted(items).find(rows)
     return {items[item].id for item in found.items}
 
 

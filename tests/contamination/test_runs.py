@@ -10,7 +10,7 @@ import pytest
 from sftbench.contamination import runs as told
 from sftbench.contamination.kinds import complete
 from sftbench.contamination.longest import longest_common_run
-from sftbench.contamination.runs import FEWEST_WORDS, Wanted
+from sftbench.contamination.runs import FEWEST_WORDS, ItemsWanted
 from sftbench.pools.words import turns_of, word_places, words_of
 from sftbench.rooms import Message, Row
 
@@ -92,7 +92,7 @@ def made_up(seed, *, words=4):
 @pytest.mark.parametrize(("num_words", "most_items"), [(13, 10), (9, 2), (4, 3)])
 def test_what_is_found_is_what_comparing_everything_finds(seed, component, num_words, most_items):
     items, rows = made_up(seed)
-    wanted = Wanted(items, num_words=num_words, component=component, most_items=most_items)
+    wanted = ItemsWanted(items, num_words=num_words, component=component, most_items=most_items)
     expected = brute_force(items, rows, num_words=num_words, component=component, most_items=most_items)
     assert found(wanted, rows) == expected
     every = [counted(item, num_words, component) for item in items]
@@ -108,7 +108,7 @@ def test_the_made_up_rows_have_all_kinds_of_hits():
 
 def test_rows_that_come_in_pieces_are_found_as_in_one():
     items, rows = made_up(3)
-    wanted = Wanted(items)
+    wanted = ItemsWanted(items)
     assert found(wanted, rows) == found(wanted, rows[:10]) | found(wanted, rows[10:], first=10)
 
 
@@ -121,7 +121,7 @@ def test_two_runs_with_one_hash_are_told_apart(monkeypatch):
     items = [row("i", f"a b c {THIRTEEN} d", "x")]
     rows = [row(f"r{n}", " ".join(random.Random(n).sample(f"a b c {THIRTEEN} d".split(), 17)), "y") for n in range(300)]
     rows.append(row("hit", THIRTEEN, "y"))
-    assert found(Wanted(items), rows) == brute_force(items, rows) == {(300, 0, 1, False)}
+    assert found(ItemsWanted(items), rows) == brute_force(items, rows) == {(300, 0, 1, False)}
 
 
 @pytest.mark.parametrize(
@@ -136,21 +136,21 @@ def test_two_runs_with_one_hash_are_told_apart(monkeypatch):
     ],
 )  # fmt: skip
 def test_short_prompts_are_found_as_a_whole(item, other, is_found):
-    assert bool(found(Wanted([row("i", item, "")]), [row("r", other, "x")])) == is_found
+    assert bool(found(ItemsWanted([row("i", item, "")]), [row("r", other, "x")])) == is_found
 
 
 def test_the_wording_of_a_benchmark_tells_of_no_item():
     template = f"Read this carefully: {THIRTEEN}. "
     items = [row(f"i{n}", f"{template} {n}a {n}b {n}c", "x") for n in range(told.MOST_ITEMS + 1)]
     rows = [row("same wording", f"{template} something else", "y"), row("copy", items[4].messages[0].content, "y")]
-    assert {(number, item) for number, item, _, _ in found(Wanted(items), rows)} == {(1, 4)}
-    assert {item for _, item, _, _ in found(Wanted(items[:3]), rows[:1])} == {0, 1, 2}
+    assert {(number, item) for number, item, _, _ in found(ItemsWanted(items), rows)} == {(1, 4)}
+    assert {item for _, item, _, _ in found(ItemsWanted(items[:3]), rows[:1])} == {0, 1, 2}
 
 
 def test_a_system_prompt_is_not_compared():
     item = row("i", ("system", THIRTEEN), ("user", "Hello there"), ("assistant", "x"))
     other = row("r", ("system", THIRTEEN), ("user", "Something else"), ("assistant", "y"))
-    assert found(Wanted([item]), [other]) == set()
+    assert found(ItemsWanted([item]), [other]) == set()
 
 
 def test_complete_runs_have_no_gap():

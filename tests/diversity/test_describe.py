@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sftbench.diversity.corpus import Words, corpus_of, taken
-from sftbench.diversity.describe import Side, Wanted, describe
+from sftbench.diversity.describe import MeasuresWanted, Side, describe
 from sftbench.diversity.entropy import TypeCounts
 
 VOCABULARY = [f"word{number}" for number in range(600)]
@@ -73,7 +73,7 @@ def test_the_share_of_texts_that_stood_before_is_told():
 
 
 def test_a_budget_is_kept_by_tokens_and_by_words():
-    found = described(texts_of(50), wanted=Wanted(token_budget=100))
+    found = described(texts_of(50), wanted=MeasuresWanted(token_budget=100))
     assert {each.tokens for name, each in found.items() if name.endswith("at-budget")} == {100}
 
 

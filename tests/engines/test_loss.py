@@ -22,7 +22,7 @@ from sftbench.engines.loss import (
 )
 from sftbench.engines.training.rows import TrainingRow
 from sftbench.engines.training.settings import TrainingSettings
-from sftbench.engines.training.steps import Plan
+from sftbench.engines.training.steps import TrainingPlan
 from sftbench.errors import UsageError
 
 VOCAB_SIZE = 23
@@ -81,7 +81,9 @@ def test_the_gradient_is_that_of_the_formula_however_a_batch_is_cut(world_size: 
     value.backward()
     model = llama(0)
     objective = Objective(model, teacher=teacher, temperature=temperature)
-    plan = Plan(rows=rows, settings=TrainingSettings(batch_size=7, micro_batch_tokens=micro_batch_tokens), seed=0)
+    plan = TrainingPlan(
+        rows=rows, settings=TrainingSettings(batch_size=7, micro_batch_tokens=micro_batch_tokens), seed=0
+    )
     total = 0.0
     for rank in range(world_size):
         for group in plan.micro_batches(0, rank=rank, world_size=world_size):
@@ -178,7 +180,7 @@ def test_a_term_without_tokens_is_zero(kinds: tuple[int, ...]) -> None:
     rows = random_rows(4, kinds=kinds)
     model = llama(0)
     ce_sum, kd_sum, _ = Objective(model, teacher=llama(1))(**collate(rows))
-    normalisers = Plan(rows=rows, settings=TrainingSettings(batch_size=4), seed=0).normalisers(0)
+    normalisers = TrainingPlan(rows=rows, settings=TrainingSettings(batch_size=4), seed=0).normalisers(0)
     value = combined(ce_sum, kd_sum, normalisers=normalisers, share=0.7)
     value.backward()
     assert math.isfinite(value.item())

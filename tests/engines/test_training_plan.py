@@ -10,7 +10,7 @@ import pytest
 from sftbench.engines.training.optimizer import learning_rate_share
 from sftbench.engines.training.rows import TrainingRow
 from sftbench.engines.training.settings import Distillation, TrainingSettings
-from sftbench.engines.training.steps import Plan
+from sftbench.engines.training.steps import TrainingPlan
 
 
 def rows(count: int) -> tuple[TrainingRow, ...]:
@@ -20,8 +20,8 @@ def rows(count: int) -> tuple[TrainingRow, ...]:
     return tuple(TrainingRow(token_ids=each.astype(np.int32), ce_weights=each + 1, kd_weights=each) for each in zeros)
 
 
-def plan(count: int, *, seed: int = 0, **settings: object) -> Plan:
-    return Plan(rows=rows(count), settings=TrainingSettings(**settings), seed=seed)  # type: ignore[arg-type]
+def plan(count: int, *, seed: int = 0, **settings: object) -> TrainingPlan:
+    return TrainingPlan(rows=rows(count), settings=TrainingSettings(**settings), seed=seed)  # type: ignore[arg-type]
 
 
 def test_every_epoch_sees_every_row_once_in_another_order() -> None:

@@ -1,4 +1,4 @@
-"""What no module of the project does: pickle, eval, shells, code from the hub; and what no file of it names."""
+"""What no module of the project does: pickle, eval, shells, code from the hub, one name twice; and what none names."""
 
 from __future__ import annotations
 
@@ -49,6 +49,15 @@ def test_every_module_opens_with_what_it_is_for(harness, plugins):
 def test_no_module_has_a_name_that_says_nothing(harness, plugins):
     empty = {"base", "common", "core", "helpers", "manager", "misc", "util", "utils"}
     assert [str(source) for source in harness + plugins if source.name.rpartition(".")[2] in empty] == []
+
+
+def test_no_two_classes_of_the_harness_have_one_name(harness):
+    found = {}
+    for source in harness:
+        for node in source.tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(str(source))
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
 
 from sftbench.judging.bradley_terry import Pairs, fit_strengths
-from sftbench.judging.joint_difficulty import Judged, fit_jointly
+from sftbench.judging.joint_difficulty import AllVerdicts, fit_jointly
 from sftbench.judging.liblinear import folds_of, l1_penalty
 from sftbench.judging.logistic import Rows, fit_l1
 
@@ -135,7 +135,7 @@ def test_joint_difficulties_are_those_that_the_verdicts_came_from():
     models, prompts = (each.ravel() for each in np.mgrid[:num_models, :num_prompts])
     terms = np.tanh(draw.normal(size=len(models)))
     chance = 1 / (1 + np.exp(-(theta[models] + 1.2 * terms + psi[models] * difficulties[prompts])))
-    judged = Judged(models=models, prompts=prompts, preferences=chance, length_terms=terms)
+    judged = AllVerdicts(models=models, prompts=prompts, preferences=chance, length_terms=terms)
     found = fit_jointly(judged, num_models, num_prompts)
     assert np.corrcoef(found.difficulties, difficulties)[0, 1] > 0.99
     assert found.difficulties.mean() == pytest.approx(0, abs=1e-12)

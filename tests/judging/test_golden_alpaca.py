@@ -114,14 +114,14 @@ def test_published_scores_follow_from_published_weights(alpaca_folder: Path):
 
 def test_the_joint_form_finds_the_difficulties_of_the_authors(alpaca_file, alpaca_folder, expected):
     """Eight models, of which five hardly ever win, are too few for the form, but the likeness shows already."""
-    from sftbench.judging.joint_difficulty import Judged, fit_jointly
+    from sftbench.judging.joint_difficulty import AllVerdicts, fit_jointly
     from sftbench.judging.length_control import length_terms
     from sftbench.judging.verdicts import read_verdicts
 
     file = read_verdicts(alpaca_file)
     models = list(file.by_model.values())
     gaps = [np.array([v.length_baseline - v.length_model for v in each], dtype=float) for each in models]
-    judged = Judged(
+    judged = AllVerdicts(
         models=np.repeat(np.arange(len(models)), 805),
         prompts=np.tile(np.arange(805), len(models)),
         preferences=np.array([v.preference for each in models for v in each]),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sftbench.fingerprint import key_of
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.layout import json_text
 from sftbench.publishing.manifest import read_manifest, write_manifest
 from sftbench.publishing.publish import publish
@@ -113,7 +113,7 @@ def published_once(tmp_path_factory):
     for label in ("alpha", "beta"):
         for seed in (0, 1):
             run.write(run.cell(label, seed))
-    publish(Wanted(results=run.finish()), str(place / "bundle"))
+    publish(BundleWanted(results=run.finish()), str(place / "bundle"))
     return place / "bundle"
 
 

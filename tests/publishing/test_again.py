@@ -12,7 +12,7 @@ from sftbench.board.reading import read_cells
 from sftbench.errors import UsageError
 from sftbench.publishing.again import planned_again, questions_again
 from sftbench.publishing.asking import asking_again
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.judged_again import alike, judged_again
 from sftbench.publishing.own import Own, judges_given
 from sftbench.publishing.publish import publish
@@ -24,7 +24,7 @@ SERVER = "http://server.example/v1#model"
 def bundled(new_run, tmp_path, **settings):
     run = new_run()
     run.settings.update(**{"methods": ["longest"], **settings})
-    publish(Wanted(results=run.finish()), str(tmp_path / "bundle"))
+    publish(BundleWanted(results=run.finish()), str(tmp_path / "bundle"))
     return tmp_path / "bundle"
 
 
@@ -59,7 +59,7 @@ def test_a_language_model_that_the_row_asked_is_to_be_named(new_run, tmp_path):
     run = new_run()
     run.settings.update(methods=["longest"], chat=SERVER)
     run.write(run.cell("alpha", 0, asked=["model"]))
-    publish(Wanted(results=run.finish()), str(tmp_path / "bundle"))
+    publish(BundleWanted(results=run.finish()), str(tmp_path / "bundle"))
     with pytest.raises(UsageError, match=r"chat: http://server.example/v1#model.*; name your own with --chat"):
         planned(tmp_path / "bundle")
 

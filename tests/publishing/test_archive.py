@@ -12,7 +12,7 @@ import zipfile
 import pytest
 
 from sftbench.errors import SftbenchError, UsageError, VerificationError
-from sftbench.publishing.archive import Limits, opened
+from sftbench.publishing.archive import UnpackLimits, opened
 from sftbench.publishing.verify import verify
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_is_there_twice_or_is_a_folder_too_is_refused(tmp_path, kind
             verify(archive)
 
 
-SMALL = Limits(num_files=5, file_bytes=1 << 20, total_bytes=4 << 20, ratio=10, free_bytes=2 << 20)
+SMALL = UnpackLimits(num_files=5, file_bytes=1 << 20, total_bytes=4 << 20, ratio=10, free_bytes=2 << 20)
 
 
 def refused(archive, limits=SMALL):
@@ -173,7 +173,7 @@ def test_a_tar_with_a_header_of_many_megabytes_is_refused(tmp_path):
     header.type = tarfile.XHDTYPE
     archive = tar_of(tmp_path / "b.tar.gz", (header, bytes(40 << 20)))
     assert archive.stat().st_size < 100_000
-    assert "unpacks to more" in refused(archive, Limits())
+    assert "unpacks to more" in refused(archive, UnpackLimits())
 
 
 def test_what_is_unpacked_is_gone_afterwards(bundle, tmp_path):

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from sftbench.errors import UsageError, VerificationError
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.merge import merge
 from sftbench.publishing.publish import publish
 from sftbench.publishing.verify import verify
@@ -18,7 +18,7 @@ from .conftest import make_manifest_match, rewrite
 
 def bundled(run, tmp_path):
     target = tmp_path / f"{run.folder.name}-bundle"
-    publish(Wanted(results=run.folder), str(target))
+    publish(BundleWanted(results=run.folder), str(target))
     return target
 
 

@@ -14,7 +14,7 @@ import sftbench
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.fingerprint import key_of
 from sftbench.ledger import Ledger
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.leaks import refuse_credentials, refuse_places, shortened
 from sftbench.publishing.licences import check_licence
 from sftbench.publishing.lock import installed
@@ -31,7 +31,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def test_a_bundle_holds_all_that_is_needed_to_check_it(new_run, tmp_path):
     run = new_run()
-    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    made = publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     files = tree(tmp_path / "out")
     assert {"README.md", "bundle.json", "lock.json", "manifest.json"} <= set(files)
     assert {"board/board.json", "board/board.csv", "board/README.md", "records/run.json"} <= set(files)
@@ -49,36 +49,36 @@ def test_a_bundle_holds_all_that_is_needed_to_check_it(new_run, tmp_path):
 
 def test_the_same_results_give_the_same_bundle(new_run, tmp_path):
     run = new_run()
-    seals = {publish(Wanted(results=run.folder), str(tmp_path / name)).seal for name in ("one", "two")}
+    seals = {publish(BundleWanted(results=run.folder), str(tmp_path / name)).seal for name in ("one", "two")}
     assert len(seals) == 1
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
 
 
 def test_publishing_the_same_again_is_no_error_and_another_bundle_is_not_overwritten(new_run, tmp_path):
     run, out = new_run(), tmp_path / "out"
-    publish(Wanted(results=run.folder), str(out))
-    publish(Wanted(results=run.folder), str(out))
+    publish(BundleWanted(results=run.folder), str(out))
+    publish(BundleWanted(results=run.folder), str(out))
     before = tree(out)
     other = new_run("others", ("alpha", "beta", "gamma"))
     with pytest.raises(UsageError, match="holds another bundle, which is not overwritten"):
-        publish(Wanted(results=other.folder), str(out))
+        publish(BundleWanted(results=other.folder), str(out))
     assert tree(out) == before
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("mine")
     with pytest.raises(UsageError, match="holds other files"):
-        publish(Wanted(results=run.folder), str(tmp_path / "notes"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "notes"))
     with pytest.raises(UsageError, match="no folder"):
-        publish(Wanted(results=run.folder), str(tmp_path / "notes" / "mine.txt"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "notes" / "mine.txt"))
     assert not [each for each in tmp_path.iterdir() if each.name.startswith(".")], "nothing half-made is left"
 
 
 def test_a_dry_run_lists_files_and_writes_nothing(new_run, tmp_path):
     run = new_run()
     before = tree(tmp_path)
-    told = publish(Wanted(results=run.folder), str(tmp_path / "out"), dry_run=True)
+    told = publish(BundleWanted(results=run.folder), str(tmp_path / "out"), dry_run=True)
     assert tree(tmp_path) == before
     assert not told.written
-    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    made = publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert told.files == made.files == {name: len(content) for name, content in tree(tmp_path / "out").items()}
 
 
@@ -90,7 +90,7 @@ def test_a_bundle_is_there_whole_or_not_at_all(new_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("sftbench.publishing.gather.write_manifest", fails)
     with pytest.raises(EnvironmentProblem, match="is full"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert sorted(each.name for each in tmp_path.iterdir()) == ["toys"]
 
 
@@ -102,14 +102,14 @@ def test_a_target_that_cannot_be_written_is_told(new_run, tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "mkdir", fails)
     with pytest.raises(EnvironmentProblem, match="cannot write"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 def test_a_target_below_a_file_is_told(new_run, tmp_path):
     run = new_run()
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot make a folder"):
-        publish(Wanted(results=run.folder), str(tmp_path / "file" / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "file" / "out"))
 
 
 def test_a_target_whose_folder_cannot_be_is_told(new_run, tmp_path, monkeypatch):
@@ -120,17 +120,17 @@ def test_a_target_whose_folder_cannot_be_is_told(new_run, tmp_path, monkeypatch)
 
     monkeypatch.setattr(Path, "mkdir", fails)
     with pytest.raises(UsageError, match="cannot make a folder"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 def test_a_dry_run_says_what_would_be_done_with_a_folder(new_run, tmp_path):
     run, out = new_run(), tmp_path / "out"
-    wanted = Wanted(results=run.folder)
+    wanted = BundleWanted(results=run.folder)
     assert f"would be written as the new folder {out}" in publish(wanted, str(out), dry_run=True).notes
     publish(wanted, str(out))
     assert f"this bundle is in {out} already" in publish(wanted, str(out), dry_run=True).notes
     with pytest.raises(UsageError, match="holds another bundle"):
-        publish(Wanted(results=new_run("others", ("beta",)).folder), str(out), dry_run=True)
+        publish(BundleWanted(results=new_run("others", ("beta",)).folder), str(out), dry_run=True)
 
 
 def test_a_run_without_some_seed_is_not_published_and_the_seed_is_named(new_run, tmp_path):
@@ -139,7 +139,7 @@ def test_a_run_without_some_seed_is_not_published_and_the_seed_is_named(new_run,
     with pytest.raises(
         UsageError, match=r"run.json tells 4 cells and 3 are there \(alpha@10/1 missing\); finish the run"
     ):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
 
@@ -149,7 +149,7 @@ def test_records_that_contradict_themselves_are_not_published(new_run, tmp_path)
     cell["selection"]["num_planted_rows"] = 11
     run.write(cell)
     with pytest.raises(UsageError, match="contradict themselves: alpha@10/1: 11 of 10 chosen rows are planted"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize("name", ["run.json", "alpha/10/seed-1.json"])
@@ -158,14 +158,14 @@ def test_results_of_another_schema_are_not_published(new_run, tmp_path, name):
     told = json.loads((run.folder / name).read_text())
     (run.folder / name).write_text(json.dumps({**told, "schema": 2}))
     with pytest.raises(UsageError, match=f"{Path(name).name}.* of schema 2; this version"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 def test_addresses_of_language_models_are_no_secret_and_told_to_the_publisher(new_run, tmp_path):
     run = new_run()
     run.settings["judge"] = ["http://gpu7.example:8000/v1#judge"]
     run.finish()
-    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    made = publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert "the records tell the addresses of language models: gpu7.example:8000" in made.notes
 
 
@@ -190,11 +190,11 @@ def test_answers_that_no_model_of_the_run_gave_are_not_passed_on(new_run, tmp_pa
     steps = [*cell["steps"], *({"room": room, "part": "", "key": key} for room, key in further)]
     run.write({**cell, "steps": steps})
     run.finish()
-    made = publish(Wanted(results=run.folder, store=store.root, with_responses=True), str(tmp_path / "out"))
+    made = publish(BundleWanted(results=run.folder, store=store.root, with_responses=True), str(tmp_path / "out"))
     assert [each.name for each in (tmp_path / "out/responses").iterdir()] == [f"{of_model}.jsonl"]
     assert any("not the publisher's to pass on" in note for note in made.notes)
     assert any("may repeat its rows" in note for note in made.notes)
-    free = Wanted(results=run.folder, store=store.root, with_responses=True, licence_of_pool="mit")
+    free = BundleWanted(results=run.folder, store=store.root, with_responses=True, licence_of_pool="mit")
     assert not any("may repeat its rows" in note for note in publish(free, str(tmp_path / "free")).notes)
 
 
@@ -207,19 +207,19 @@ def test_a_board_that_is_not_what_the_records_give_is_not_published(new_run, tmp
     write_board(build_board(run.folder), board)
     (board / "study").mkdir()
     (board / "study/slopes.csv").write_text("series,slope\n")
-    published = publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
+    published = publish(BundleWanted(results=run.folder, board=board), str(tmp_path / "out"))
     assert (tmp_path / "out/board/study/slopes.csv").read_text() == "series,slope\n"
     assert not any("compare" in note for note in published.notes)
     (board / "compare").mkdir()
     (board / "compare/alpha--beta.js").write_text("sftbenchTexts({})")
-    published = publish(Wanted(results=run.folder, board=board), str(tmp_path / "without"))
+    published = publish(BundleWanted(results=run.folder, board=board), str(tmp_path / "without"))
     assert not (tmp_path / "without/board/compare").exists()
     assert (tmp_path / "without/board/study/slopes.csv").exists()
     assert any("holds texts of the pool and was left out" in note for note in published.notes)
     text = (board / "board.csv").read_text()
     (board / "board.csv").write_text(text.replace("alpha", "alfa"))
     with pytest.raises(UsageError, match=r"board.csv is not what .* gives; write it again"):
-        publish(Wanted(results=run.folder, board=board), str(tmp_path / "other"))
+        publish(BundleWanted(results=run.folder, board=board), str(tmp_path / "other"))
 
 
 def test_the_pages_of_a_bundle_lead_to_its_own_records(new_run, tmp_path):
@@ -232,8 +232,8 @@ def test_the_pages_of_a_bundle_lead_to_its_own_records(new_run, tmp_path):
     board = tmp_path / "leaderboards" / "toys"
     write_site(build_board(run.folder), run.folder, board)
     (board / "rows/gone.html").write_text("<p>left over</p>")
-    publish(Wanted(results=run.folder, board=board), str(tmp_path / "out"))
-    publish(Wanted(results=run.folder), str(tmp_path / "without"))
+    publish(BundleWanted(results=run.folder, board=board), str(tmp_path / "out"))
+    publish(BundleWanted(results=run.folder), str(tmp_path / "without"))
     assert tree(tmp_path / "out/board") == tree(tmp_path / "without/board")
     page = (tmp_path / "out/board/rows/alpha.html").read_text()
     links = re.findall(r"href=([^# >]*seed-[^ >]*)", page)
@@ -245,7 +245,7 @@ def test_the_pages_of_a_bundle_lead_to_its_own_records(new_run, tmp_path):
         assert serving.file_of("/without/records/run.json") is None
     (board / "index.html").write_text((board / "index.html").read_text().replace("alpha", "alfa"))
     with pytest.raises(UsageError, match=r"index.html is not what .* gives; write it again"):
-        publish(Wanted(results=run.folder, board=board), str(tmp_path / "other"))
+        publish(BundleWanted(results=run.folder, board=board), str(tmp_path / "other"))
 
 
 SECRETS = {
@@ -267,7 +267,7 @@ def test_credentials_are_refused_with_their_place_and_without_their_text(kind, n
     run.settings["chat"] = SECRETS[kind]
     run.finish()
     with pytest.raises(UsageError, match=f"records/run.json, line [0-9]+, holds what looks like {kind}") as refused:
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert SECRETS[kind] not in str(refused.value)
     assert not (tmp_path / "out").exists()
 
@@ -278,7 +278,7 @@ def test_values_of_secret_variables_are_refused(new_run, tmp_path, monkeypatch):
     failure = {"step": "scores", "error": "ValueError", "message": "401 for correct horse battery"}
     run.write(run.cell("alpha", 1, status="failed", failure=failure, selection=None, evaluations={}, verdicts=None))
     with pytest.raises(UsageError, match=r"seed-1.json, line [0-9]+, holds the value of \$MY_API_KEY"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_a_bundle_names_no_place_and_the_publisher_hears_of_it(new_run, tmp_path
     run = new_run()
     run.settings["pool"] = f"{HOME}/ann/pools/rows.jsonl"
     run.finish()
-    made = publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    made = publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert json.loads((tmp_path / "out/records/run.json").read_text())["settings"]["pool"] == "rows.jsonl"
     assert any("1 records name places" in note for note in made.notes)
     assert not [name for name, content in tree(tmp_path / "out").items() if f"{HOME}/".encode() in content]
@@ -330,7 +330,7 @@ def test_a_page_that_names_a_place_is_refused(new_run, tmp_path):
     (tmp_path / "board" / "study").mkdir()
     (tmp_path / "board" / "study" / "notes.md").write_text(f"{HOME}/ann/x")
     with pytest.raises(UsageError, match=r"board/study/notes.md, line 1, names the place"):
-        publish(Wanted(results=run.folder, board=tmp_path / "board"), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder, board=tmp_path / "board"), str(tmp_path / "out"))
 
 
 def test_rows_go_out_only_under_a_licence_that_lets_them():
@@ -347,12 +347,12 @@ def test_links_in_results_are_refused(new_run, tmp_path):
     run = new_run()
     (run.folder / "alpha" / "more.json").symlink_to(tmp_path / "elsewhere.json")
     with pytest.raises(sftbench.SftbenchError, match=r"alpha/more.json is a link"):
-        publish(Wanted(results=run.folder), str(tmp_path / "out"))
+        publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
 
 
 def test_a_folder_that_is_no_run_is_told(tmp_path):
     with pytest.raises(UsageError, match=r"no run.json"):
-        publish(Wanted(results=tmp_path), str(tmp_path / "out"))
+        publish(BundleWanted(results=tmp_path), str(tmp_path / "out"))
 
 
 def test_from_python_the_same(new_run, tmp_path):

@@ -14,12 +14,12 @@ from sftbench.cli.watching import Silent
 from sftbench.errors import UsageError, VerificationError
 from sftbench.judging.card.readings import readings_in
 from sftbench.publishing.agreement import agreement_of
-from sftbench.publishing.checking import Asked, Checked, check
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.checking import Checked, ChecksWanted, check
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.own import Own
-from sftbench.publishing.pairs import Pair, Pairs, pairs_of
+from sftbench.publishing.pairs import PublishedPair, Pairs, pairs_of
 from sftbench.publishing.publish import publish
-from sftbench.publishing.rejudge import Part, _standard_error, compared, rejudge
+from sftbench.publishing.rejudge import RejudgedPart, _standard_error, compared, rejudge
 from sftbench.publishing.verify import verify
 
 FIRST = ["A>B", "B>A", "A=B"]
@@ -28,7 +28,7 @@ FIRST = ["A>B", "B>A", "A=B"]
 def pairs(*told, items=None, orders=None):
     answers = {"answer": ("a",), "other": ("b",)}
     return [
-        Pair(where="alpha@10/0", item=items[at] if items else str(at), told=value, **answers,
+        PublishedPair(where="alpha@10/0", item=items[at] if items else str(at), told=value, **answers,
              orders=orders[at] if orders else (math.nan, math.nan))
         for at, value in enumerate(told)
     ]  # fmt: skip
@@ -123,7 +123,7 @@ def with_answers(new_run, tmp_path, **changes):
                 cell["further_verdicts"] = [told]
             cell.update(changes)
             run.write(cell)
-    publish(Wanted(results=run.finish()), str(tmp_path / "bundle"))
+    publish(BundleWanted(results=run.finish()), str(tmp_path / "bundle"))
     (tmp_path / "bundle/responses").mkdir()
     for label in ("alpha", "beta"):
         for seed in (0, 1):
@@ -170,7 +170,7 @@ def test_a_file_of_answers_that_is_none_is_named(new_run, tmp_path, text):
 
 
 def again(bundle, *, of=None, judges=None):
-    part = Part(share=0.5, of=of)
+    part = RejudgedPart(share=0.5, of=of)
     return rejudge(
         bundle, read_cells(bundle / "records"), part, own=Own(judges=judges), plugins=plugins.load(), watcher=Silent()
     )
@@ -203,5 +203,5 @@ def test_a_bundle_without_texts_has_nothing_to_judge_again(bundle):
 
 def test_nothing_is_judged_again_in_a_bundle_that_does_not_verify(bundle):
     (bundle / "lock.json").write_text("{}")
-    found = check(bundle, Asked(rejudge=0.5), plugins=plugins.load(), watcher=Silent())
+    found = check(bundle, ChecksWanted(rejudge=0.5), plugins=plugins.load(), watcher=Silent())
     assert (found.holds, found.rejudged) == (False, None)

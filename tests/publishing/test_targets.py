@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from sftbench.errors import EnvironmentProblem, UsageError
-from sftbench.publishing.gather import Wanted
+from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.publish import publish
 from sftbench.publishing.verify import verify
 
@@ -42,7 +42,7 @@ def repository(tmp_path, monkeypatch):
 def test_pages_are_a_commit_on_a_branch_of_its_own_and_nothing_else_changes(repository, new_run, tmp_path):
     run = new_run()
     before = git(repository, "rev-parse", "HEAD"), git(repository, "status", "--porcelain")
-    made = publish(Wanted(results=run.folder), "github-pages")
+    made = publish(BundleWanted(results=run.folder), "github-pages")
     assert (git(repository, "rev-parse", "HEAD"), git(repository, "status", "--porcelain")) == before
     assert any("nothing was pushed" in note for note in made.notes)
     git(repository, "worktree", "add", "--quiet", str(tmp_path / "pages"), "gh-pages")
@@ -54,15 +54,15 @@ def test_pages_are_a_commit_on_a_branch_of_its_own_and_nothing_else_changes(repo
 
 def test_pages_keep_other_boards_and_overwrite_none(repository, new_run, tmp_path):
     run = new_run()
-    publish(Wanted(results=run.folder), "github-pages")
-    publish(Wanted(results=new_run("others").folder), "github-pages")
+    publish(BundleWanted(results=run.folder), "github-pages")
+    publish(BundleWanted(results=new_run("others").folder), "github-pages")
     head = git(repository, "rev-parse", "gh-pages")
-    again = publish(Wanted(results=run.folder), "github-pages")
+    again = publish(BundleWanted(results=run.folder), "github-pages")
     assert any("already" in note for note in again.notes)
     run.write(run.cell("gamma"))
     run.finish()
     with pytest.raises(UsageError, match="another bundle as toys/"):
-        publish(Wanted(results=run.folder), "github-pages")
+        publish(BundleWanted(results=run.folder), "github-pages")
     assert git(repository, "rev-parse", "gh-pages") == head
     names = git(repository, "ls-tree", "--name-only", "gh-pages").split()
     assert names == [".nojekyll", "index.html", "others", "toys"]
@@ -74,7 +74,7 @@ def test_a_front_page_of_ones_own_stays(repository, new_run):
     git(repository, "add", "index.html")
     git(repository, "commit", "--quiet", "-m", "mine")
     git(repository, "checkout", "--quiet", "main")
-    publish(Wanted(results=new_run().folder), "github-pages")
+    publish(BundleWanted(results=new_run().folder), "github-pages")
     assert git(repository, "show", "gh-pages:index.html") == "mine"
 
 
@@ -82,7 +82,7 @@ def test_outside_of_a_repository_pages_are_refused(tmp_path, new_run, monkeypatc
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.chdir(tmp_path)
     with pytest.raises(EnvironmentProblem, match="git"):
-        publish(Wanted(results=new_run().folder), "github-pages")
+        publish(BundleWanted(results=new_run().folder), "github-pages")
 
 
 class Hub:
@@ -121,7 +121,7 @@ def hub(tmp_path, monkeypatch):
 
 
 def test_the_hub_is_given_the_whole_bundle_with_the_token_of_the_environment(hub, new_run):
-    made = publish(Wanted(results=new_run().folder), "hf:ann/toys")
+    made = publish(BundleWanted(results=new_run().folder), "hf:ann/toys")
     assert hub.tokens == [TOKEN]
     found = verify(hub.folder / "ann/toys")
     assert found.holds
@@ -131,16 +131,16 @@ def test_the_hub_is_given_the_whole_bundle_with_the_token_of_the_environment(hub
 
 def test_another_bundle_on_the_hub_is_not_overwritten(hub, new_run):
     run = new_run()
-    publish(Wanted(results=run.folder), "hf:ann/toys")
-    assert any("already" in note for note in publish(Wanted(results=run.folder), "hf:ann/toys").notes)
+    publish(BundleWanted(results=run.folder), "hf:ann/toys")
+    assert any("already" in note for note in publish(BundleWanted(results=run.folder), "hf:ann/toys").notes)
     with pytest.raises(UsageError, match="holds another bundle"):
-        publish(Wanted(results=new_run("others", ("alpha", "beta", "gamma")).folder), "hf:ann/toys")
+        publish(BundleWanted(results=new_run("others", ("alpha", "beta", "gamma")).folder), "hf:ann/toys")
 
 
 def test_a_hub_that_cannot_be_reached_is_told_with_the_way_out_and_without_the_token(hub, new_run):
     hub.fails = ConnectionError(f"no route, Authorization: {TOKEN}")
     with pytest.raises(EnvironmentProblem, match=r"did not take ann/toys \(ConnectionError\).*--to DIR") as problem:
-        publish(Wanted(results=new_run().folder), "hf:ann/toys")
+        publish(BundleWanted(results=new_run().folder), "hf:ann/toys")
     assert TOKEN not in str(problem.value)
 
 
@@ -148,13 +148,13 @@ def test_without_a_token_the_way_out_is_told(new_run, monkeypatch):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(EnvironmentProblem, match=r"set HF_TOKEN, or publish to a folder"):
-        publish(Wanted(results=new_run().folder), "hf:ann/toys")
+        publish(BundleWanted(results=new_run().folder), "hf:ann/toys")
 
 
 @pytest.mark.parametrize("target", ["hf:toys", "hf:a/b/c"])
 def test_a_name_that_no_hub_has_is_refused(new_run, target):
     with pytest.raises(UsageError, match="expected hf:ORG/NAME"):
-        publish(Wanted(results=new_run().folder), target)
+        publish(BundleWanted(results=new_run().folder), target)
 
 
 def objects(repository):
@@ -163,13 +163,13 @@ def objects(repository):
 
 def test_a_dry_run_for_pages_says_where_it_would_go_and_writes_nothing(repository, new_run):
     run = new_run()
-    wanted, before = Wanted(results=run.folder), objects(repository)
+    wanted, before = BundleWanted(results=run.folder), objects(repository)
     told = publish(wanted, "github-pages", dry_run=True).notes
     assert any(f"committed to a new branch gh-pages of {repository} as toys/, and not pushed" in note for note in told)
     assert objects(repository) == before
     publish(wanted, "github-pages")
     assert "this bundle is on gh-pages already, as toys/" in publish(wanted, "github-pages", dry_run=True).notes
-    others = Wanted(results=new_run("others").folder)
+    others = BundleWanted(results=new_run("others").folder)
     told = publish(others, "github-pages", dry_run=True).notes
     assert any("would be committed to the branch gh-pages" in note for note in told)
     run.write(run.cell("gamma"))
@@ -179,7 +179,7 @@ def test_a_dry_run_for_pages_says_where_it_would_go_and_writes_nothing(repositor
 
 
 def test_a_dry_run_for_the_hub_needs_no_token_and_tells_none(new_run, monkeypatch):
-    wanted = Wanted(results=new_run().folder)
+    wanted = BundleWanted(results=new_run().folder)
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     (note,) = [each for each in publish(wanted, "hf:org/name", dry_run=True).notes if "uploaded" in each]
@@ -194,4 +194,4 @@ def test_a_dry_run_for_the_hub_needs_no_token_and_tells_none(new_run, monkeypatc
 @pytest.mark.parametrize("to", ["hf:", "hf:name", "hf:../name", "hf:org/name/more", "hf:org/na me", "hf:/name"])
 def test_a_name_that_is_no_repository_is_refused(new_run, to):
     with pytest.raises(UsageError, match="expected hf:ORG/NAME"):
-        publish(Wanted(results=new_run().folder), to, dry_run=True)
+        publish(BundleWanted(results=new_run().folder), to, dry_run=True)

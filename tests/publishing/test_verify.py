@@ -198,15 +198,15 @@ def test_any_number_edited_in_any_file_is_found(bundle, tmp_path, matching):
 
 def test_what_is_made_up_as_a_whole_recomputes_and_only_the_seal_tells(new_run, tmp_path):
     """The limit of the check, which its output states: whoever forges records and publishes them anew is not found."""
-    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.gather import BundleWanted
     from sftbench.publishing.publish import publish
 
     run = new_run()
-    honest = publish(Wanted(results=run.folder), str(tmp_path / "honest"))
+    honest = publish(BundleWanted(results=run.folder), str(tmp_path / "honest"))
     forged = run.cell("alpha", 0)
     forged["evaluations"]["exact-match"]["items"]["exact-match"] = [1.0] * 12
     run.write(forged)
-    publish(Wanted(results=run.folder), str(tmp_path / "forged"))
+    publish(BundleWanted(results=run.folder), str(tmp_path / "forged"))
     assert verify(tmp_path / "forged").holds
     (finding,) = verify(tmp_path / "forged", seal=honest.seal).findings
     assert finding.what == "is not the one with the given seal"
@@ -252,13 +252,13 @@ def test_a_missing_seed_is_told(bundle):
 
 
 def test_a_failed_seed_stays_failed_and_its_bundle_verifies(new_run, tmp_path):
-    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.gather import BundleWanted
     from sftbench.publishing.publish import publish
 
     run = new_run()
     failure = {"step": "scores", "error": "ValueError", "message": "no finite score"}
     run.write(run.cell("alpha", 1, status="failed", failure=failure, selection=None, evaluations={}, verdicts=None))
-    publish(Wanted(results=run.folder), str(tmp_path / "out"))
+    publish(BundleWanted(results=run.folder), str(tmp_path / "out"))
     assert verify(tmp_path / "out").holds
     board = json.loads((tmp_path / "out/board/board.json").read_text())
     (row,) = [row for row in board["rows"] if row["label"] == "alpha"]
@@ -293,11 +293,11 @@ def _rehash(cell, stem, ids_hash):
 def _with_ids(new_run, tmp_path):
     """A published run of many selections with their ids, as a store would have given them."""
     from sftbench.positions import positions_from_text
-    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.gather import BundleWanted
     from sftbench.publishing.publish import publish
 
     run = new_run("many", tuple(f"method-{letter}" for letter in "abcdefgh"))
-    publish(Wanted(results=run.folder), str(tmp_path / "with-ids"))
+    publish(BundleWanted(results=run.folder), str(tmp_path / "with-ids"))
     for path in run.folder.rglob("seed-*.json"):
         chosen = json.loads(path.read_text())["selection"]
         ids = [f"row-{each}" for each in positions_from_text(chosen["positions"], num_rows=100)]

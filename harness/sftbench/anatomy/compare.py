@@ -16,7 +16,7 @@ from sftbench.anatomy.closeness import near_duplicates, nearest_heldout
 from sftbench.anatomy.differences import metric_differences
 from sftbench.anatomy.shared import across_seeds, overlap
 from sftbench.anatomy.sides import (
-    Side,
+    NamedSelection,
     cells_of,
     entry_of,
     is_file,
@@ -46,7 +46,7 @@ Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class ComparisonWanted:
     """What to compare: the fields are the flags of `bench compare`.
 
     `a` and `b` are methods of the run in the folder `results`, folders of records, or files of rows. `pick` is the seed
@@ -67,7 +67,7 @@ class Wanted:
     store: Path | None = None
 
 
-def compare_selections(wanted: Wanted, *, plugins: Plugins, scratch: Path) -> dict[str, Any]:
+def compare_selections(wanted: ComparisonWanted, *, plugins: Plugins, scratch: Path) -> dict[str, Any]:
     """Everything that can be told of two selections; docs/anatomy.md tells the keys. `missing` says what cannot be.
 
     Raises `UsageError` for names that are unknown or unclear.
@@ -89,7 +89,7 @@ def compare_selections(wanted: Wanted, *, plugins: Plugins, scratch: Path) -> di
     return {**found, "missing": list(dict.fromkeys(missing))}
 
 
-def _sides(wanted: Wanted, scratch: Path) -> tuple[Side, Side, list[Cell]]:
+def _sides(wanted: ComparisonWanted, scratch: Path) -> tuple[NamedSelection, NamedSelection, list[Cell]]:
     names = (wanted.a, wanted.b)
     if any(is_file(name) for name in names):
         if not all(is_file(name) for name in names):
@@ -114,7 +114,7 @@ def _sides(wanted: Wanted, scratch: Path) -> tuple[Side, Side, list[Cell]]:
     return first, second, cells
 
 
-def _about(side: Side) -> dict[str, Any]:
+def _about(side: NamedSelection) -> dict[str, Any]:
     """Name and size of a side; budget, seed and cost of choosing where it is from a run."""
     cell, texts = side.cell, side.texts
     told: dict[str, Any] = {"name": side.name}
@@ -132,7 +132,7 @@ def _about(side: Side) -> dict[str, Any]:
     return told
 
 
-def _planted(side: Side) -> dict[str, Any] | None:
+def _planted(side: NamedSelection) -> dict[str, Any] | None:
     """How much of a selection is planted, how much of all that was planted got in, and by defect where texts tell."""
     cell = side.cell
     chosen = cell.selection if cell else None
@@ -150,7 +150,11 @@ def _planted(side: Side) -> dict[str, Any] | None:
 
 
 def _of_texts(
-    first: Side, second: Side, wanted: Wanted, tokenizer: PreTrainedTokenizerFast | None, missing: list[str]
+    first: NamedSelection,
+    second: NamedSelection,
+    wanted: ComparisonWanted,
+    tokenizer: PreTrainedTokenizerFast | None,
+    missing: list[str],
 ) -> dict[str, Any]:
     assert first.texts is not None
     assert second.texts is not None
@@ -173,7 +177,9 @@ def _of_texts(
     return found | (_embedded(first, second, wanted, shown, missing) if wanted.embeddings else {})
 
 
-def _embedded(first: Side, second: Side, wanted: Wanted, shown: dict[str, Any], missing: list[str]) -> dict[str, Any]:
+def _embedded(
+    first: NamedSelection, second: NamedSelection, wanted: ComparisonWanted, shown: dict[str, Any], missing: list[str]
+) -> dict[str, Any]:
     """What needs embeddings of the instructions: clusters (into `shown`), near-duplicates, nearest held-out prompts."""
     from sftbench.engines.embed import embed_texts
 
@@ -195,7 +201,7 @@ def _embedded(first: Side, second: Side, wanted: Wanted, shown: dict[str, Any], 
     return {**found, "nearest_heldout": {"a": near[0], "b": near[1]}}
 
 
-def _drawn(side: Side, wanted: Wanted, missing: list[str]) -> Sequence[Row]:
+def _drawn(side: NamedSelection, wanted: ComparisonWanted, missing: list[str]) -> Sequence[Row]:
     rows = side.texts.rows if side.texts else ()
     if len(rows) <= MOST_EMBEDDED:
         return rows
@@ -204,7 +210,7 @@ def _drawn(side: Side, wanted: Wanted, missing: list[str]) -> Sequence[Row]:
     return [rows[int(place)] for place in np.sort(drawn)]
 
 
-def _examples(first: Side, second: Side, wanted: Wanted) -> dict[str, Any]:
+def _examples(first: NamedSelection, second: NamedSelection, wanted: ComparisonWanted) -> dict[str, Any]:
     """Rows that one side took and the other did not, drawn at random, in the order of their ranks."""
     found = {}
     for name, side, other in (("only_a", first, second), ("only_b", second, first)):
@@ -227,7 +233,11 @@ def _some(places: Sequence[int], count: int, seed: int) -> list[int]:
 
 
 def _tokens(
-    first: Side, second: Side, wanted: Wanted, tokenizer: PreTrainedTokenizerFast | None, missing: list[str]
+    first: NamedSelection,
+    second: NamedSelection,
+    wanted: ComparisonWanted,
+    tokenizer: PreTrainedTokenizerFast | None,
+    missing: list[str],
 ) -> dict[str, Any]:
     """For each side that labels tokens: some of its rows with what each token is for. Rows that both label come
     first, so that labels can be compared."""
@@ -250,7 +260,7 @@ def _tokens(
 
 
 def _tokenizer(
-    first: Side, second: Side, wanted: Wanted, plugins: Plugins, missing: list[str]
+    first: NamedSelection, second: NamedSelection, wanted: ComparisonWanted, plugins: Plugins, missing: list[str]
 ) -> PreTrainedTokenizerFast | None:
     """The tokenizer of the run's base: of `lm` if that is the base, or of a suite that has it."""
     from sftbench.engines.loading import load_tokenizer

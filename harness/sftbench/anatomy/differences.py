@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sftbench.anatomy.sides import Side
+from sftbench.anatomy.sides import NamedSelection
 from sftbench.board.cells import Cell
 from sftbench.board.entries import gather, metric_directions
 from sftbench.board.ranking import Measurements
@@ -15,7 +15,7 @@ from sftbench.board.table import WIN_RATE
 from sftbench.board.tiers import seeds_to_tell
 
 
-def metric_differences(first: Side, second: Side, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def metric_differences(first: NamedSelection, second: NamedSelection, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Of each metric: both means, and the difference (first minus second) on the same items and seeds with interval
     and p. Training noise is learnt from all methods of the run at this budget, as on the board; p is not adjusted.
     `seeds_to_tell` is how many seeds in all would bring p to 5 % if the difference stays, where seeds alone can."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from sftbench.anatomy.sides import Side
+from sftbench.anatomy.sides import NamedSelection
 from sftbench.board.overlap import expected_jaccard, overlap_of
 
 
-def overlap(first: Side, second: Side) -> dict[str, Any] | None:
+def overlap(first: NamedSelection, second: NamedSelection) -> dict[str, Any] | None:
     """Common rows, Jaccard overlap and what chance gives of it, and the correlation of ranks; None where neither
     positions nor ids can be compared."""
     ids = (first.ids, second.ids)
@@ -35,12 +35,12 @@ def overlap(first: Side, second: Side) -> dict[str, Any] | None:
     }
 
 
-def _one_pool(first: Side, second: Side) -> bool:
+def _one_pool(first: NamedSelection, second: NamedSelection) -> bool:
     cells = (first.cell, second.cell)
     return cells[0] is not None and cells[1] is not None and cells[0].pool.key == cells[1].pool.key
 
 
-def _num_rows(first: Side, second: Side) -> int | None:
+def _num_rows(first: NamedSelection, second: NamedSelection) -> int | None:
     if first.positions is None or second.positions is None or not _one_pool(first, second):
         return None
     return first.cell.pool.num_rows if first.cell else None
@@ -59,7 +59,7 @@ def rank_correlation(first: tuple[str, ...] | None, second: tuple[str, ...] | No
     return {"spearman": value, "num_rows": count, "p": math.erfc(abs(value) * math.sqrt(count - 1) / math.sqrt(2))}
 
 
-def across_seeds(side: Side) -> dict[str, Any] | None:
+def across_seeds(side: NamedSelection) -> dict[str, Any] | None:
     """How much of a method's selection survives another seed, as boards tell; None where the seed plays no part."""
     found = overlap_of(side.entry.done) if side.entry else None
     return None if found is None else {"mean": found.mean, "by_chance": found.by_chance, "num_pairs": found.num_pairs}

@@ -36,7 +36,7 @@ class Texts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Side:
+class NamedSelection:
     """A selection under a name. `entry` are all cells of its method at its budget, `cell` the one that is looked at.
 
     `missing` says what could not be found, and what would bring it.
@@ -107,7 +107,7 @@ def _full_name(cell: Cell) -> str:
     return cell.label if not matched or matched in cell.label else f"{cell.label} matched to {matched}"
 
 
-def side_of_run(entry: Entry, *, seed: int, store: Store) -> Side:
+def side_of_run(entry: Entry, *, seed: int, store: Store) -> NamedSelection:
     """One seed of a method, with its texts where the store still has them."""
     cell = next((each for each in entry.cells if each.seed == seed), None)
     name = _full_name(entry.first)
@@ -116,15 +116,17 @@ def side_of_run(entry: Entry, *, seed: int, store: Store) -> Side:
         raise UsageError(f"{name} has no seed {seed}; it has {known}")
     if cell.selection is None:
         told = "failed" if cell.status == "failed" else "trains on nothing"
-        return Side(name=name, entry=entry, cell=cell, missing=(f"{name} {told}, so there is no selection of it",))
+        return NamedSelection(
+            name=name, entry=entry, cell=cell, missing=(f"{name} {told}, so there is no selection of it",)
+        )
     found = _from_store(cell, store)
-    side = Side(name=name, entry=entry, cell=cell)
+    side = NamedSelection(name=name, entry=entry, cell=cell)
     return replace(side, texts=found) if isinstance(found, Texts) else replace(side, missing=(f"{name}: {found}",))
 
 
-def side_of_file(name: str, *, pool: Pool) -> Side:
+def side_of_file(name: str, *, pool: Pool) -> NamedSelection:
     """Rows in a file, in its order."""
-    return Side(name=Path(name).name, texts=Texts(rows=list(pool)))
+    return NamedSelection(name=Path(name).name, texts=Texts(rows=list(pool)))
 
 
 def _from_store(cell: Cell, store: Store) -> Texts | str:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from sftbench.anatomy.sides import Side
+from sftbench.anatomy.sides import NamedSelection
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
 def labelled_rows(
-    side: Side, places: Sequence[int], tokenizer: PreTrainedTokenizerFast
+    side: NamedSelection, places: Sequence[int], tokenizer: PreTrainedTokenizerFast
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows at some ranks of a selection: id, and `pieces` of the last response as (text, label), neighbours of one
     label together; text between tokens has the label None. And what could not be told."""

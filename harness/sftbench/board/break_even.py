@@ -97,7 +97,7 @@ def _of_part(
 
 def _costs_of_scores(costs: Floats, random: Floats, wanted: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
     """What random needs for each of `wanted` [R, B], given its goodness [P, B] for `costs` [P]; which are beyond it."""
-    found = [Line.of(costs, random[:, draw]).cost_of(wanted[:, draw]) for draw in range(random.shape[1])]
+    found = [CostLine.of(costs, random[:, draw]).cost_of(wanted[:, draw]) for draw in range(random.shape[1])]
     return np.column_stack([needed for needed, _ in found]), np.column_stack([beyond for _, beyond in found])
 
 
@@ -187,14 +187,14 @@ def _finite(value: float) -> float | None:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Line:
+class CostLine:
     """What random reaches: `levels` [P] that never fall, at `places` [P] (log of compute), straight between."""
 
     places: Floats
     levels: Floats
 
     @classmethod
-    def of(cls, costs: Floats, goodness: Floats) -> Line:
+    def of(cls, costs: Floats, goodness: Floats) -> CostLine:
         """Through what random reached for `costs` [P] (positive, in any order)."""
         places, at = np.unique(np.log(costs), return_inverse=True)
         weights = np.bincount(at).astype(np.float64)

@@ -14,7 +14,7 @@ from sftbench.board.cost_words import phase_notes
 from sftbench.board.entries import Entry, gather, item_values, metric_directions, number_of
 from sftbench.board.judge_card import CardFacts, read_card_facts, read_further_facts
 from sftbench.board.judged import agreements, has_judged_part, judged_rows
-from sftbench.board.judgement import JudgeCard
+from sftbench.board.judgement import JudgeCardSummary
 from sftbench.board.ranking import Elsewhere, Measurements, rank
 from sftbench.board.reading import read_cells
 from sftbench.board.statistics import NUM_RESAMPLES
@@ -115,8 +115,8 @@ def _judged(
     }
 
 
-def _card(facts: CardFacts) -> JudgeCard:
-    return JudgeCard(passes=facts.passes, words=facts.words, flip_rate=facts.flip_rate, agreement=facts.agreed)
+def _card(facts: CardFacts) -> JudgeCardSummary:
+    return JudgeCardSummary(passes=facts.passes, words=facts.words, flip_rate=facts.flip_rate, agreement=facts.agreed)
 
 
 def _one_jury(cells: list[Cell]) -> tuple[str | None, str | None]:

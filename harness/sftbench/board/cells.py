@@ -8,14 +8,14 @@ from typing import Any, ClassVar, Literal
 SCHEMA = 1
 
 
-class Strict:
+class StrictData:
     """Tells pydantic to refuse unknown keys and NaN; these classes are otherwise plain dataclasses."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Base(Strict):
+class Base(StrictData):
     """The base model that was trained."""
 
     name: str
@@ -23,7 +23,7 @@ class Base(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolFacts(Strict):
+class PoolFacts(StrictData):
     """The pool that was chosen from; the planted counts are 0 or None when nothing was planted."""
 
     name: str
@@ -35,7 +35,7 @@ class PoolFacts(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellFailure(Strict):
+class CellFailure(StrictData):
     """The step that did not end, and why."""
 
     step: str
@@ -44,7 +44,7 @@ class CellFailure(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen(Strict):
+class Chosen(StrictData):
     """A selection in numbers. `trained_share` of its `num_response_tokens` are trained, the rest is masked.
 
     `positions` says where its rows stand in the pool (see `sftbench.positions`): None when some were made by
@@ -63,7 +63,7 @@ class Chosen(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemMetrics(Strict):
+class ItemMetrics(StrictData):
     """One evaluator's metrics, a value per held-out item; None marks an item that failed.
 
     `ids_of` has the items of each metric that is on items of its own. `numbers` are metrics of which the evaluator gave
@@ -83,7 +83,7 @@ class ItemMetrics(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellVerdicts(Strict):
+class CellVerdicts(StrictData):
     """A judge's preference per held-out item, 0 to 1 for the model over the method `baseline`; None marks a failure.
 
     `columns` are the further findings of a judge, a value per item. `judged_by` is what identifies the judge: its part
@@ -100,7 +100,7 @@ class CellVerdicts(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prompts(Strict):
+class PromptsAnswered(StrictData):
     """The suite of prompts that was answered: `num_prompts` of the `num_in_all` that the benchmark has.
 
     `control` is what win rates on it are controlled for.
@@ -114,7 +114,7 @@ class Prompts(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Diversity(Strict):
+class Diversity(StrictData):
     """One diversity metric of the chosen rows; None where `note` says why there is none.
 
     `direction` is `up` where larger is more diverse, `down` where smaller is, `shift` for a distance from
@@ -133,7 +133,7 @@ class Diversity(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spent(Strict):
+class Spent(StrictData):
     """What one phase of a cell used: FLOPs and tokens are counted, seconds and bytes are measured."""
 
     tokens_forward: float = 0.0
@@ -146,7 +146,7 @@ class Spent(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellHits(Strict):
+class CellHits(StrictData):
     """Held-out items of which a selection has something: `ids` of the items, and how many rows of it have it.
 
     Found by runs of `num_words` words in common, and, where `cosine` is given, by embeddings at least so close, in the
@@ -161,7 +161,7 @@ class CellHits(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(Strict):
+class StepRecord(StrictData):
     """A step that the cell went through."""
 
     room: str
@@ -170,7 +170,7 @@ class Step(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell(Strict):
+class Cell(StrictData):
     """One method at one budget and seed, as its file tells it."""
 
     schema: Literal[1]
@@ -189,7 +189,7 @@ class Cell(Strict):
     evaluations: dict[str, ItemMetrics]
     verdicts: CellVerdicts | None
     cost: dict[str, Spent]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
 
     @property
     def judgements(self) -> tuple[CellVerdicts, ...]:
@@ -207,7 +207,7 @@ class Cell(Strict):
     diversity: dict[str, tuple[Diversity, ...]] = field(default_factory=dict)
     further_verdicts: tuple[CellVerdicts, ...] = ()
     """Of all judges but the first, whose are in `verdicts`."""
-    prompts: Prompts | None = None
+    prompts: PromptsAnswered | None = None
     """None where held-out rows are of no suite of prompts."""
     undescribed: dict[str, CellFailure] = field(default_factory=dict)
     """By component: why its diversity could not be measured. The cell is finished without it."""

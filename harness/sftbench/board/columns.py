@@ -13,7 +13,7 @@ from sftbench.board.table import WIN_RATE, Board, BoardRow, Cost, Training
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class RowColumn:
     """A heading, and the text of a row under it; `flexible` columns may be folded when space is short.
 
     `narrow` is the heading for terminals, where it may have two lines.
@@ -28,7 +28,7 @@ class Column:
 
 _OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
 
-METHOD = Column(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
+METHOD = RowColumn(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
 
 
 def marked_label(row: BoardRow) -> str:
@@ -36,16 +36,16 @@ def marked_label(row: BoardRow) -> str:
     return ("◦" if row.kind == "control" else "") + texts.label(row)
 
 
-def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list[Column]:
+def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list[RowColumn]:
     """Place, seeds and every metric, the sort metric first."""
     rows = board.of(budget)
     several_best = sum(row.tied_with_best for row in rows) > 1
     columns = [
-        Column(heading="#", text=lambda row: texts.NOTHING if row.rank is None else str(row.rank)),
-        Column(heading="tier", text=lambda row: _tier(row, several_best=several_best), right=False),
-        *[Column(heading="place, 95 %", narrow="place\n95 %", text=places) for _ in rows[:1] if rows[0].places],
+        RowColumn(heading="#", text=lambda row: texts.NOTHING if row.rank is None else str(row.rank)),
+        RowColumn(heading="tier", text=lambda row: _tier(row, several_best=several_best), right=False),
+        *[RowColumn(heading="place, 95 %", narrow="place\n95 %", text=places) for _ in rows[:1] if rows[0].places],
         METHOD,
-        Column(heading="seeds", text=seeds_text, flexible=True, right=False),
+        RowColumn(heading="seeds", text=seeds_text, flexible=True, right=False),
     ]
     for name in metric_order(board)[:most_metrics]:
         columns.append(metric_column(board, name, rows))
@@ -56,7 +56,7 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
     chance = next((row.against_baseline.control for row in rows if row.against_baseline), None)
     if chance is not None:
         columns.append(
-            Column(
+            RowColumn(
                 heading=f"against {texts.one_line(chance, 20)}",
                 narrow=f"against\n{texts.one_line(chance, 20)}",
                 text=lambda row: _against_baseline(row, rows, board.sort_metric),
@@ -65,7 +65,7 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
         )
     if any(row.against_matched for row in rows):
         columns.append(
-            Column(
+            RowColumn(
                 heading="against matched chance",
                 narrow="against\nmatched chance",
                 text=lambda row: _against_matched(row, rows, board.sort_metric),
@@ -75,12 +75,12 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
         )
     if any(row.seeds_to_tell is not None for row in rows):
         columns.append(
-            Column(heading="seeds to tell", narrow="seeds\nto tell", text=lambda row: texts.count(row.seeds_to_tell))
+            RowColumn(heading="seeds to tell", narrow="seeds\nto tell", text=lambda row: texts.count(row.seeds_to_tell))
         )
     return columns
 
 
-def _without_hits(board: Board, rows: list[BoardRow]) -> list[Column]:
+def _without_hits(board: Board, rows: list[BoardRow]) -> list[RowColumn]:
     """How many items each row has hit, and the sort metric without those that any row of the budget has."""
     name = board.sort_metric
 
@@ -89,12 +89,12 @@ def _without_hits(board: Board, rows: list[BoardRow]) -> list[Column]:
 
     digits = texts.decimals([estimate for row in rows if (estimate := of(row)) is not None], name)
     return [
-        Column(
+        RowColumn(
             heading="items hit",
             narrow="items\nhit",
             text=lambda row: texts.NOTHING if row.without_hits is None else str(row.without_hits.num_own),
         ),
-        Column(
+        RowColumn(
             heading=f"{texts.one_line(name)} without items hit",
             narrow=f"{texts.one_line(name)}\nwithout hits",
             text=lambda row: texts.interval(of(row), digits),
@@ -127,7 +127,7 @@ def metric_order(board: Board) -> list[str]:
     return list(dict.fromkeys([*first, *sorted(board.bigger_is_better)]))
 
 
-def metric_column(board: Board, name: str, rows: list[BoardRow]) -> Column:
+def metric_column(board: Board, name: str, rows: list[BoardRow]) -> RowColumn:
     """One metric with intervals."""
 
     def of(row: BoardRow) -> Estimate | None:
@@ -136,18 +136,18 @@ def metric_column(board: Board, name: str, rows: list[BoardRow]) -> Column:
     digits = texts.decimals([estimate for row in rows if (estimate := of(row)) is not None], name)
     arrow = "↑" if board.bigger_is_better[name] else "↓"
     if name != WIN_RATE:
-        return Column(heading=f"{texts.one_line(name)} {arrow}", text=lambda row: texts.interval(of(row), digits))
+        return RowColumn(heading=f"{texts.one_line(name)} {arrow}", text=lambda row: texts.interval(of(row), digits))
     baseline = texts.one_line(board.baseline or "", 20)
-    return Column(
+    return RowColumn(
         heading=f"win rate vs {baseline} {arrow}",
         narrow=f"win rate\nvs {baseline} {arrow}",
         text=lambda row: "50 (itself)" if row.is_baseline else texts.interval(of(row), digits),
     )
 
 
-def _corrected_column() -> Column:
+def _corrected_column() -> RowColumn:
     """The win rate as a judge would have it that is always right."""
-    return Column(
+    return RowColumn(
         heading="win rate, corrected for the judge",
         narrow="win rate\ncorrected",
         text=lambda row: texts.NOTHING if row.is_baseline else texts.interval(row.win_rate_corrected, 1),
@@ -167,12 +167,12 @@ def seeds_text(row: BoardRow) -> str:
     return ", ".join(parts)
 
 
-def training_columns(board: Board) -> list[Column]:
+def training_columns(board: Board) -> list[RowColumn]:
     """What was trained on, and what choosing and training took in FLOPs and tokens."""
     columns = [
         METHOD,
-        Column(heading="rows", text=lambda row: texts.count(row.training.num_rows if row.training else None)),
-        Column(
+        RowColumn(heading="rows", text=lambda row: texts.count(row.training.num_rows if row.training else None)),
+        RowColumn(
             heading="trained tokens",
             narrow="trained\ntokens",
             text=lambda row: texts.count(row.training.trained_tokens if row.training else None),
@@ -186,7 +186,7 @@ def training_columns(board: Board) -> list[Column]:
         )
     if any(row.overlap for row in board.rows):
         columns.append(
-            Column(
+            RowColumn(
                 heading="overlap across seeds: found, by chance",
                 narrow="seeds overlap\nfound, chance",
                 text=_overlap,
@@ -198,14 +198,14 @@ def training_columns(board: Board) -> list[Column]:
     return columns
 
 
-FIDELITY = Column(heading="fidelity", text=lambda row: texts.one_line(row.fidelity), right=False)
+FIDELITY = RowColumn(heading="fidelity", text=lambda row: texts.one_line(row.fidelity), right=False)
 
 
-def measured_columns(board: Board, *, making_alone: bool = False) -> list[Column]:
+def measured_columns(board: Board, *, making_alone: bool = False) -> list[RowColumn]:
     """What the clock and the machine said; these differ from run to run."""
     phases = [phase for phase in phases_of(board.rows) if not making_alone or phase not in NOT_MAKING]
     times = [_spent(phase, "time", lambda cost: texts.seconds(cost.device_seconds)) for phase in phases]
-    return [*times, Column(heading="peak memory", narrow="peak\nmemory", text=_peak_memory)]
+    return [*times, RowColumn(heading="peak memory", narrow="peak\nmemory", text=_peak_memory)]
 
 
 def processed_tokens(cost: Cost) -> float:
@@ -213,9 +213,9 @@ def processed_tokens(cost: Cost) -> float:
     return max(cost.tokens_forward, cost.tokens_backward) + cost.tokens_generated
 
 
-def _spent(phase: str, what: str, text: Callable[[Cost], str]) -> Column:
+def _spent(phase: str, what: str, text: Callable[[Cost], str]) -> RowColumn:
     short = {"selecting": "select", "generating": "generate", "training": "train"}.get(phase, phase)
-    return Column(
+    return RowColumn(
         heading=f"{phase} {what}",
         narrow=f"{short}\n{what}",
         text=lambda row: text(row.cost[phase]) if phase in row.cost else texts.NOTHING,
@@ -231,12 +231,12 @@ def _peak_memory(row: BoardRow) -> str:
     return texts.megabytes(max((cost.peak_memory_bytes for cost in row.cost.values()), default=None))
 
 
-def _planted(what: str, shares: Callable[[Training], tuple[float | None, float | None]]) -> Column:
+def _planted(what: str, shares: Callable[[Training], tuple[float | None, float | None]]) -> RowColumn:
     def text(row: BoardRow) -> str:
         share, let_in = shares(row.training) if row.training else (None, None)
         return texts.NOTHING if share is None and let_in is None else f"{texts.percent(share)}, {texts.percent(let_in)}"
 
-    return Column(heading=f"planted {what}: share, let in", narrow=f"planted {what}\nshare, let in", text=text)
+    return RowColumn(heading=f"planted {what}: share, let in", narrow=f"planted {what}\nshare, let in", text=text)
 
 
 def failure_lines(rows: list[BoardRow]) -> list[str]:

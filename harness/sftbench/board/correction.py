@@ -29,7 +29,7 @@ win rate has no interval."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement:
+class GoldPreference:
     """The judge's mean preference for the better answer, in percent, its 95 % bounds, and the pairs it is from."""
 
     value: float
@@ -46,7 +46,7 @@ class Corrected:
     why: Why = ""
 
 
-def corrected(raw: Estimate, agreement: Agreement) -> Corrected:
+def corrected(raw: Estimate, agreement: GoldPreference) -> Corrected:
     """A win rate in percent, with its interval, as it would be by a judge that is always right.
 
     Holds where the judge errs as often on the items of the win rate as on the pairs of `agreement`, whichever of the

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.break_even import EVERYTHING
-from sftbench.board.columns import METHOD, Column
+from sftbench.board.columns import METHOD, RowColumn
 from sftbench.board.making import estimate_of, front, making_flops
 from sftbench.board.ranking import CHANCE
 from sftbench.board.table import Board, BoardRow, MatchedComparison
@@ -85,7 +85,7 @@ def by_equal_cost(board: Board, budget: str) -> list[BoardRow]:
     return [rows[at] for at in first] + [row for at, row in enumerate(rows) if at not in set(first)]
 
 
-def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> list[Column]:
+def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> list[RowColumn]:
     """Score and total cost, random with the same, and from when on choosing pays; none where no row has chosen."""
     rows = board.of(budget)
     if not any(row.break_even for row in rows):
@@ -93,32 +93,32 @@ def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> l
     metric = board.sort_metric
     digits = texts.decimals([found for row in rows if (found := estimate_of(row, metric)) is not None], metric)
     best = {row.label for row in front(board, budget)}
-    score = Column(
+    score = RowColumn(
         heading=texts.one_line(metric), text=lambda row: texts.interval(estimate_of(row, metric), digits), flexible=True
     )
-    total = Column(heading="total, in random rows", text=total_rows_text)
-    pays = Column(heading="pays from, rows", narrow="pays from,\nrows", text=pays_text, flexible=True)
+    total = RowColumn(heading="total, in random rows", text=total_rows_text)
+    pays = RowColumn(heading="pays from, rows", narrow="pays from,\nrows", text=pays_text, flexible=True)
     return [
         METHOD,
         *(_against_random(board, digits) if has_control(board, budget) else []),
         score,
-        Column(heading="total FLOPs", narrow="total\nFLOPs", text=total_text),
+        RowColumn(heading="total FLOPs", narrow="total\nFLOPs", text=total_text),
         *([] if compact else [total]),
-        Column(heading="choosing, in random rows", narrow="choosing,\nin random\nrows", text=choosing_rows_text),
+        RowColumn(heading="choosing, in random rows", narrow="choosing,\nin random\nrows", text=choosing_rows_text),
         *([pays] if any(row.break_even and row.break_even.is_known for row in rows) else []),
-        Column(heading="front", text=lambda row: "★" if row.label in best else ""),
+        RowColumn(heading="front", text=lambda row: "★" if row.label in best else ""),
     ]
 
 
-def _against_random(board: Board, digits: int) -> list[Column]:
+def _against_random(board: Board, digits: int) -> list[RowColumn]:
     return [
-        Column(
+        RowColumn(
             heading="at equal cost",
             narrow="at equal\ncost",
             text=lambda row: equal_text(board, row, digits),
             flexible=True,
         ),
-        Column(
+        RowColumn(
             heading="random with the same compute",
             narrow="random with the\nsame compute",
             text=lambda row: random_text(board, row, digits),

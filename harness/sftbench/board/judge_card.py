@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sftbench.board.correction import Agreement
+from sftbench.board.correction import GoldPreference
 from sftbench.errors import UsageError
 
 FILE = "judge-card.json"
@@ -26,7 +26,7 @@ class CardFacts:
 
     words: tuple[str, ...]
     passes: bool | None
-    agreement: Agreement | None
+    agreement: GoldPreference | None
     on: str = ""
     flip_rate: float | None = None
     agreed: float | None = None
@@ -88,6 +88,6 @@ def _value(told: dict[str, Any] | None) -> float | None:
     return None if told is None else float(told["value"])
 
 
-def _agreement(told: dict[str, Any]) -> Agreement:
+def _agreement(told: dict[str, Any]) -> GoldPreference:
     value, low, high = (float(told[name]) for name in ("value", "low", "high"))
-    return Agreement(value=value, low=low, high=high, num=int(told["num"]))
+    return GoldPreference(value=value, low=low, high=high, num=int(told["num"]))

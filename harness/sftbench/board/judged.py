@@ -12,7 +12,7 @@ import numpy as np
 
 from sftbench.board.cells import Cell, CellVerdicts
 from sftbench.board.entries import Entry, gather
-from sftbench.board.judgement import Agreement, JudgedRow
+from sftbench.board.judgement import JudgedRow, OrderAgreement
 from sftbench.board.noise import Floats
 from sftbench.board.ranking import Measurements
 from sftbench.board.statistics import Estimate, pooled_estimates
@@ -59,7 +59,7 @@ def judges_of(cells: Sequence[Cell]) -> list[str]:
     return list(first | dict.fromkeys(each.judge for cell in cells for each in cell.further_verdicts))
 
 
-def agreements(rows: Sequence[JudgedRow]) -> list[Agreement]:
+def agreements(rows: Sequence[JudgedRow]) -> list[OrderAgreement]:
     """Of all pairs of judges at each budget, over the rows that both have judged."""
     found = []
     for budget in dict.fromkeys(row.budget for row in rows):
@@ -72,7 +72,7 @@ def agreements(rows: Sequence[JudgedRow]) -> list[Agreement]:
             values = np.array([[tables[judge][name] for name in both] for judge in (first, second)]).reshape(2, -1)
             kendall, spearman = rank_correlations(values[0], values[1])
             found.append(
-                Agreement(
+                OrderAgreement(
                     first=first, second=second, budget=budget, num_rows=len(both), kendall=kendall, spearman=spearman
                 )
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sftbench.board import texts
-from sftbench.board.judgement import Agreement, JudgedRow
+from sftbench.board.judgement import JudgedRow, OrderAgreement
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import Board
 from sftbench.judging.scoring import NUM_RESAMPLES
@@ -119,7 +119,7 @@ def _card_words(board: Board) -> list[str]:
     return words
 
 
-def _agreement(each: Agreement, board: Board) -> str:
+def _agreement(each: OrderAgreement, board: Board) -> str:
     place = f" at {texts.one_line(each.budget)}" if len(board.budgets) > 1 else ""
     who = f"{texts.one_line(each.first)} and {texts.one_line(each.second)}"
     if each.kendall is None or each.spearman is None:

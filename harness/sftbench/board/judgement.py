@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sftbench.board.cells import Strict
+from sftbench.board.cells import StrictData
 from sftbench.board.statistics import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgedRow(Strict):
+class JudgedRow(StrictData):
     """One method at one budget before one judge. Rates are in percent, 50 is the baseline; shares lie in 0 to 1.
 
     `controlled` is the length-controlled win rate of AlpacaEval (`form` says of which form), `styled` the
@@ -43,7 +43,7 @@ class JudgedRow(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Agreement(Strict):
+class OrderAgreement(StrictData):
     """How two judges order the same rows of a budget by win rate: Kendall's tau-b and Spearman's rho.
 
     None where one of them makes no difference between rows.
@@ -58,7 +58,7 @@ class Agreement(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeCard(Strict):
+class JudgeCardSummary(StrictData):
     """What is known of how reliable the judge is, in short; rates in percent. `passes` is None where too little is."""
 
     passes: bool | None

@@ -70,12 +70,12 @@ def _training(board: Board, budget: str) -> str:
     return _table(told.training_columns(board), board.of(budget))
 
 
-def _titled(board: Board, budget: str, columns: list[told.Column], *, level: str) -> list[str]:
+def _titled(board: Board, budget: str, columns: list[told.RowColumn], *, level: str) -> list[str]:
     title = [f"{level} Budget {escaped(one_line(budget))}"] if len(board.budgets) > 1 else []
     return [*title, _table(columns, board.of(budget))]
 
 
-def _table(columns: list[told.Column], rows: list[BoardRow]) -> str:
+def _table(columns: list[told.RowColumn], rows: list[BoardRow]) -> str:
     cells = [[_cell(column, row) for column in columns] for row in rows]
     return _lines([(column.heading, column.right) for column in columns], cells)
 
@@ -90,7 +90,7 @@ def _lines(headings: list[tuple[str, bool]], cells: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _cell(column: told.Column, row: BoardRow) -> str:
+def _cell(column: told.RowColumn, row: BoardRow) -> str:
     text = escaped(column.text(row))
     return f"*{text}*" if column is told.METHOD and row.kind == "control" else text
 

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sftbench.board.cells import Base, PoolFacts, Prompts, Strict
-from sftbench.board.judgement import Agreement, JudgeCard, JudgedRow
+from sftbench.board.cells import Base, PoolFacts, PromptsAnswered, StrictData
+from sftbench.board.judgement import JudgeCardSummary, JudgedRow, OrderAgreement
 from sftbench.board.statistics import Estimate
 from sftbench.errors import UsageError
 
@@ -27,7 +27,7 @@ MEASURED_ENDINGS = ("_seconds", "_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cost(Strict):
+class Cost(StrictData):
     """What one phase used, as the mean over the finished seeds (`peak_memory_bytes`: the largest)."""
 
     tokens_forward: float
@@ -40,7 +40,7 @@ class Cost(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training(Strict):
+class Training(StrictData):
     """What a row trained on, as means over the finished seeds; shares between 0 and 1, None where nothing is planted.
 
     `trained_tokens` are the response tokens that are not masked. `planted_*_share` is how much of the
@@ -58,7 +58,7 @@ class Training(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Overlap(Strict):
+class Overlap(StrictData):
     """What the selections of two seeds have in common: rows in both over rows in either, mean over all pairs of seeds.
 
     `by_chance` is the mean for independent random choices of the same sizes.
@@ -70,7 +70,7 @@ class Overlap(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedSeed(Strict):
+class FailedSeed(StrictData):
     """A cell that did not end, and why."""
 
     seed: int
@@ -80,7 +80,7 @@ class FailedSeed(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatchedComparison(Strict):
+class MatchedComparison(StrictData):
     """A row against a control, one that is matched to it or the one that all are held to: the paired difference on the
     sort metric, row minus control.
 
@@ -95,7 +95,7 @@ class MatchedComparison(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DetectableDifference(Strict):
+class DetectableDifference(StrictData):
     """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
 
     That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
@@ -115,7 +115,7 @@ class DetectableDifference(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class WithoutHits(Strict):
+class WithoutHits(StrictData):
     """The metrics without held-out items of which something was trained on, where any row of the budget has such.
 
     `num_own` items are hit by the selections of this row (of any of its seeds), `num_any` by those of any row.
@@ -130,7 +130,7 @@ class WithoutHits(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BreakEven(Strict):
+class BreakEven(StrictData):
     """What choosing a row's data cost, in training on random rows, and from which size of training on it pays.
 
     `choosing_rows` is what was spent before training over the price of a random row, `total_rows` all of it,
@@ -151,7 +151,7 @@ class BreakEven(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BoardRow(Strict):
+class BoardRow(StrictData):
     """One method at one budget. What could not be computed is None; failed seeds are in no mean.
 
     `rank` counts the rows of the budget with a better mean, plus 1; controls that are matched to a method have neither
@@ -201,7 +201,7 @@ class BoardRow(Strict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Board(Strict):
+class Board(StrictData):
     """Everything that a leaderboard shows. Rows are grouped by budget and ordered, best first, unranked last.
 
     `num_items` is the number of held-out items per metric (and for `win-rate`); 0 where evaluators gave a number alone.
@@ -221,11 +221,11 @@ class Board(Strict):
     num_resamples: int
     notes: tuple[str, ...]
     rows: tuple[BoardRow, ...]
-    prompts: Prompts | None = None
-    judge_card: JudgeCard | None = None
-    further_cards: dict[str, JudgeCard] = field(default_factory=dict)
+    prompts: PromptsAnswered | None = None
+    judge_card: JudgeCardSummary | None = None
+    further_cards: dict[str, JudgeCardSummary] = field(default_factory=dict)
     """Of the judges but the first, by name."""
-    agreements: tuple[Agreement, ...] = ()
+    agreements: tuple[OrderAgreement, ...] = ()
     judged: tuple[JudgedRow, ...] = ()
     """What judges said, where there is more to tell than one win rate per row."""
     detectable: tuple[DetectableDifference, ...] = ()

@@ -90,7 +90,9 @@ def _rich_judged(title: str, columns: list[JudgedColumn], rows: list[JudgedRow])
     return table
 
 
-def _tables(board: Board, budget: str, width: int, order: Order) -> list[tuple[str, list[told.Column], list[BoardRow]]]:
+def _tables(
+    board: Board, budget: str, width: int, order: Order
+) -> list[tuple[str, list[told.RowColumn], list[BoardRow]]]:
     """Results, or with `order` cost what rows add to random with the same compute; then data and cost."""
     rows = board.of(budget)
     results = (f"Budget {one_line(budget)}: results", told.result_columns(board, budget, most_metrics=3), rows)
@@ -113,7 +115,7 @@ def _of_cost(board: Board, order: Order) -> list[str]:
     return equal_cost_legend(board) if order == "cost" else []
 
 
-def _rich_table(title: str, columns: list[told.Column], rows: list[BoardRow]) -> Table:
+def _rich_table(title: str, columns: list[told.RowColumn], rows: list[BoardRow]) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -140,7 +142,7 @@ def _style(row: BoardRow) -> str:
     return ("bold " if row.tied_with_best else "") + ("dim italic" if row.kind == "control" else "")
 
 
-def _aligned(columns: list[told.Column], rows: list[BoardRow]) -> list[str]:
+def _aligned(columns: list[told.RowColumn], rows: list[BoardRow]) -> list[str]:
     cells = [[column.text(row) for column in columns] for row in rows]
     return _laid_out([(column.heading, column.right) for column in columns], cells)
 

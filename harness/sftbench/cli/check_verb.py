@@ -15,7 +15,7 @@ from sftbench.cli.visible import json_text, visible_line
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sftbench.finding import Found, ItemHit
+    from sftbench.finding import ItemHit, ItemsFound
 
 _AROUND = 160
 """Characters shown before and after the words that two texts have in common."""
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _write(checked: Found, out: Path) -> None:
+def _write(checked: ItemsFound, out: Path) -> None:
     from sftbench.pools.arrow import replaced
 
     with replaced(out) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
@@ -91,7 +91,7 @@ def _flat(hit: ItemHit) -> dict[str, Any]:
     return {**told, **texts, "by": " ".join(hit.by)}
 
 
-def _print(checked: Found, options: argparse.Namespace) -> None:
+def _print(checked: ItemsFound, options: argparse.Namespace) -> None:
     told = checked.summary
     found = f"{told['num_items_hit_by_words']} by words"
     if told["cosine"] is not None:

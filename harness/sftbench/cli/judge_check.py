@@ -47,13 +47,13 @@ def _number(text: str) -> int | None:
 
 def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
-    from sftbench.checking import Check, check_judge
+    from sftbench.checking import JudgeCheck, check_judge
     from sftbench.cli.watching import Watching
     from sftbench.judging.card.render import card_markdown, card_rows, short_rows, title
 
     flags = {name: value for name, value in vars(options).items() if name not in ("output", "action", "act")}
     with Watching() as watcher:
-        card = check_judge(Check(**flags), plugins=plugins.load(), watcher=watcher)
+        card = check_judge(JudgeCheck(**flags), plugins=plugins.load(), watcher=watcher)
     if options.output == "json":
         print(card.to_json(), end="")
     elif options.output == "md":

@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from sftbench.publishing.gather import Wanted
+    from sftbench.publishing.gather import BundleWanted
     from sftbench.publishing.publish import publish
     from sftbench.runner import default_store
 
     store = options.store or default_store()
-    wanted = Wanted(
+    wanted = BundleWanted(
         results=options.results,
         board=options.board,
         store=store if store.is_dir() else None,

@@ -15,7 +15,7 @@ from sftbench.cli.options import add_format, print_rows
 
 if TYPE_CHECKING:
     from sftbench.publishing.checking import Checked
-    from sftbench.publishing.layout import Finding
+    from sftbench.publishing.layout import Discrepancy
 
 AT_MOST = 30
 """Mismatches printed one by one."""
@@ -54,13 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from sftbench import plugins
     from sftbench.cli.watching import Watching
-    from sftbench.publishing.checking import Asked, check
+    from sftbench.publishing.checking import ChecksWanted, check
     from sftbench.publishing.own import OWN as NAMES
     from sftbench.publishing.own import Own, judges_given
     from sftbench.settings import share_of
 
     own = Own(settings={name: getattr(options, name) for name in NAMES}, judges=judges_given(options.judge))
-    asked = Asked(
+    asked = ChecksWanted(
         seal=options.seal,
         rejudge=share_of(options.rejudge, "--rejudge") if options.rejudge else None,
         of=options.of,
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     return 0 if checked.holds else 6
 
 
-def _further(findings: Sequence[Finding]) -> Iterator[str]:
+def _further(findings: Sequence[Discrepancy]) -> Iterator[str]:
     """How many more there are, in which files: one wrong record moves numbers on many pages."""
     if findings:
         counted = Counter(each.where for each in findings)

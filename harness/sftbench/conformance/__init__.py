@@ -15,19 +15,27 @@ from pathlib import Path
 
 from sftbench.conformance.material import trial_material
 from sftbench.conformance.offers import Offer, offered
-from sftbench.conformance.rules import Check, light_import, of_observer, of_part, of_prompt_suite, of_suite, of_trials
-from sftbench.conformance.trial import Trial
+from sftbench.conformance.rules import (
+    RuleOutcome,
+    light_import,
+    of_observer,
+    of_part,
+    of_prompt_suite,
+    of_suite,
+    of_trials,
+)
+from sftbench.conformance.trial import PluginTrial
 from sftbench.plugins import Plugins, load, load_module
 
-__all__ = ["Check", "check_plugin", "check_plugins", "verdict"]
+__all__ = ["RuleOutcome", "check_plugin", "check_plugins", "verdict"]
 
 
-def check_plugin(module_name: str) -> list[Check]:
+def check_plugin(module_name: str) -> list[RuleOutcome]:
     """Hold a plugin module to the rules. Raises `EnvironmentProblem` when it cannot be imported."""
     return check_plugins([module_name])[module_name]
 
 
-def check_plugins(module_names: Sequence[str]) -> dict[str, list[Check]]:
+def check_plugins(module_names: Sequence[str]) -> dict[str, list[RuleOutcome]]:
     """Hold several plugin modules to the rules together, which costs little more than one. Checks by module."""
     for name in module_names:
         load_module(name)
@@ -37,7 +45,7 @@ def check_plugins(module_names: Sequence[str]) -> dict[str, list[Check]]:
         offers = {name: offered(plugins, name) for name in module_names}
         for name, offer in offers.items():
             for reason in offer.broken:
-                checks[name].append(Check(part=name, rule="loads", outcome="failed", detail=reason))
+                checks[name].append(RuleOutcome(part=name, rule="loads", outcome="failed", detail=reason))
             for role, part_class in offer.parts:
                 checks[name] += of_part(role, part_class)
             for suite in offer.suites:
@@ -51,7 +59,7 @@ def check_plugins(module_names: Sequence[str]) -> dict[str, list[Check]]:
     return checks
 
 
-def verdict(checks: Sequence[Check]) -> tuple[bool, str]:
+def verdict(checks: Sequence[RuleOutcome]) -> tuple[bool, str]:
     """Whether a plugin passes, in words. A plugin of which nothing was tried does not pass."""
     counts = {outcome: sum(check.outcome == outcome for check in checks) for outcome in ("passed", "failed", "skipped")}
     words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
@@ -61,13 +69,13 @@ def verdict(checks: Sequence[Check]) -> tuple[bool, str]:
     return (True, words) if worked else (False, f"{words}; no part was seen to work, which is a failure")
 
 
-def _tried(plugins: Plugins, offers: dict[str, Offer]) -> dict[str, list[Check]]:
+def _tried(plugins: Plugins, offers: dict[str, Offer]) -> dict[str, list[RuleOutcome]]:
     """Let every part work, in processes of its own, and compare what came out."""
     if not any(offer.does_something for offer in offers.values()):
         return {}
     with tempfile.TemporaryDirectory(prefix="sftbench-check-") as name:
         folder = Path(name)
-        trial = Trial(plugins=plugins, material=trial_material(folder), offers=offers)
+        trial = PluginTrial(plugins=plugins, material=trial_material(folder), offers=offers)
         first, again = trial.run(folder / "first"), trial.run(folder / "again")
     return {name: list(of_trials(first, again, trial.labels[name])) for name in offers}
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sftbench import shelf
-from sftbench.plan import Cell, Ref, Step
+from sftbench.plan import PlannedCell, Ref, Step
 from sftbench.planner import Planner
 from sftbench.record import Record
 from sftbench.rooms import Scores, Selection
@@ -54,7 +54,7 @@ class Given:
         evaluations, responses = planner.measured(None)
         if role == "evaluator":
             return evaluations[part.name]
-        cell = Cell(
+        cell = PlannedCell(
             method="base", label="base", kind="control", budget="", seed=0, fidelity="", matched_to=None,
             training_passes=3.0, selection=self.selection, model=None, evaluations={}, responses=responses,
         )  # fmt: skip

@@ -14,14 +14,14 @@ NUM_ROWS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
-class Material:
+class TrialMaterial:
     """A pool file and a model folder."""
 
     pool: Path
     model: Path
 
 
-def trial_material(folder: Path) -> Material:
+def trial_material(folder: Path) -> TrialMaterial:
     """Sixty short rows with a few awkward ones among them, and a two-layer Llama that has seen them for a second.
 
     It has not learned much, but it ends lines and answers, without which nothing could be generated.
@@ -32,7 +32,7 @@ def trial_material(folder: Path) -> Material:
     asked = ["\n".join(filter(None, (row["instruction"], row["input"]))) for row in rows]
     lists = ["\n".join(row["instruction"] for row in rows[start : start + 4]) for start in range(0, NUM_ROWS, 4)]
     _save_tiny_model(model, [f"{each}\n{row['output']}" for each, row in zip(asked, rows, strict=True)] + lists)
-    return Material(pool=pool, model=model)
+    return TrialMaterial(pool=pool, model=model)
 
 
 def _row(index: int) -> dict[str, str]:

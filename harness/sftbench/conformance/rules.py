@@ -27,7 +27,7 @@ LIGHT_SECONDS = 1.5
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
+class RuleOutcome:
     """One rule for one part: `passed`, `failed` with a reason, or `skipped` with a reason."""
 
     part: str
@@ -36,11 +36,11 @@ class Check:
     detail: str = ""
 
 
-def _check(part: str, rule: str, problem: str) -> Check:
-    return Check(part=part, rule=rule, outcome="failed" if problem else "passed", detail=problem)
+def _check(part: str, rule: str, problem: str) -> RuleOutcome:
+    return RuleOutcome(part=part, rule=rule, outcome="failed" if problem else "passed", detail=problem)
 
 
-def light_import(module_name: str) -> Check:
+def light_import(module_name: str) -> RuleOutcome:
     """Importing a plugin must not import what only working needs: `bench list` imports all of them.
 
     Processor time counts, so that a busy machine makes no plugin heavy.
@@ -66,7 +66,7 @@ def light_import(module_name: str) -> Check:
     return _check(module_name, "imports lightly", problem)
 
 
-def of_part(role: str, part_class: type[Any]) -> Iterator[Check]:
+def of_part(role: str, part_class: type[Any]) -> Iterator[RuleOutcome]:
     """Rules that need no work: a documented frozen dataclass whose parameters have defaults and a stable form."""
     label = f"{role} {part_class.name}"
     is_frozen = dataclasses.is_dataclass(part_class) and part_class.__dataclass_params__.frozen  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def of_part(role: str, part_class: type[Any]) -> Iterator[Check]:
     yield _check(label, "has defaults of a stable form", problem)
 
 
-def of_suite(suite: Suite) -> Iterator[Check]:
+def of_suite(suite: Suite) -> Iterator[RuleOutcome]:
     """A suite's settings are settings, and its base is a model."""
     try:
         check_settings({"methods": ["none"], **suite.defaults})
@@ -98,7 +98,7 @@ def of_suite(suite: Suite) -> Iterator[Check]:
     yield _check(f"suite {suite.name}", "has known settings and a base model", problem)
 
 
-def of_prompt_suite(suite: PromptSuite) -> Iterator[Check]:
+def of_prompt_suite(suite: PromptSuite) -> Iterator[RuleOutcome]:
     """A suite of prompts has known settings and files of a known kind; its prompts lie elsewhere."""
     problem = ""
     try:
@@ -111,7 +111,7 @@ def of_prompt_suite(suite: PromptSuite) -> Iterator[Check]:
     yield _check(f"suite {suite.name}", "works", problem)
 
 
-def of_observer(plugins: Plugins, plugin: str) -> Check:
+def of_observer(plugins: Plugins, plugin: str) -> RuleOutcome:
     """Whoever observes steps must take any record; this one is of a step that failed."""
     failure = Failure.of(ValueError("a trial"))
     record = Record(key="0" * 64, room="scores", identity={}, status="failed", failure=failure)
@@ -124,7 +124,7 @@ def of_observer(plugins: Plugins, plugin: str) -> Check:
     return _check("observer", "works", "")
 
 
-def of_trials(first: Outputs, again: Outputs, labels: Sequence[str]) -> Iterator[Check]:
+def of_trials(first: Outputs, again: Outputs, labels: Sequence[str]) -> Iterator[RuleOutcome]:
     """What two trials with one seed have shown of the parts of one plugin."""
     for label in labels:
         changed = sorted({*first.changed.get(label, ()), *again.changed.get(label, ())})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sftbench.conformance.ends import SEED, Ends
 from sftbench.conformance.given import Given
-from sftbench.conformance.material import Material
+from sftbench.conformance.material import TrialMaterial
 from sftbench.conformance.offers import Offer, part_for_trial
 from sftbench.conformance.seals import Seals
 from sftbench.devices import device_kind
@@ -37,11 +37,11 @@ class Outputs:
 
 
 @dataclass(kw_only=True)
-class Trial:
+class PluginTrial:
     """Plans a step for everything that the plugins offer and has the steps done."""
 
     plugins: Plugins
-    material: Material
+    material: TrialMaterial
     offers: Mapping[str, Offer]
     labels: dict[str, list[str]] = field(default_factory=dict)
     """What was tried of each plugin module, after a run."""

@@ -23,7 +23,7 @@ _ROLES = {"instruction": ("user",), "response": ("assistant",), "both": ("user",
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Found:
+class RunHits:
     """Rows that have runs of items, each pair once, by row: `rows`, `items`, how many different `runs` of the item
     stand in the row [P], and whether its prompt is that of the item, word by word (`is_whole` [P])."""
 
@@ -33,7 +33,7 @@ class Found:
     is_whole: npt.NDArray[np.bool_]
 
 
-class Wanted:
+class ItemsWanted:
     """The items that are looked for. They are held in memory: about 50 bytes a word.
 
     What counts of an item: every run of `num_words` words within a turn; a turn of the user with fewer words, but at
@@ -84,7 +84,7 @@ class Wanted:
             if len(at):
                 yield kinds_of(tokens, owners, at, length, most_items=self._most_items)
 
-    def find(self, rows: Sequence[Row], *, first: int = 0) -> Found:
+    def find(self, rows: Sequence[Row], *, first: int = 0) -> RunHits:
         """What of the items stands in some rows, the first of which is row `first` of its pool."""
         tokens, places, wholes = array("q"), array("q"), list[tuple[int, int]]()
         for number, row in enumerate(rows):
@@ -100,7 +100,7 @@ class Wanted:
         counted = np.zeros(len(every), dtype=np.int64)
         counted[np.searchsorted(every, pairs)] = runs
         found_rows, items = np.divmod(every, max(self.num_items, 1))
-        return Found(rows=found_rows + first, items=items, runs=counted, is_whole=np.isin(every, same))
+        return RunHits(rows=found_rows + first, items=items, runs=counted, is_whole=np.isin(every, same))
 
     def _read(
         self, row: Row, number: int, tokens: array[int], places: array[int], wholes: list[tuple[int, int]]

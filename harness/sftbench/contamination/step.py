@@ -10,7 +10,7 @@ from sftbench.arrays import load_arrays
 from sftbench.bench import Bench, parent_pool
 from sftbench.contamination.hits import Hits
 from sftbench.contamination.nearest import Close, close_rows, in_blocks
-from sftbench.contamination.runs import Found, Wanted
+from sftbench.contamination.runs import ItemsWanted, RunHits
 from sftbench.rooms import Json, Pool
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def find_items(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     """Rows of a pool that share runs of words with items, and, where the step has embeddings, those that lie close."""
     pool, items = parent_pool(step, bench), parent_pool(step, bench, "items")
     component: Any = step.identity["component"]
-    wanted = Wanted(items, num_words=int(step.number("num_words")), component=component)
+    wanted = ItemsWanted(items, num_words=int(step.number("num_words")), component=component)
     found = _by_words(wanted, pool, desk)
     close = _by_embedding(step, bench) if "embeddings" in step.parents else None
     hits = joined(found, close, wanted=wanted)
@@ -40,15 +40,15 @@ def find_items(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     }
 
 
-def _by_words(wanted: Wanted, pool: Pool, desk: WorkingDesk) -> Found:
-    parts: list[Found] = []
+def _by_words(wanted: ItemsWanted, pool: Pool, desk: WorkingDesk) -> RunHits:
+    parts: list[RunHits] = []
     first = 0
     with desk.progress(len(pool), "row") as progress:
         for batch in pool.batches():
             parts.append(wanted.find(batch, first=first))
             first += len(batch)
             progress.advance(len(batch))
-    return Found(
+    return RunHits(
         rows=np.concatenate([each.rows for each in parts]),
         items=np.concatenate([each.items for each in parts]),
         runs=np.concatenate([each.runs for each in parts]),
@@ -64,7 +64,7 @@ def _by_embedding(step: Step, bench: Bench) -> Close:
     return close_rows(np.asarray(items), in_blocks(pool), threshold=step.number("cosine"))
 
 
-def joined(found: Found, close: Close | None, *, wanted: Wanted) -> Hits:
+def joined(found: RunHits, close: Close | None, *, wanted: ItemsWanted) -> Hits:
     """What words and embeddings found, each pair once, by item and row."""
     count = wanted.num_items
     if close is None:

@@ -33,7 +33,7 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class MeasuresWanted:
     """`token_budget` None is a million tokens, or half of what there is. `kl_lm` trains two small models."""
 
     token_budget: int | None = None
@@ -43,10 +43,15 @@ class Wanted:
 
 
 def describe(
-    side: Side, *, pool: TypeCounts, real: Side | None = None, wanted: Wanted | None = None, meter: Meter | None = None
+    side: Side,
+    *,
+    pool: TypeCounts,
+    real: Side | None = None,
+    wanted: MeasuresWanted | None = None,
+    meter: Meter | None = None,
 ) -> list[Measure]:
     """Every metric of the specification. `pool` says which types are mid-band; `real` adds the distances from it."""
-    wanted = wanted or Wanted()
+    wanted = wanted or MeasuresWanted()
     corpus, seed = side.corpus, wanted.seed
     of_tokens, of_words = (subsets_of(each, wanted.token_budget, seed=seed) for each in (corpus.tokens, corpus.words))
     tokens, num_empty = int(corpus.tokens.offsets[-1]), int(corpus.is_empty.sum())

@@ -45,7 +45,7 @@ def count_types(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
 
 def describe_rows(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
     """Every diversity metric of one side of the rows selected from a pool, or of all of its rows."""
-    from sftbench.diversity.describe import Wanted, describe
+    from sftbench.diversity.describe import MeasuresWanted, describe
 
     pool = parent_pool(step, bench)
     rows = _selected(step, bench, pool)
@@ -56,7 +56,7 @@ def describe_rows(step: Step, bench: Bench, desk: WorkingDesk) -> Payload:
         real = _side(step, bench, desk, reference, np.arange(len(reference)), role="embeddings_against")
     budget: Any = step.identity["token_budget"]
     mode: Any = step.identity["mode"]
-    wanted = Wanted(
+    wanted = MeasuresWanted(
         token_budget=budget, seed=int(step.number("seed")), mode=mode, kl_lm=bool(step.identity["kl_lm"])
     )  # fmt: skip
     measures = describe(side, pool=_counted(step, bench), real=real, wanted=wanted, meter=bench.meter)

@@ -20,7 +20,7 @@ from sftbench.store import write_atomically
 
 if TYPE_CHECKING:
     # A client of an endpoint needs no torch, which takes longer to import than kept answers to read.
-    from sftbench.engines.forward import Meter
+    from sftbench.engines.forward import WorkMeter
 
 T = TypeVar("T")
 MOST_REFUSED = 16
@@ -50,7 +50,7 @@ class ChatClient:
     endpoint: Service
     cache: Path
     unparsed: Path
-    meter: Meter
+    meter: WorkMeter
     log: Callable[[str], None]
     num_at_once: int | None = None
     """None: what is fit for the endpoint."""

@@ -15,7 +15,7 @@ import torch
 
 from sftbench.engines.batching import length_batches
 from sftbench.engines.flops import forward_flops, shape_of
-from sftbench.engines.forward import Meter
+from sftbench.engines.forward import WorkMeter
 from sftbench.engines.loading import fitting_device, model_folder
 from sftbench.errors import EnvironmentProblem
 
@@ -30,7 +30,7 @@ def embed_texts(
     texts: Iterable[str],
     *,
     model: str = "minilm",
-    meter: Meter | None = None,
+    meter: WorkMeter | None = None,
     advance: Callable[[int], None] | None = None,
     max_batch_tokens: int | None = None,
 ) -> Floats:
@@ -47,7 +47,7 @@ def embed_stream(
     texts: Iterable[str],
     *,
     model: str = "minilm",
-    meter: Meter | None = None,
+    meter: WorkMeter | None = None,
     max_batch_tokens: int | None = None,
 ) -> Iterator[Floats]:
     """Embeddings of unit length in the order of the texts, float32 [b, d] for some thousand texts at a time.
@@ -64,7 +64,7 @@ def embed_stream(
 
 
 class _Encoder:
-    def __init__(self, model: SentenceTransformer, *, meter: Meter | None, max_batch_tokens: int | None) -> None:
+    def __init__(self, model: SentenceTransformer, *, meter: WorkMeter | None, max_batch_tokens: int | None) -> None:
         self.model = model
         self.meter = meter
         tokenizer: Any = model.tokenizer

@@ -33,12 +33,12 @@ from sftbench.rooms import Row
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["Entropy", "LanguageModel", "LogProbs", "Meter", "Nll", "Passage", "Perturbation", "Statistic", "TopK"]
+__all__ = ["Entropy", "LanguageModel", "LogProbs", "Nll", "Passage", "Perturbation", "Statistic", "TopK", "WorkMeter"]
 
 _log = logging.getLogger(__name__)
 
 
-class Meter(Protocol):
+class WorkMeter(Protocol):
     """Takes amounts of work done, by name (`tokens_forward`, `flops`, `tokens_generated`)."""
 
     def __call__(self, **amounts: float) -> None: ...
@@ -61,13 +61,13 @@ class LanguageModel:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerFast,
         *,
-        meter: Meter | None = None,
+        meter: WorkMeter | None = None,
         max_batch_tokens: int | None = None,
         identify: Callable[[], str] = lambda: "unnamed",
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.meter: Meter = meter or _unmetered
+        self.meter: WorkMeter = meter or _unmetered
         self.device = torch.device(model.device)
         on_cpu = self.device.type == "cpu"
         self.max_batch_tokens = max_batch_tokens or (2048 if on_cpu else 32768)
@@ -89,7 +89,7 @@ class LanguageModel:
         adapter: Path | str | None = None,
         dtype: str = "auto",
         device: str | None = None,
-        meter: Meter | None = None,
+        meter: WorkMeter | None = None,
         max_batch_tokens: int | None = None,
     ) -> LanguageModel:
         """From a folder or hub name; see `load_model` for `dtype`. Raises `UsageError` without a tokenizer."""
@@ -99,7 +99,7 @@ class LanguageModel:
         return cls(model, tokenizer, meter=meter, max_batch_tokens=max_batch_tokens, identify=identify)
 
     @classmethod
-    def without_weights(cls, path: Path | str, *, meter: Meter | None = None) -> LanguageModel:
+    def without_weights(cls, path: Path | str, *, meter: WorkMeter | None = None) -> LanguageModel:
         """All of a model but its weights: it reads prompts, knows where texts end and what work costs, and does none.
 
         For a model that computes elsewhere. Raises as `load` does.

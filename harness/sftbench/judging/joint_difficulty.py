@@ -24,7 +24,7 @@ _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class AllVerdicts:
     """All verdicts [n]: places of model and prompt, preference, length term."""
 
     models: Ints
@@ -41,7 +41,7 @@ class JointFit:
     coefficients: Floats
 
 
-def fit_jointly(judged: Judged, num_models: int, num_prompts: int) -> JointFit:
+def fit_jointly(judged: AllVerdicts, num_models: int, num_prompts: int) -> JointFit:
     """Difficulties with mean 0, of a size that makes the mean psi 1.
 
     Only the product psi * difficulty is in the model, so one of the two scales is free: mean psi = 1 sets it, and the
@@ -63,13 +63,13 @@ def fit_jointly(judged: Judged, num_models: int, num_prompts: int) -> JointFit:
     )
 
 
-def _chances(judged: Judged, coefficients: Floats, difficulties: Floats) -> Floats:
+def _chances(judged: AllVerdicts, coefficients: Floats, difficulties: Floats) -> Floats:
     mine = coefficients[judged.models]
     predictor = mine[:, 0] * judged.length_terms + mine[:, 1] * difficulties[judged.prompts] + mine[:, 2]
     return np.asarray(1 / (1 + np.exp(-np.clip(predictor, -700, 700))), dtype=np.float64)
 
 
-def _new_difficulties(judged: Judged, coefficients: Floats, difficulties: Floats) -> Floats:
+def _new_difficulties(judged: AllVerdicts, coefficients: Floats, difficulties: Floats) -> Floats:
     """One Newton step for each difficulty, at most a unit long; with the coefficients given they are independent."""
     chances = _chances(judged, coefficients, difficulties)
     psi = coefficients[judged.models, 1]
@@ -79,7 +79,7 @@ def _new_difficulties(judged: Judged, coefficients: Floats, difficulties: Floats
     return np.asarray(difficulties - np.clip(gradient / curvature, -1, 1))
 
 
-def _new_coefficients(judged: Judged, coefficients: Floats, difficulties: Floats) -> Floats:
+def _new_coefficients(judged: AllVerdicts, coefficients: Floats, difficulties: Floats) -> Floats:
     """One Newton step for the three coefficients of each model, at most a unit long."""
     chances = _chances(judged, coefficients, difficulties)
     columns = (judged.length_terms, difficulties[judged.prompts], np.ones(len(chances)))
@@ -98,5 +98,5 @@ def _new_coefficients(judged: Judged, coefficients: Floats, difficulties: Floats
     return np.asarray(coefficients - steps / np.maximum(1, lengths))
 
 
-def _sums(judged: Judged, values: Floats, num: int) -> Floats:
+def _sums(judged: AllVerdicts, values: Floats, num: int) -> Floats:
     return np.asarray(np.bincount(judged.models, values, num), dtype=np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from sftbench.errors import UsageError
 from sftbench.judging.counting import Counted, Tally, count
 from sftbench.judging.instructions import Difficulty, Gamed, difficulty_of_gamed, read_difficulty, read_gamed
-from sftbench.judging.joint_difficulty import Judged, fit_jointly
+from sftbench.judging.joint_difficulty import AllVerdicts, fit_jointly
 from sftbench.judging.length_control import (
     Answers,
     Form,
@@ -131,7 +131,7 @@ def _answers(counted: Counted, file: VerdictFile, difficulty: Difficulty | None,
 
 def _joint_difficulty(tally: Tally, file: VerdictFile) -> Difficulty:
     models = [each for each in tally.models if each.model != file.baseline]
-    judged = Judged(
+    judged = AllVerdicts(
         models=np.repeat(np.arange(len(models)), [len(each.verdicts) for each in models]),
         prompts=np.concatenate([places_of(each, tally.prompts) for each in models]),
         preferences=np.concatenate([preferences_of(each) for each in models]),

@@ -23,7 +23,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
+class UnpackLimits:
     """How large a bundle may become on unpacking."""
 
     num_files: int = 100_000
@@ -35,7 +35,7 @@ class Limits:
 
 
 @contextmanager
-def opened(bundle: Path, *, limits: Limits | None = None) -> Iterator[Path]:
+def opened(bundle: Path, *, limits: UnpackLimits | None = None) -> Iterator[Path]:
     """The folder of a bundle; an archive is unpacked into a temporary folder that is gone afterwards.
 
     Raises `UsageError` when there is no bundle, and `VerificationError` for an archive or a folder with links, devices,
@@ -48,7 +48,7 @@ def opened(bundle: Path, *, limits: Limits | None = None) -> Iterator[Path]:
     if not bundle.is_file():
         raise UsageError(f"there is no bundle '{bundle}'")
     with tempfile.TemporaryDirectory(prefix="sftbench-bundle-") as place:
-        _unpack(bundle, Path(place), limits or Limits())
+        _unpack(bundle, Path(place), limits or UnpackLimits())
         yield _top(Path(place), bundle)
 
 
@@ -62,7 +62,7 @@ def _top(folder: Path, bundle: Path) -> Path:
     raise VerificationError(f"{bundle.name} holds no {MANIFEST}: it is cut off, or no bundle")
 
 
-def _unpack(archive: Path, into: Path, limits: Limits) -> None:
+def _unpack(archive: Path, into: Path, limits: UnpackLimits) -> None:
     allowed = max(limits.free_bytes, limits.ratio * archive.stat().st_size)
     budget = _Budget(limits=limits, left=int(min(limits.total_bytes, allowed)), archive=archive.name)
     try:
@@ -82,7 +82,7 @@ def _unpack(archive: Path, into: Path, limits: Limits) -> None:
 class _Budget:
     """What may still be unpacked."""
 
-    limits: Limits
+    limits: UnpackLimits
     left: int
     archive: str
     num_files: int = 0

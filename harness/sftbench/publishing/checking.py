@@ -12,17 +12,17 @@ from sftbench.errors import UsageError
 from sftbench.plugins import Plugins
 from sftbench.publishing.agreement import Agreement
 from sftbench.publishing.archive import opened
-from sftbench.publishing.layout import RECORDS, Finding
+from sftbench.publishing.layout import RECORDS, Discrepancy
 from sftbench.publishing.levels import write_attestation
 from sftbench.publishing.own import Own
-from sftbench.publishing.rejudge import Part, Rejudged, rejudge
+from sftbench.publishing.rejudge import Rejudged, RejudgedPart, rejudge
 from sftbench.publishing.reproduce import TOLERANCE, Reproduction, reproduce
 from sftbench.publishing.verify import Verification, verify_folder
 from sftbench.runner import Watcher
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class ChecksWanted:
     """What is to be checked besides the bundle itself; `own` says where things lie and who judges here.
 
     `rejudge` is a share of the verdicts of the judge `of`, the first of the bundle where none is named.
@@ -52,7 +52,7 @@ class Checked:
     attested: Path | None = None
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[Discrepancy, ...]:
         parts = (self.verification, self.rejudged, self.reproduced)
         return tuple(finding for part in parts if part is not None for finding in part.findings)
 
@@ -122,7 +122,9 @@ def _interval(found: Agreement) -> str:
     return f"{found.value:.1%} [{found.low:.1%}, {found.high:.1%}]"
 
 
-def check(bundle: Path, asked: Asked, *, plugins: Plugins | None = None, watcher: Watcher | None = None) -> Checked:
+def check(
+    bundle: Path, asked: ChecksWanted, *, plugins: Plugins | None = None, watcher: Watcher | None = None
+) -> Checked:
     """Verify a bundle; if it holds, judge again and run again what is asked for, and attest a row that is the same.
 
     An archive is not written into: what was reproduced from one is told and not attested.
@@ -136,7 +138,7 @@ def check(bundle: Path, asked: Asked, *, plugins: Plugins | None = None, watcher
         cells = read_cells(folder / RECORDS)
         judged = reproduced = attested = None
         if asked.rejudge is not None:
-            part = Part(share=asked.rejudge, seed=asked.seed, of=asked.of)
+            part = RejudgedPart(share=asked.rejudge, seed=asked.seed, of=asked.of)
             judged = rejudge(folder, cells, part, own=asked.own, plugins=plugins, watcher=watcher)
         if asked.reproduce is not None:
             tolerance = TOLERANCE if asked.tolerance is None else asked.tolerance

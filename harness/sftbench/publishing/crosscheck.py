@@ -20,7 +20,7 @@ from sftbench.publishing.layout import (
     RECORDS,
     SELECTIONS,
     STEPS,
-    Finding,
+    Discrepancy,
     files_below,
     json_in,
     run_in,
@@ -31,11 +31,11 @@ from sftbench.publishing.page import readme_of
 _DERIVED = (README, "bundle.json")
 
 
-def check_sealed(bundle: Path, about: Mapping[str, Any]) -> Iterator[Finding]:
+def check_sealed(bundle: Path, about: Mapping[str, Any]) -> Iterator[Discrepancy]:
     """Files other than `bundle.json` tells: what the board was made from is hashed there once more."""
     sealed = about.get("sealed")
     if not isinstance(sealed, dict):
-        yield Finding(where="bundle.json", what="does not tell what the board was made from")
+        yield Discrepancy(where="bundle.json", what="does not tell what the board was made from")
         return
     present = {
         name: path
@@ -44,36 +44,36 @@ def check_sealed(bundle: Path, about: Mapping[str, Any]) -> Iterator[Finding]:
     }
     for name in sorted(set(sealed) | set(present)):
         if name not in present or name not in sealed:
-            yield Finding(where=name, what="is missing" if name in sealed else "is not among what was published")
+            yield Discrepancy(where=name, what="is missing" if name in sealed else "is not among what was published")
         elif (found := told_of(present[name])) != sealed[name]:
             told = sealed[name].get("sha256") if isinstance(sealed[name], dict) else sealed[name]
             what = "is not what the board was made from"
-            yield Finding(where=name, what=what, told=told, recomputed=found["sha256"])
+            yield Discrepancy(where=name, what=what, told=told, recomputed=found["sha256"])
     try:
         fresh = readme_of(about)
     except (KeyError, TypeError) as problem:
-        yield Finding(where="bundle.json", what=f"lacks {problem}")
+        yield Discrepancy(where="bundle.json", what=f"lacks {problem}")
         return
     if not (bundle / README).is_file() or (bundle / README).read_bytes() != fresh.encode():
-        yield Finding(where=README, what="does not say what bundle.json says")
+        yield Discrepancy(where=README, what="does not say what bundle.json says")
 
 
-def check_records(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Cell], list[Finding]]:
+def check_records(bundle: Path, about: Mapping[str, Any]) -> tuple[list[Cell], list[Discrepancy]]:
     """The cells, and what in them or about them cannot be. Raises `UsageError` for a record that cannot be read."""
     cells = read_cells(bundle / RECORDS)
     findings = [*_about_cells(cells, about, bundle)]
     for cell in cells:
-        findings += [Finding(where=_name(cell), what=what) for what in _impossible(cell)]
+        findings += [Discrepancy(where=_name(cell), what=what) for what in _impossible(cell)]
     findings += _selections(cells, bundle)
     findings += _steps(cells, bundle)
     return cells, findings
 
 
-def _about_cells(cells: list[Cell], about: Mapping[str, Any], bundle: Path) -> Iterator[Finding]:
+def _about_cells(cells: list[Cell], about: Mapping[str, Any], bundle: Path) -> Iterator[Discrepancy]:
     run = run_in(bundle / RECORDS, f"{RECORDS}/run.json")
     told = run.get("num_cells")
     if told != len(cells):
-        yield Finding(where=f"{RECORDS}/run.json", what="number of cells", told=told, recomputed=len(cells))
+        yield Discrepancy(where=f"{RECORDS}/run.json", what="number of cells", told=told, recomputed=len(cells))
     facts = {
         "num_cells": len(cells),
         "pool": dataclasses.asdict(cells[0].pool),
@@ -83,7 +83,7 @@ def _about_cells(cells: list[Cell], about: Mapping[str, Any], bundle: Path) -> I
     }
     for name, fact in facts.items():
         if about.get(name) != fact:
-            yield Finding(where="bundle.json", what=name, told=about.get(name), recomputed=fact)
+            yield Discrepancy(where="bundle.json", what=name, told=about.get(name), recomputed=fact)
 
 
 def _name(cell: Cell) -> str:
@@ -110,7 +110,7 @@ def _impossible(cell: Cell) -> Iterator[str]:
         yield "failed without a reason"
 
 
-def _selections(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
+def _selections(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
     """Ids against their hash and number, and against the positions in the pool that the records tell.
 
     The record of no single cell says which id stands where; but two selections that share a position share an id.
@@ -126,14 +126,14 @@ def _selections(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
         told = json_in(bundle / name, name)
         ids = told.get("ids")
         if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
-            yield Finding(where=name, what="holds no ids")
+            yield Discrepancy(where=name, what="holds no ids")
             continue
         if len(set(ids)) != len(ids):
-            yield Finding(where=name, what="names a row twice")
+            yield Discrepancy(where=name, what="names a row twice")
         if len(ids) != chosen.num_rows:
-            yield Finding(where=name, what="number of ids", told=len(ids), recomputed=chosen.num_rows)
+            yield Discrepancy(where=name, what="number of ids", told=len(ids), recomputed=chosen.num_rows)
         if key_of(ids) != chosen.ids_hash or told.get("ids_hash") != chosen.ids_hash:
-            yield Finding(where=name, what="hash of the ids", told=chosen.ids_hash, recomputed=key_of(ids))
+            yield Discrepancy(where=name, what="hash of the ids", told=chosen.ids_hash, recomputed=key_of(ids))
         if chosen.positions is None or chosen.key in seen:
             continue
         seen.add(chosen.key)
@@ -142,10 +142,10 @@ def _selections(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
         for position in positions_from_text(chosen.positions, num_rows=cell.pool.num_rows):
             by_position.setdefault(int(position), []).append(chosen.key)
     if Counter(map(tuple, by_id.values())) != Counter(map(tuple, by_position.values())):
-        yield Finding(where=SELECTIONS, what="ids and positions do not name the same rows")
+        yield Discrepancy(where=SELECTIONS, what="ids and positions do not name the same rows")
 
 
-def _steps(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
+def _steps(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
     """Keys against the identities that they are hashes of."""
     if not (bundle / STEPS).is_file():
         return
@@ -157,12 +157,12 @@ def _steps(cells: list[Cell], bundle: Path) -> Iterator[Finding]:
             room, key = told["ref"].split("/")
             found = key_of({"room": room, "identity": told["identity"], "parents": told["parents"]})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError):
-            yield Finding(where=where, what="is no step")
+            yield Discrepancy(where=where, what="is no step")
             continue
         if found != key:
-            yield Finding(where=where, what=f"key of {room}", told=key, recomputed=found)
+            yield Discrepancy(where=where, what=f"key of {room}", told=key, recomputed=found)
         if told["ref"] not in known:
-            yield Finding(where=where, what=f"no record went through {told['ref']}")
+            yield Discrepancy(where=where, what=f"no record went through {told['ref']}")
 
 
 def identities(bundle: Path, keys: Collection[str]) -> Iterator[dict[str, Any]]:

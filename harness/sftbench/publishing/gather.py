@@ -45,7 +45,7 @@ from sftbench.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class BundleWanted:
     """What a bundle is made of. `licence_of_pool` is the publisher's word for it; without a free one no text goes in.
 
     `board` is the folder of the run's board, whose further files (figures) go along, `store` that of its steps: from it
@@ -74,7 +74,7 @@ class Gathered:
         path.write_text(text, encoding="utf-8", newline="")
 
 
-def gather(wanted: Wanted, into: Path) -> Gathered:
+def gather(wanted: BundleWanted, into: Path) -> Gathered:
     """Make the bundle in the empty folder `into`, its manifest last.
 
     Raises `UsageError` for results that cannot be read or are not like the board beside them, for credentials and
@@ -173,7 +173,7 @@ def _refuse_contradictions(bundle: Path, about: Mapping[str, Any]) -> None:
         raise UsageError(f"the records contradict themselves: {wrong[0]}")
 
 
-def _copy_board(wanted: Wanted, made: Gathered) -> tuple[str, int]:
+def _copy_board(wanted: BundleWanted, made: Gathered) -> tuple[str, int]:
     """The board and its site made anew from the records, ordered as the board that is there, with that board's further
     files, such as the figures of a study.
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from sftbench.board.cells import Cell, CellVerdicts
 from sftbench.judging.card.keeping import asks_a_model, judge_identity
-from sftbench.plan import Cell as PlannedCell
-from sftbench.plan import Ref
+from sftbench.plan import PlannedCell, Ref
 from sftbench.runner import Run
 from sftbench.serving.description import PREFIX
 

@@ -32,7 +32,7 @@ _SAFE = re.compile(r"[^\x00-\x1f\\:*?\"<>|\x7f]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finding:
+class Discrepancy:
     """Something that is not as it was told: where, what, and the two values where there are two."""
 
     where: str

@@ -10,7 +10,7 @@ from typing import Any
 from sftbench.board.cells import Cell
 from sftbench.errors import SftbenchError, VerificationError
 from sftbench.fingerprint import key_of
-from sftbench.publishing.layout import REPRODUCTIONS, SCHEMA, Finding, check_schema, files_below, json_in, json_text
+from sftbench.publishing.layout import REPRODUCTIONS, SCHEMA, Discrepancy, check_schema, files_below, json_in, json_text
 from sftbench.publishing.manifest import seal_of
 from sftbench.store import write_atomically
 
@@ -68,18 +68,18 @@ def write_attestation(bundle: Path, attestation: Attestation) -> Path:
     return path
 
 
-def attestations(bundle: Path) -> tuple[list[Attestation], list[Finding]]:
+def attestations(bundle: Path) -> tuple[list[Attestation], list[Discrepancy]]:
     """Those that hold for this very bundle, and what is wrong with others."""
     folder = bundle / REPRODUCTIONS
     found: list[Attestation] = []
-    findings: list[Finding] = []
+    findings: list[Discrepancy] = []
     seal = seal_of(bundle)
     for name, path in files_below(folder).items() if folder.is_dir() else ():
         where = f"{REPRODUCTIONS}/{name}"
         try:
             found.append(_attestation(json_in(path, where), where, seal))
         except SftbenchError as problem:
-            findings.append(Finding(where=where, what=str(problem)))
+            findings.append(Discrepancy(where=where, what=str(problem)))
     return found, findings
 
 

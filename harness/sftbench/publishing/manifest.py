@@ -12,7 +12,7 @@ from sftbench.publishing.layout import (
     MANIFEST,
     REPRODUCTIONS,
     SCHEMA,
-    Finding,
+    Discrepancy,
     check_schema,
     files_below,
     is_safe,
@@ -58,16 +58,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def check_files(folder: Path, told: dict[str, Any]) -> list[Finding]:
+def check_files(folder: Path, told: dict[str, Any]) -> list[Discrepancy]:
     """Every file that is missing, extra or other than the manifest says."""
     present = {name: path for name, path in files_below(folder).items() if is_listed(name)}
-    findings = [Finding(where=name, what="is in the manifest and missing") for name in sorted(set(told) - set(present))]
-    findings += [Finding(where=name, what="is not in the manifest") for name in sorted(set(present) - set(told))]
+    findings = [
+        Discrepancy(where=name, what="is in the manifest and missing") for name in sorted(set(told) - set(present))
+    ]
+    findings += [Discrepancy(where=name, what="is not in the manifest") for name in sorted(set(present) - set(told))]
     for name in sorted(set(told) & set(present)):
         found = told_of(present[name])
         for what in ("bytes", "sha256"):
             if found[what] != told[name][what]:
                 message = f"was changed after publication ({what})"
-                findings.append(Finding(where=name, what=message, told=told[name][what], recomputed=found[what]))
+                findings.append(Discrepancy(where=name, what=message, told=told[name][what], recomputed=found[what]))
                 break
     return findings

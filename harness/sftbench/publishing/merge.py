@@ -21,13 +21,13 @@ from sftbench.board.reading import read_cell
 from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
 from sftbench.publishing.archive import opened
-from sftbench.publishing.gather import Wanted, gather
+from sftbench.publishing.gather import BundleWanted, gather
 from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, json_in, json_text, run_in
 from sftbench.publishing.levels import RECOMPUTED, SELF_REPORTED, RowLevel, attestations
 from sftbench.publishing.manifest import seal_of
-from sftbench.publishing.publish import Published, refuse_other
+from sftbench.publishing.publish import PublishedBundle, refuse_other
 from sftbench.publishing.reproduce import TOLERANCE, difference_of
-from sftbench.publishing.terms import Terms, refuse_other_terms, terms_of
+from sftbench.publishing.terms import ComparisonTerms, refuse_other_terms, terms_of
 from sftbench.publishing.verify import verified_folder
 
 METHODS = "methods.json"
@@ -40,7 +40,7 @@ class Source:
 
     name: str
     cells: Mapping[Name, tuple[Cell, str, Path]]
-    terms: Terms
+    terms: ComparisonTerms
     level: str
     seal: str | None
     run: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Source:
 class Merged:
     """The merged bundle and what is known of each of its rows."""
 
-    published: Published
+    published: PublishedBundle
     levels: tuple[RowLevel, ...]
 
 
@@ -97,12 +97,12 @@ def merge(sources: Sequence[Path], out: Path) -> Merged:
             for each in levels
         ]
         (records / LEVELS).write_text(json_text({"rows": told}), encoding="utf-8")
-        made = gather(Wanted(results=records), bundle)
+        made = gather(BundleWanted(results=records), bundle)
         seal = seal_of(bundle)
         sizes = {name: path.stat().st_size for name, path in files_below(bundle).items()}
         if not refuse_other(out, seal, flag="out"):
             bundle.rename(out)
-        published = Published(target=str(out), seal=seal, files=sizes, notes=tuple(made.notes), written=True)
+        published = PublishedBundle(target=str(out), seal=seal, files=sizes, notes=tuple(made.notes), written=True)
         return Merged(published=published, levels=levels)
 
 

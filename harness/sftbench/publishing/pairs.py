@@ -19,7 +19,7 @@ Texts = Mapping[str, Turns]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class PublishedPair:
     """One judgement: two answers to a held-out row, with all their turns, and the preference that was published.
 
     `orders` are the winners of the two games, NaN where they are not told.
@@ -34,24 +34,24 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pairs:
+class PublishedPairs:
     """Pairs with both texts, of the `num_told` that a judge has a verdict on."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[PublishedPair, ...]
     num_told: int
 
 
-def pairs_of(bundle: Path, cells: Sequence[Cell], *, judge: str, given: Mapping[str, Texts]) -> Pairs:
+def pairs_of(bundle: Path, cells: Sequence[Cell], *, judge: str, given: Mapping[str, Texts]) -> PublishedPairs:
     """Every judgement of a judge; `given` are answers that no model of the run gave, by the key of their step."""
     answers = _Answers(bundle=bundle, known=dict(given))
-    found: list[Pair] = []
+    found: list[PublishedPair] = []
     num_told = 0
     for cell, told in _judgements(cells, judge):
         num_told += sum(value is not None for value in told.preference)
         both = _steps(cell, told, cells, given)
         if both is not None:
             found += _pairs(f"{cell.label}@{cell.budget}/{cell.seed}", told, *map(answers.of, both))
-    return Pairs(pairs=tuple(found), num_told=num_told)
+    return PublishedPairs(pairs=tuple(found), num_told=num_told)
 
 
 def _judgements(cells: Sequence[Cell], judge: str) -> Iterator[tuple[Cell, CellVerdicts]]:
@@ -59,12 +59,12 @@ def _judgements(cells: Sequence[Cell], judge: str) -> Iterator[tuple[Cell, CellV
         yield from ((cell, each) for each in cell.judgements if each.judge == judge)
 
 
-def _pairs(where: str, told: CellVerdicts, mine: Texts, other: Texts) -> Iterator[Pair]:
+def _pairs(where: str, told: CellVerdicts, mine: Texts, other: Texts) -> Iterator[PublishedPair]:
     readings = readings_in(told.ids, told.preference, told.columns)
     orders = zip(*readings.in_both_orders, strict=True)
     for item, preference, both in zip(told.ids, told.preference, orders, strict=True):
         if preference is not None and item in mine and item in other:
-            yield Pair(
+            yield PublishedPair(
                 where=where, item=item, answer=mine[item], other=other[item], told=preference,
                 orders=(float(both[0]), float(both[1])),
             )  # fmt: skip

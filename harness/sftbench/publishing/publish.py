@@ -12,7 +12,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from sftbench.errors import UsageError
-from sftbench.publishing.gather import Wanted, gather
+from sftbench.publishing.gather import BundleWanted, gather
 from sftbench.publishing.hub import hub_told, to_hub
 from sftbench.publishing.layout import MANIFEST, files_below
 from sftbench.publishing.manifest import seal_of
@@ -25,7 +25,7 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Published:
+class PublishedBundle:
     """Where a bundle went, its seal, its files with their sizes in bytes, and what to know or do next."""
 
     target: str
@@ -35,7 +35,7 @@ class Published:
     written: bool
 
 
-def publish(wanted: Wanted, to: str, *, dry_run: bool = False) -> Published:
+def publish(wanted: BundleWanted, to: str, *, dry_run: bool = False) -> PublishedBundle:
     """Make a bundle and put it where `to` says: a folder, `github-pages`, or `hf:ORG/NAME`.
 
     Nothing that is there is ever overwritten; the same bundle twice is no error. A dry run leaves nothing behind.
@@ -58,7 +58,7 @@ def standard_board(results: Path) -> Path | None:
     return place if (place / "board.json").is_file() else None
 
 
-def _sent(wanted: Wanted, to: str, stage: Path, *, dry_run: bool) -> Published:
+def _sent(wanted: BundleWanted, to: str, stage: Path, *, dry_run: bool) -> PublishedBundle:
     stage.mkdir()
     made = gather(wanted, stage)
     name = wanted.results.resolve().name
@@ -78,7 +78,7 @@ def _would_be_done(to: str, stage: Path, name: str) -> list[str]:
     return [f"this bundle is in {to} already" if is_there else f"would be written as the new folder {to}"]
 
 
-def _in_folder(wanted: Wanted, folder: Path) -> Published:
+def _in_folder(wanted: BundleWanted, folder: Path) -> PublishedBundle:
     """Made beside its place, then renamed: a reader sees all of the bundle or none."""
     with full_disk_explained(folder, "to"):
         stage = folder.absolute().with_name(f".{folder.absolute().name}.{uuid.uuid4().hex[:8]}")
@@ -111,6 +111,6 @@ def refuse_other(folder: Path, seal: str, *, flag: str = "to") -> bool:
     raise UsageError(f"'{folder}' holds other files, which are not overwritten; choose another with --{flag}")
 
 
-def _told(target: str, stage: Path, notes: list[str], *, written: bool) -> Published:
+def _told(target: str, stage: Path, notes: list[str], *, written: bool) -> PublishedBundle:
     sizes = {name: path.stat().st_size for name, path in files_below(stage).items()}
-    return Published(target=target, seal=seal_of(stage), files=sizes, notes=tuple(notes), written=written)
+    return PublishedBundle(target=target, seal=seal_of(stage), files=sizes, notes=tuple(notes), written=written)

@@ -14,7 +14,7 @@ from typing import Any
 from sftbench.board.build import build_board
 from sftbench.board.site.files import own_files, site_files
 from sftbench.errors import VerificationError
-from sftbench.publishing.layout import BOARD, RECORDS, Finding, files_below
+from sftbench.publishing.layout import BOARD, RECORDS, Discrepancy, files_below
 from sftbench.publishing.lock import own_version
 
 AT_MOST = 20
@@ -32,7 +32,7 @@ class Recomputed:
     was not compared; it is empty for one of this version, all of which is.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
     unproven: tuple[str, ...]
     uncompared: tuple[str, ...]
 
@@ -46,7 +46,7 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
     same_version = about.get("made_with", {}).get("sftbench") == own_version()
     there = files_below(bundle / BOARD) if (bundle / BOARD).is_dir() else {}
     fresh = site_files(board, bundle / RECORDS, bundle / BOARD)
-    findings: list[Finding] = []
+    findings: list[Discrepancy] = []
     uncompared: list[str] = []
     # What has the numbers by row and column comes first: pages repeat them.
     for name in [*BOARD_FILES, *(name for name in fresh if name not in BOARD_FILES)]:
@@ -54,20 +54,20 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
         where = f"{BOARD}/{name}"
         if name not in there:
             if same_version or name in BOARD_FILES:
-                findings.append(Finding(where=where, what="is missing"))
+                findings.append(Discrepancy(where=where, what="is missing"))
         elif there[name].read_bytes() != text.encode():
             if same_version or Path(name).suffix in _COMPARE:
                 found = list(_differences(where, _text(there[name]), text, same_version=same_version))
             else:
-                found = [_Difference(of=Finding(where=where, what="its text"), one_sided=True)]
+                found = [_Difference(of=Discrepancy(where=where, what="its text"), one_sided=True)]
             wrong = [each.of for each in found if same_version or not each.one_sided]
             findings += wrong[:AT_MOST]
             if len(wrong) > AT_MOST:
-                findings.append(Finding(where=where, what=f"has {len(wrong) - AT_MOST} more differences"))
+                findings.append(Discrepancy(where=where, what=f"has {len(wrong) - AT_MOST} more differences"))
             uncompared += [_not_compared(each.of) for each in found if each.of not in wrong]
     left = sorted(set(there) - set(fresh))
     own = own_files(bundle / BOARD) if same_version else set()
-    findings += [Finding(where=f"{BOARD}/{name}", what="is no page of this board") for name in left if name in own]
+    findings += [Discrepancy(where=f"{BOARD}/{name}", what="is no page of this board") for name in left if name in own]
     return Recomputed(
         findings=tuple(findings),
         unproven=tuple(f"{BOARD}/{name}" for name in left if name not in own),
@@ -75,7 +75,7 @@ def recompute(bundle: Path, about: Mapping[str, Any]) -> Recomputed:
     )
 
 
-def _not_compared(finding: Finding) -> str:
+def _not_compared(finding: Discrepancy) -> str:
     """In words; a key that rows lack is said once for all of them."""
     what = re.sub(r"^row '.*?' at [^,]*, column ", "of rows, ", finding.what, flags=re.DOTALL)
     return f"{finding.where}: {what} was not compared"
@@ -101,7 +101,7 @@ def _text(path: Path) -> str:
 class _Difference:
     """A difference; a `one_sided` one is in what this version and that of the bundle do not both tell."""
 
-    of: Finding
+    of: Discrepancy
     one_sided: bool = False
 
 
@@ -114,7 +114,7 @@ def _differences(where: str, told: str, fresh: str, *, same_version: bool) -> It
     try:
         found = list(compare(where, told, fresh)) if compare else []
     except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as problem:
-        found = [] if same_version else [_Difference(of=Finding(where=where, what=f"cannot be read ({problem})"))]
+        found = [] if same_version else [_Difference(of=Discrepancy(where=where, what=f"cannot be read ({problem})"))]
     yield from found or ([_Difference(of=each) for each in _lines(where, told, fresh)] if same_version else [])
 
 
@@ -134,15 +134,15 @@ def _walk(where: str, told: Any, fresh: Any, path: tuple[str, ...]) -> Iterator[
         for index, (mine, theirs) in enumerate(zip(told, fresh, strict=True)):
             yield from _walk(where, mine, theirs, (*path, _row_name(theirs, index)))
     elif told != fresh or isinstance(told, bool) != isinstance(fresh, bool):
-        yield _Difference(of=Finding(where=where, what=_named(path), told=_brief(told), recomputed=_brief(fresh)))
+        yield _Difference(of=Discrepancy(where=where, what=_named(path), told=_brief(told), recomputed=_brief(fresh)))
 
 
 def _alone(where: str, what: str, told: Any, fresh: Any, *, is_told: bool) -> _Difference:
     """Something that one side has alone."""
     if is_told:
-        finding = Finding(where=where, what=f"{what}, which follows from no record,", told=_brief(told))
+        finding = Discrepancy(where=where, what=f"{what}, which follows from no record,", told=_brief(told))
     else:
-        finding = Finding(where=where, what=f"{what}, which is not told,", recomputed=_brief(fresh))
+        finding = Discrepancy(where=where, what=f"{what}, which is not told,", recomputed=_brief(fresh))
     return _Difference(of=finding, one_sided=True)
 
 
@@ -167,7 +167,7 @@ def _csv_values(where: str, told: str, fresh: str) -> Iterator[_Difference]:
         raise ValueError("a column occurs twice")
     listed, others = list(mine), list(theirs)
     if len(listed) != len(others):
-        yield _Difference(of=Finding(where=where, what="number of rows", told=len(listed), recomputed=len(others)))
+        yield _Difference(of=Discrepancy(where=where, what="number of rows", told=len(listed), recomputed=len(others)))
         return
     both = [column for column in columns if column in (theirs.fieldnames or ())]
     for column in (*columns, *(theirs.fieldnames or ())):
@@ -179,14 +179,16 @@ def _csv_values(where: str, told: str, fresh: str) -> Iterator[_Difference]:
         for column in both:
             if row[column] != other[column]:
                 what = f"row '{other['label']}' at {other['budget']}, column {column}"
-                finding = Finding(where=where, what=what, told=_brief(row[column]), recomputed=_brief(other[column]))
+                finding = Discrepancy(
+                    where=where, what=what, told=_brief(row[column]), recomputed=_brief(other[column])
+                )
                 yield _Difference(of=finding)
 
 
 _COMPARE = {".json": _json_values, ".csv": _csv_values}
 
 
-def _lines(where: str, told: str, fresh: str) -> Iterator[Finding]:
+def _lines(where: str, told: str, fresh: str) -> Iterator[Discrepancy]:
     mine, theirs = told.splitlines(), fresh.splitlines()
     for number in range(max(len(mine), len(theirs))):
         pair = [lines[number] if number < len(lines) else "" for lines in (mine, theirs)]
@@ -194,6 +196,6 @@ def _lines(where: str, told: str, fresh: str) -> Iterator[Finding]:
             start = next((i for i, (a, b) in enumerate(zip(*pair, strict=False)) if a != b), min(map(len, pair)))
             told_there, is_there = (each[max(0, start - 30) : start + 50] for each in pair)
             what = f"line {number + 1}, from '{pair[1][:40]}'"
-            yield Finding(where=where, what=what, told=f"'…{told_there}…'", recomputed=f"'…{is_there}…'")
+            yield Discrepancy(where=where, what=what, told=f"'…{told_there}…'", recomputed=f"'…{is_there}…'")
     if told != fresh and mine == theirs:
-        yield Finding(where=where, what="differs in its line ends")
+        yield Discrepancy(where=where, what="differs in its line ends")

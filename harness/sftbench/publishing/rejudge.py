@@ -20,9 +20,9 @@ from sftbench.plugins import Plugins
 from sftbench.publishing.again import answers_step, carried_out, questions_again, told_settings
 from sftbench.publishing.agreement import Agreement, OfOrders, agreement_of, orders_of
 from sftbench.publishing.asking import asks_a_model, judges_told, refuse_unnamed
-from sftbench.publishing.layout import RESPONSES, Finding
+from sftbench.publishing.layout import RESPONSES, Discrepancy
 from sftbench.publishing.own import Own
-from sftbench.publishing.pairs import Pair, Pairs, pairs_of
+from sftbench.publishing.pairs import PublishedPair, PublishedPairs, pairs_of
 from sftbench.rooms import Responses, Row
 from sftbench.runner import Run, Watcher
 
@@ -31,7 +31,7 @@ STANDARD_ERRORS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class RejudgedPart:
     """Which judgements: a random `share` of those of the judge `of`, the first of the bundle where none is named."""
 
     share: float
@@ -58,11 +58,11 @@ class Rejudged:
     mean_difference: float
     standard_error: float
     orders: tuple[OfOrders, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
 
 
 def rejudge(
-    bundle: Path, cells: Sequence[Cell], part: Part, *, own: Own, plugins: Plugins, watcher: Watcher
+    bundle: Path, cells: Sequence[Cell], part: RejudgedPart, *, own: Own, plugins: Plugins, watcher: Watcher
 ) -> Rejudged:
     """Judge a random part of a judge's pairs again; the models' answers must be in the bundle, the held-out rows (and
     answers that no model of the run gave) come from here.
@@ -122,7 +122,7 @@ def _questions(run: Run, watcher: Watcher) -> tuple[dict[str, Row], dict[str, di
     return rows, {answers.split("/")[-1]: texts}
 
 
-def _refuse_nothing(pairs: Pairs, published: str) -> None:
+def _refuse_nothing(pairs: PublishedPairs, published: str) -> None:
     if pairs.pairs:
         return
     if not pairs.num_told:
@@ -134,7 +134,7 @@ def _refuse_nothing(pairs: Pairs, published: str) -> None:
 
 
 def _judged(
-    picked: Sequence[Pair], rows: dict[str, Row], used: str, *, own: Own, plugins: Plugins, watcher: Watcher
+    picked: Sequence[PublishedPair], rows: dict[str, Row], used: str, *, own: Own, plugins: Plugins, watcher: Watcher
 ) -> Readings:
     """One's own verdicts in the order of the pairs. Each has an id of its own, since an item is judged for many
     models."""
@@ -161,7 +161,7 @@ def _responses(texts: Sequence[tuple[str, ...]]) -> Responses:
 
 
 def compared(
-    picked: Sequence[Pair], mine: Readings, *, used: str, published: str, is_same: bool, among: Pairs
+    picked: Sequence[PublishedPair], mine: Readings, *, used: str, published: str, is_same: bool, among: PublishedPairs
 ) -> Rejudged:
     """What came of it. Raises `UsageError` where one's own judge gave no verdict on any pair."""
     judged = np.flatnonzero(np.isfinite(mine.preference)).tolist()
@@ -172,16 +172,20 @@ def compared(
     items = [pair.item for pair in pairs]
     apart = here.preference - told
     mean, error = float(apart.mean()), _standard_error(apart, items)
-    findings: list[Finding] = []
+    findings: list[Discrepancy] = []
     if is_same:
         findings = [
-            Finding(where=f"{pair.where}, item {pair.item}", what="preference", told=pair.told, recomputed=float(value))
+            Discrepancy(
+                where=f"{pair.where}, item {pair.item}", what="preference", told=pair.told, recomputed=float(value)
+            )
             for pair, value in zip(pairs, here.preference, strict=True)
             if abs(value - pair.told) > 1e-9
         ]
     elif abs(mean) > STANDARD_ERRORS * error:
         what = f"mean preference over {len(pairs)} pairs, by {used}; more than {STANDARD_ERRORS:g} standard errors away"
-        findings = [Finding(where="verdicts", what=what, told=float(told.mean()), recomputed=float(told.mean()) + mean)]
+        findings = [
+            Discrepancy(where="verdicts", what=what, told=float(told.mean()), recomputed=float(told.mean()) + mean)
+        ]
     return Rejudged(
         judge=used,
         published_judge=published,

@@ -13,13 +13,12 @@ import numpy as np
 from sftbench.board.cells import Cell
 from sftbench.errors import UsageError, unknown_name
 from sftbench.judging.card.keeping import asks_a_model
-from sftbench.plan import Cell as PlannedCell
-from sftbench.plan import Ref
+from sftbench.plan import PlannedCell, Ref
 from sftbench.plugins import Plugins
 from sftbench.publishing.again import carried_out, planned_again
 from sftbench.publishing.crosscheck import identities
 from sftbench.publishing.judged_again import JudgedAgain, judged_again
-from sftbench.publishing.layout import Finding
+from sftbench.publishing.layout import Discrepancy
 from sftbench.publishing.levels import Attestation
 from sftbench.publishing.lock import installed, own_version
 from sftbench.publishing.own import Own
@@ -41,7 +40,7 @@ class Reproduction:
     row: str
     attestation: Attestation | None
     differences: Mapping[str, Any]
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -168,12 +167,12 @@ def _refuse_other_tasks(bundle: Path, run: Run, planned: PlannedCell, told: Cell
                 )
 
 
-def _other_rows(run: Run, planned: PlannedCell, told: Cell, where: str) -> Iterator[Finding]:
+def _other_rows(run: Run, planned: PlannedCell, told: Cell, where: str) -> Iterator[Discrepancy]:
     if told.selection is not None:
         found = run.store.ended(planned.chosen).payload["ids_hash"]
         if found != told.selection.ids_hash:
             what = "other rows were chosen (hash of their ids)"
-            yield Finding(where=where, what=what, told=told.selection.ids_hash, recomputed=found)
+            yield Discrepancy(where=where, what=what, told=told.selection.ids_hash, recomputed=found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +183,7 @@ class _Compared:
     difference: Mapping[str, Any]
     may_differ: bool
 
-    def findings(self, where: str, tolerance: float) -> Iterator[Finding]:
+    def findings(self, where: str, tolerance: float) -> Iterator[Discrepancy]:
         found = self.difference
         error = STANDARD_ERRORS * found["standard_error"] if self.may_differ else 0.0
         is_apart = abs(found["mean_here"] - found["mean_told"]) > max(tolerance, error)
@@ -193,7 +192,7 @@ class _Compared:
             missing = f" ({found['num_missing']} items are not on both sides)" if found["num_missing"] else ""
             bound = f"{STANDARD_ERRORS:g} standard errors" if error > tolerance else f"{tolerance:g}"
             what = f"mean of {self.metric}, further away than {bound}{missing}"
-            yield Finding(where=where, what=what, told=found["mean_told"], recomputed=found["mean_here"])
+            yield Discrepancy(where=where, what=what, told=found["mean_told"], recomputed=found["mean_here"])
 
 
 def _evaluated(run: Run, measured: Mapping[str, Ref], told: Cell) -> Iterator[_Compared]:

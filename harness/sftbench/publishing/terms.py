@@ -18,7 +18,7 @@ _FILE = "file:"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
+class ComparisonTerms:
     """What must be equal for two rows to be compared, by the name that a message gives it."""
 
     told: Mapping[str, str]
@@ -26,7 +26,7 @@ class Terms:
 
 def terms_of(
     cells: Sequence[Cell], run: Mapping[str, Any], *, cards: Sequence[str] = (), further_cards: Sequence[str] = ()
-) -> Terms:
+) -> ComparisonTerms:
     """The terms of one run; `cards` are the texts of the judge's cards beside its records, `further_cards` of those of
     its further judges.
 
@@ -50,10 +50,10 @@ def terms_of(
         "answers": _answers(str(settings.get("answers", IN_PROCESS))),
         **{name.replace("_", " "): json.dumps(settings.get(name), sort_keys=True) for name in SETTINGS},
     }
-    return Terms(told=told)
+    return ComparisonTerms(told=told)
 
 
-def refuse_other_terms(sources: Sequence[tuple[str, Terms]]) -> None:
+def refuse_other_terms(sources: Sequence[tuple[str, ComparisonTerms]]) -> None:
     """Raises `UsageError` that says which terms differ, and where."""
     (first, terms), *others = sources
     for name, other in others:

@@ -11,7 +11,7 @@ from typing import Any
 from sftbench.errors import UsageError, VerificationError
 from sftbench.publishing.archive import opened
 from sftbench.publishing.crosscheck import check_records, check_sealed
-from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Finding, check_schema, json_in
+from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Discrepancy, check_schema, json_in
 from sftbench.publishing.levels import RowLevel, attestations, levels_of
 from sftbench.publishing.lock import own_version
 from sftbench.publishing.manifest import check_files, read_manifest, seal_of
@@ -30,7 +30,7 @@ class Verification:
 
     bundle: str
     seal: str
-    findings: tuple[Finding, ...]
+    findings: tuple[Discrepancy, ...]
     levels: tuple[RowLevel, ...]
     notes: tuple[str, ...]
     compared_all: bool = True
@@ -58,7 +58,7 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
     findings = []
     if seal is not None and not (len(seal) >= 16 and found.startswith(seal.lower())):
         what = "is not the one with the given seal"
-        findings.append(Finding(where="manifest.json", what=what, told=seal, recomputed=found))
+        findings.append(Discrepancy(where="manifest.json", what=what, told=seal, recomputed=found))
     findings += check_files(folder, manifest["files"])
     about = about_of(folder)
     findings += check_sealed(folder, about)
@@ -116,11 +116,11 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _of_records(message: str) -> Finding:
+def _of_records(message: str) -> Discrepancy:
     """What is wrong with a record, under its file where that is named."""
     where, sign, what = message.partition(": ")
     is_file = sign and where.startswith(f"{RECORDS}/")
-    return Finding(where=where, what=what) if is_file else Finding(where=RECORDS, what=message)
+    return Discrepancy(where=where, what=what) if is_file else Discrepancy(where=RECORDS, what=message)
 
 
 def _short(message: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ SHIPPED = Path(__file__).resolve().parent.parent / "studies"
 Analysis = Literal["regression", "correlation", "sweep", "ablation"]
 
 
-class Strict(BaseModel):
+class StudyPart(BaseModel):
     """Refuses keys that it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -24,7 +24,7 @@ def _lines(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class Series(Strict):
+class Series(StudyPart):
     """Methods that belong together: one line of a figure, or one row of an ablation.
 
     `methods` are methods as on the command line; `name[level=0|50|100]` stands for three of them. `published`
@@ -38,7 +38,7 @@ class Series(Strict):
     if_installed: bool = False
 
 
-class Performance(Strict):
+class Performance(StudyPart):
     """A metric of the board: its values times `times` are in `unit`."""
 
     metric: str
@@ -47,7 +47,7 @@ class Performance(Strict):
     times: float = 1.0
 
 
-class Axis(Strict):
+class Axis(StudyPart):
     """What stands on the x-axis.
 
     `of` is a parameter of the methods, `budget`, or a diversity metric as `COMPONENT:METRIC`. Slopes are told
@@ -59,7 +59,7 @@ class Axis(Strict):
     step: float = 1.0
 
 
-class Study(Strict):
+class Study(StudyPart):
     """One study. `run` holds settings of `bench run`; `compare_with` names the series that others are held against."""
 
     name: str = ""

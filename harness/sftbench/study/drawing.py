@@ -10,12 +10,12 @@ import numpy as np
 
 from sftbench.study import figures
 from sftbench.study.definition import Study
-from sftbench.study.findings import Findings
+from sftbench.study.findings import StudyFindings
 from sftbench.study.published import published_differences
 from sftbench.study.trials import Trial
 
 
-def draw_figures(study: Study, findings: Findings, out: Path) -> dict[str, str]:
+def draw_figures(study: Study, findings: StudyFindings, out: Path) -> dict[str, str]:
     """Figures by what they show: the name of the file without its ending. What has nothing to show is not drawn."""
     figures.require_drawing()
     album = _Album(out)
@@ -45,7 +45,7 @@ class _Album:
             self.drawn[title + (f", {budget}" if budget else "")] = file
 
 
-def _regressions(study: Study, findings: Findings, album: _Album) -> None:
+def _regressions(study: Study, findings: StudyFindings, album: _Album) -> None:
     assert findings.axis is not None
     for wanted in findings.performance:
         for budget, named in _budgets(findings):
@@ -58,7 +58,7 @@ def _regressions(study: Study, findings: Findings, album: _Album) -> None:
             )  # fmt: skip
 
 
-def _sweeps(study: Study, findings: Findings, album: _Album) -> None:
+def _sweeps(study: Study, findings: StudyFindings, album: _Album) -> None:
     assert findings.axis is not None
     for wanted in findings.performance:
         for budget, named in [(None, "")] if findings.axis.of == "budget" else _budgets(findings):
@@ -70,7 +70,7 @@ def _sweeps(study: Study, findings: Findings, album: _Album) -> None:
             )  # fmt: skip
 
 
-def _ablations(study: Study, findings: Findings, album: _Album) -> None:
+def _ablations(study: Study, findings: StudyFindings, album: _Album) -> None:
     published = published_differences(study)
     for wanted in findings.performance:
         for budget, named in _budgets(findings):
@@ -91,7 +91,7 @@ def places(trials: Sequence[Trial]) -> dict[tuple[str, str], float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def _budgets(findings: Findings) -> Iterator[tuple[str, str]]:
+def _budgets(findings: StudyFindings) -> Iterator[tuple[str, str]]:
     """Each budget, and how a figure of it is told from the others."""
     budgets = list(dict.fromkeys(each.budget for each in findings.trials))
     return ((budget, budget if len(budgets) > 1 else "") for budget in budgets)

@@ -15,7 +15,7 @@ from sftbench.study.trials import Trial
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
+class StudyFindings:
     """What the records of a study say. `lines` are by series, budget and metric, `correlations` by component.
 
     `performance` is what of the study's performance some finished cell has; of the rest nothing is told.

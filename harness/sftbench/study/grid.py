@@ -14,14 +14,14 @@ _CHOICE = re.compile(r"(?<=[\[,])\s*(?P<name>[\w.-]+)\s*=(?P<values>[^\[\],]*\|[
 
 
 @dataclass(frozen=True, kw_only=True)
-class Point:
+class GridPoint:
     """One method of a grid: how the board labels it, and the value of each parameter that varies."""
 
     label: str
     values: Mapping[str, str]
 
 
-def written_out(pattern: str) -> list[Point]:
+def written_out(pattern: str) -> list[GridPoint]:
     """Every method of a pattern, the last parameter varying first; a pattern without choices is one method.
 
     Raises `UsageError` for an empty choice and for what is no method.
@@ -38,5 +38,5 @@ def written_out(pattern: str) -> list[Point]:
             text = text[:start] + value + text[end:]
             shift += len(value) - (end - start)
         values = dict(zip((match["name"] for match in found), combination, strict=True))
-        points.append(Point(label=str(parse_method(text)), values=values))
+        points.append(GridPoint(label=str(parse_method(text)), values=values))
     return points

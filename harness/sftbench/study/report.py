@@ -17,14 +17,14 @@ from sftbench.study.correlation import Correlation, correlations, sets_of
 from sftbench.study.definition import Study
 from sftbench.study.drawing import draw_figures
 from sftbench.study.estimated import estimates_of, measured
-from sftbench.study.findings import Findings
+from sftbench.study.findings import StudyFindings
 from sftbench.study.published import published_tables
 from sftbench.study.regression import Line, fit_line
 from sftbench.study.text import study_text
 from sftbench.study.trials import Trial, axis_of, trials_of
 
 
-def analyse(study: Study, results: Path) -> Findings:
+def analyse(study: Study, results: Path) -> StudyFindings:
     """Everything the study asks for, from the records below a results folder and the published tables."""
     cells = sorted(read_cells(results), key=lambda cell: budget_order(cell.budget))
     published = published_tables()
@@ -41,13 +41,13 @@ def analyse(study: Study, results: Path) -> Findings:
     if "correlation" in study.analyses:
         made["correlations"] = tables.correlation_rows(related)
     made |= {"trials": tables.trial_rows(study, trials), "published": tables.published_rows(study, published)}
-    return Findings(
+    return StudyFindings(
         cells=cells, trials=trials, axis=axis, performance=study.performance, estimates=estimates,
         lines=lines, correlations=related, tables=made,
     )  # fmt: skip
 
 
-def write_report(study: Study, findings: Findings, out: Path, *, draw: bool = True) -> None:
+def write_report(study: Study, findings: StudyFindings, out: Path, *, draw: bool = True) -> None:
     """`README.md`, a CSV file per table and the figures, in the folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     for name, rows in findings.tables.items():

@@ -21,7 +21,7 @@ from sftbench.settings import load_settings
 from sftbench.store import write_atomically
 from sftbench.study.definition import RECORD, Series, Study, load_study
 from sftbench.study.figures import require_drawing
-from sftbench.study.findings import Findings
+from sftbench.study.findings import StudyFindings
 from sftbench.study.grid import written_out
 from sftbench.study.published import published_tables, row_named, table_named
 from sftbench.study.report import analyse, write_report
@@ -37,7 +37,7 @@ class Studied:
 
     run: Run
     comparison: Comparison
-    findings: Findings | None
+    findings: StudyFindings | None
     folder: Path
 
 
@@ -76,7 +76,7 @@ def carry_out_study(run: Run, study: Study, watcher: Watcher, *, remarks: list[s
     return Studied(run=run, comparison=compared, findings=findings, folder=folder)
 
 
-def study_again(results: Path, out: Path, *, draw: bool = True) -> Findings:
+def study_again(results: Path, out: Path, *, draw: bool = True) -> StudyFindings:
     """Tables and figures once more, from the records of a study and nothing else."""
     if draw:
         require_drawing()

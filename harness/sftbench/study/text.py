@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sftbench.study.definition import Study
-from sftbench.study.findings import Findings
+from sftbench.study.findings import StudyFindings
 from sftbench.study.published import Published, published_tables, table_named
 
 NOTHING = "–"
 
 
-def study_text(study: Study, findings: Findings, drawn: Mapping[str, str]) -> str:
+def study_text(study: Study, findings: StudyFindings, drawn: Mapping[str, str]) -> str:
     """`README.md` of a study."""
     parts = [f"# Study: {study.name}", study.about.strip()]
     if study.paper:
@@ -53,7 +53,7 @@ _LEGEND = """## Legend
   source."""
 
 
-def _measured_on(findings: Findings) -> str:
+def _measured_on(findings: StudyFindings) -> str:
     cells = findings.cells
     if not cells:
         return "Nothing was measured."
@@ -68,7 +68,7 @@ def _measured_on(findings: Findings) -> str:
     )
 
 
-def _accidents(study: Study, findings: Findings) -> list[str]:
+def _accidents(study: Study, findings: StudyFindings) -> list[str]:
     failed = [each for each in findings.cells if each.status == "failed"]
     short = sorted({each.label for each in findings.cells if each.selection and each.selection.status == "short"})
     found: list[str] = []
@@ -89,7 +89,7 @@ def _accidents(study: Study, findings: Findings) -> list[str]:
     return found
 
 
-def _undescribed(findings: Findings) -> list[str]:
+def _undescribed(findings: StudyFindings) -> list[str]:
     """Whose diversity is missing in the tables, by the reason."""
     labels: dict[str, set[str]] = {}
     for cell in findings.cells:
@@ -128,7 +128,7 @@ def _estimates(study: Study, rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(head + (["published"] if has_published else []), lines)
 
 
-def _correlations(study: Study, findings: Findings) -> str:
+def _correlations(study: Study, findings: StudyFindings) -> str:
     """Each metric against each measure of performance, the strongest first."""
     performance = {each.metric for each in study.performance}
     lines = []

@@ -13,7 +13,7 @@ from sftbench.board.entries import item_values
 from sftbench.budget import Budget, Unit
 from sftbench.errors import UsageError
 from sftbench.study.definition import Axis, Performance, Study
-from sftbench.study.grid import Point, written_out
+from sftbench.study.grid import GridPoint, written_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def trials_of(study: Study, cells: Iterable[Cell]) -> list[Trial]:
     return sorted(found, key=lambda each: order.index(each.series))
 
 
-def points_of(study: Study) -> Iterator[tuple[str, Point]]:
+def points_of(study: Study) -> Iterator[tuple[str, GridPoint]]:
     """Every method of the study with the name of its series."""
     for series in study.series:
         for pattern in series.methods:
@@ -97,7 +97,7 @@ def _unit_and_amount(budget: Budget) -> tuple[str, float]:
     return name + (", choosing included" if budget.with_selection else ""), times * budget.amount
 
 
-def _place(study: Study, cell: Cell, point: Point, diversity: Mapping[str, float]) -> float | None:
+def _place(study: Study, cell: Cell, point: GridPoint, diversity: Mapping[str, float]) -> float | None:
     if study.x is None:
         return None
     of = study.x.of

@@ -12,7 +12,7 @@ from sftbench.judging.card.ask import asked, chosen_pairs, findings_of
 from sftbench.judging.card.card import JudgeCard, card_of
 from sftbench.judging.card.failures import FAILED, failure_findings
 from sftbench.judging.card.finding import Finding
-from sftbench.judging.card.judged import Judged
+from sftbench.judging.card.judged import JudgedPairs
 from sftbench.judging.card.material import Material, Pair, Sampler
 from sftbench.judging.card.own import own_pairs
 from sftbench.judging.card.readings import Readings, readings_of
@@ -190,7 +190,7 @@ def test_self_preference_is_told_against_the_labels_and_not_against_a_half():
         )  # fmt: skip
         preference.append(float(own_wins == own_is_model))
     readings = readings_of(Verdicts(ids=tuple(pair.id for pair in pairs), preference=np.array(preference)))
-    judged = {gold.LABELS: Judged.of(pairs, readings)}
+    judged = {gold.LABELS: JudgedPairs.of(pairs, readings)}
     (found,) = family.family_findings(judged, "Qwen3-8B")
     assert holds(found, 15)
     assert found.low > 0

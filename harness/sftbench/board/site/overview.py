@@ -17,7 +17,7 @@ _MARK = "data-page=overview"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class BoardCard:
     """What the overview tells of one board. `home` is its folder."""
 
     home: str
@@ -54,10 +54,10 @@ def require_own_page(folder: Path) -> None:
         raise UsageError(f"'{page}' is no overview of boards, and would be written over")
 
 
-def _card(home: str, board: Board) -> Card:
+def _card(home: str, board: Board) -> BoardCard:
     budget = board.budgets[-1]
     rows = {(row.method, row.label): row for row in board.rows if not row.matched_to}.values()
-    return Card(
+    return BoardCard(
         home=home,
         question=question(board),
         board=board,

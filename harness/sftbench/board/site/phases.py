@@ -11,7 +11,7 @@ WIDTH = 600
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stretch:
+class PhaseShare:
     """A phase in the strip, from `start` and so `wide`, with its `share` of all."""
 
     phase: str
@@ -21,18 +21,18 @@ class Stretch:
     is_making: bool
 
 
-def phase_strip(row: BoardRow) -> list[Stretch]:
+def phase_strip(row: BoardRow) -> list[PhaseShare]:
     """The phases with any FLOPs, in order; none where there are fewer than two, or some FLOPs are not known."""
     spent = {phase: row.cost[phase].flops for phase in PHASES if phase in row.cost and row.cost[phase].flops}
     total = sum(spent.values())
     if row.asked or len(spent) < 2:
         return []
-    stretches: list[Stretch] = []
+    stretches: list[PhaseShare] = []
     start = 0.0
     for phase, flops in spent.items():
         wide = WIDTH * flops / total
         stretches.append(
-            Stretch(
+            PhaseShare(
                 phase=phase,
                 start=round(start, 1),
                 wide=round(wide, 1),

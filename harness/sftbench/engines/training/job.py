@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from sftbench.engines.training.rows import TrainingRow
 from sftbench.engines.training.settings import Distillation, TrainingSettings, Weighing
-from sftbench.engines.training.steps import Plan
+from sftbench.engines.training.steps import TrainingPlan
 from sftbench.rooms import TrainedModel
 
 
@@ -55,9 +55,9 @@ class Job:
     keeps_optimizer: bool = False
 
     @cached_property
-    def plan(self) -> Plan:
+    def plan(self) -> TrainingPlan:
         """Which rows make up each step."""
-        return Plan(rows=self.rows, settings=self.settings, seed=self.seed)
+        return TrainingPlan(rows=self.rows, settings=self.settings, seed=self.seed)
 
     @cached_property
     def identity(self) -> str:

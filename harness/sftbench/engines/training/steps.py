@@ -22,7 +22,7 @@ PADDING_ALLOWED = {"cpu": 64, "cuda": 1024}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Plan:
+class TrainingPlan:
     """Steps over rows: each epoch is a fresh permutation; its last batch may be smaller."""
 
     rows: Sequence[TrainingRow]

@@ -9,7 +9,7 @@ from sftbench.errors import ContractError
 from sftbench.judging.card import equal, family, gold, humans, orders, padding, repeats
 from sftbench.judging.card.failures import failure_findings
 from sftbench.judging.card.finding import Finding
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import EarlierTurn, Material, Pair, Sampler
 from sftbench.judging.card.readings import readings_of
 from sftbench.pools.forms import compact
@@ -26,10 +26,10 @@ _Content = tuple[str, str, str, tuple[EarlierTurn, ...]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Asked:
+class ProbesAsked:
     """What a judge said, by probe, and the verdicts of all."""
 
-    judged: Mapping[str, Judged]
+    judged: Mapping[str, JudgedPairs]
     verdicts: Verdicts
 
 
@@ -44,7 +44,7 @@ def different(pairs: Mapping[str, Sequence[Pair]]) -> list[Pair]:
     return list({_content(each): each for of_probe in pairs.values() for each in of_probe}.values())
 
 
-def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> Asked:
+def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> ProbesAsked:
     """Ask a judge about the pairs of some probes, all at once. The same pair in two probes is asked about once."""
     places: dict[_Content, int] = {}
     unique: list[Pair] = []
@@ -73,11 +73,13 @@ def asked(ask: Ask, pairs: Mapping[str, Sequence[Pair]]) -> Asked:
     for name, of_probe in pairs.items():
         indices = [where[unique[places[_content(pair)]].id] for pair in of_probe]
         readings = replace(found.taken(indices), ids=tuple(pair.id for pair in of_probe))
-        judged[name] = Judged.of(of_probe, readings)
-    return Asked(judged=judged, verdicts=verdicts)
+        judged[name] = JudgedPairs.of(of_probe, readings)
+    return ProbesAsked(judged=judged, verdicts=verdicts)
 
 
-def findings_of(told: Asked, *, model: str, again: Asked | None = None, why_not_again: str = "") -> list[Finding]:
+def findings_of(
+    told: ProbesAsked, *, model: str, again: ProbesAsked | None = None, why_not_again: str = ""
+) -> list[Finding]:
     """All figures of a card, from what was asked once and, if it was, of what was asked again."""
     judged = told.judged
     repeated = again.judged.get(orders.NAME) if again is not None else None

@@ -8,7 +8,7 @@ import numpy as np
 
 from sftbench.judging.card.finding import Finding, percent
 from sftbench.judging.card.intervals import mean, share
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import Material, Pair, Sampler
 from sftbench.judging.card.orders import ordinary
 
@@ -25,7 +25,7 @@ def _wanted(material: Material, sampler: Sampler) -> list[Pair]:
     ]
 
 
-def _found(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     if NAME not in judged:
         return []
     readings = judged[NAME].readings

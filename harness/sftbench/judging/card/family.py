@@ -10,7 +10,7 @@ import numpy as np
 from sftbench.judging.card.finding import Finding, percent, untold
 from sftbench.judging.card.gold import HUMAN, LABELS
 from sftbench.judging.card.intervals import mean
-from sftbench.judging.card.judged import Judged
+from sftbench.judging.card.judged import JudgedPairs
 
 MEASURE = "self-family preference"
 ASKED = "labelled pairs of an answer by the judge's family and one by another, against what the labels say"
@@ -34,7 +34,7 @@ def family_of(name: str) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def family_findings(judged: Mapping[str, Judged], model: str) -> list[Finding]:
+def family_findings(judged: Mapping[str, JudgedPairs], model: str) -> list[Finding]:
     """How much more the judge prefers its own family's answers than the labels of the same pairs do, in points.
 
     Length and quality are the same on both sides of this difference. Without labels it cannot be told: that a family

@@ -9,7 +9,7 @@ import numpy as np
 
 from sftbench.judging.card.finding import Finding, percent
 from sftbench.judging.card.intervals import mean, share
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import Material, Pair, Sampler
 from sftbench.judging.resampling import Floats
 
@@ -40,7 +40,7 @@ def _own(material: Material, sampler: Sampler) -> list[Pair]:
     return [] if material.human or material.labelled or material.gold else sampler.of(material.own)
 
 
-def agreement(judged: Judged, name: str, group: str = "") -> list[Finding]:
+def agreement(judged: JudgedPairs, name: str, group: str = "") -> list[Finding]:
     """S2: the share of verdicts that name the better answer, of those that name one, where gold names one too. S1: the
     share of all verdicts that are the gold label, a tie being one (arXiv 2306.05685, section 4.2); chance is what
     verdicts with these rates, dealt at random, would agree in. Then the mean preference for the better answer."""
@@ -85,7 +85,7 @@ def agreed_by_chance(said: Floats, gold: Floats) -> float:
     return sum(float((said == label).mean() * (gold == label).mean()) for label in (-1, 0, 1))
 
 
-def _found(judged: Mapping[str, Judged], *, name: str) -> list[Finding]:
+def _found(judged: Mapping[str, JudgedPairs], *, name: str) -> list[Finding]:
     if name not in judged:
         return []
     groups = sorted(set(judged[name].groups) - {""})

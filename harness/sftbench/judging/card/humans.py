@@ -10,7 +10,7 @@ import numpy as np
 from sftbench.judging.card.finding import Finding, percent
 from sftbench.judging.card.gold import ABOUT, FOR_GOLD, HUMAN, S1, S2, agreed_by_chance
 from sftbench.judging.card.intervals import clustered_share, mean
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import Pair
 from sftbench.judging.resampling import Floats
 
@@ -21,7 +21,7 @@ _Sides = tuple[Floats, Floats, list[str]]
 """Two verdicts each of n cases (1 the model, -1 the baseline, 0 a tie), and to which cluster a case belongs."""
 
 
-def human_findings(judged: Judged, group: str = "") -> list[Finding]:
+def human_findings(judged: JudgedPairs, group: str = "") -> list[Finding]:
     """Agreement of a verdict with each vote on its pair (section 4.2 of the paper): S1 counts ties, and verdicts that
     the order changed as ties; S2 leaves out where one of the two is a tie. Then the same of two votes of different
     people, agreement with the majority of each pair, and the mean preference for the answer that the majority prefers.
@@ -102,7 +102,7 @@ def _cluster(pair: Pair) -> str:
     return pair.cluster or pair.id
 
 
-def _found(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     if HUMAN not in judged:
         return []
     groups = sorted(set(judged[HUMAN].groups))

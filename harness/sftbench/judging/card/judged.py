@@ -14,7 +14,7 @@ from sftbench.judging.resampling import Floats
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
+class JudgedPairs:
     """`readings` of n pairs, with what is known of them: lengths in characters, the gold preference (NaN where there is
     none), and the group; `pairs` are the texts, where they are at hand."""
 
@@ -29,7 +29,7 @@ class Judged:
         return len(self.readings)
 
     @classmethod
-    def of(cls, pairs: Sequence[Pair], readings: Readings) -> Judged:
+    def of(cls, pairs: Sequence[Pair], readings: Readings) -> JudgedPairs:
         """Pairs and their readings, in the same order."""
         return cls(
             readings=readings,
@@ -40,10 +40,10 @@ class Judged:
             pairs=tuple(pairs),
         )
 
-    def of_group(self, group: str) -> Judged:
+    def of_group(self, group: str) -> JudgedPairs:
         """The pairs of one group."""
         places = [index for index, each in enumerate(self.groups) if each == group]
-        return Judged(
+        return JudgedPairs(
             readings=self.readings.taken(places),
             length_model=self.length_model[places],
             length_baseline=self.length_baseline[places],
@@ -67,4 +67,4 @@ class Probe:
     name: str
     about: str
     wanted: Callable[[Material, Sampler], list[Pair]]
-    found: Callable[[Mapping[str, Judged]], list[Finding]]
+    found: Callable[[Mapping[str, JudgedPairs]], list[Finding]]

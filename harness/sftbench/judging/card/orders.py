@@ -8,7 +8,7 @@ import numpy as np
 
 from sftbench.judging.card.finding import Finding, percent, untold
 from sftbench.judging.card.intervals import mean, share
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import Material, Pair, Sampler
 from sftbench.judging.card.readings import Readings
 from sftbench.judging.resampling import Floats
@@ -61,7 +61,7 @@ def noise_part(readings: Readings) -> float | None:
     return min(1.0, float(gaps[known].var(ddof=1)) / 4 / total) if total > 0 else None
 
 
-def _found(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     return order_findings(judged[NAME].readings) if NAME in judged else []
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sftbench.judging.card import gold, orders
 from sftbench.judging.card.finding import Finding, percent
 from sftbench.judging.card.intervals import mean, share
-from sftbench.judging.card.judged import Judged, Probe
+from sftbench.judging.card.judged import JudgedPairs, Probe
 from sftbench.judging.card.material import Material, Pair, Sampler, with_gold
 from sftbench.judging.card.readings import Readings
 
@@ -56,7 +56,7 @@ def _with_filler_on_the_worse(pair: Pair) -> Pair:
     return replace(pair, model=padded(pair.model))
 
 
-def _found_equal(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found_equal(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     if EQUAL not in judged:
         return []
     shift = judged[EQUAL].readings.preference - 0.5
@@ -65,7 +65,7 @@ def _found_equal(judged: Mapping[str, Judged]) -> list[Finding]:
     return [percent(EQUAL, SHIFT_EQUAL, found, num, unit="points", chance=0.0, asked=ABOUT_EQUAL)]
 
 
-def _found_worse(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found_worse(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     """The paired shift: how much more the worse answer is preferred with filler than without."""
     name = next((each for each in gold.PLAIN if each in judged), None)
     if WORSE not in judged or name is None:
@@ -79,7 +79,7 @@ def _found_worse(judged: Mapping[str, Judged]) -> list[Finding]:
     return [percent(WORSE, SHIFT_WORSE, found, num, unit="points", chance=0.0, asked=ABOUT_WORSE)]
 
 
-def longer_finding(judged: Judged, *, asked: str = orders.ABOUT) -> Finding:
+def longer_finding(judged: JudgedPairs, *, asked: str = orders.ABOUT) -> Finding:
     """How often the longer answer wins, where a winner is named and the lengths differ."""
     return _longer(judged.readings, np.sign(judged.length_model - judged.length_baseline), asked)
 
@@ -92,7 +92,7 @@ def _longer(readings: Readings, longer: np.ndarray[tuple[int], np.dtype[np.float
     return percent(orders.NAME, LONGER, found, len(told), chance=50.0, asked=asked, note=note if len(told) else "")
 
 
-def _found_longer(judged: Mapping[str, Judged]) -> list[Finding]:
+def _found_longer(judged: Mapping[str, JudgedPairs]) -> list[Finding]:
     return [longer_finding(judged[orders.NAME])] if orders.NAME in judged else []
 
 

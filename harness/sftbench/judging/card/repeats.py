@@ -6,7 +6,7 @@ import numpy as np
 
 from sftbench.judging.card.finding import Finding, percent, untold
 from sftbench.judging.card.intervals import share
-from sftbench.judging.card.judged import Judged
+from sftbench.judging.card.judged import JudgedPairs
 from sftbench.judging.card.readings import Readings
 
 NAME = "repeat"
@@ -14,7 +14,7 @@ MEASURE, REVERSED = "contradiction on repeat", "contradiction on repeat: the opp
 ASKED = "the same pairs in both orders, asked anew past every cache, with another seed"
 
 
-def repeat_findings(once: Judged | None, again: Readings | None, *, why_not: str = "") -> list[Finding]:
+def repeat_findings(once: JudgedPairs | None, again: Readings | None, *, why_not: str = "") -> list[Finding]:
     """The share of pairs with another verdict the second time, and with the opposite one."""
     if once is None or again is None:
         return [untold(NAME, MEASURE, why_not or "not asked again", asked=ASKED)]
