@@ -17,7 +17,7 @@ from sftbench.publishing.agreement import agreement_of
 from sftbench.publishing.checking import Checked, ChecksWanted, check
 from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.own import Own
-from sftbench.publishing.pairs import PublishedPair, Pairs, pairs_of
+from sftbench.publishing.pairs import PublishedPair, PublishedPairs, pairs_of
 from sftbench.publishing.publish import publish
 from sftbench.publishing.rejudge import RejudgedPart, _standard_error, compared, rejudge
 from sftbench.publishing.verify import verify
@@ -39,7 +39,7 @@ def here(preference, **columns):
 
 
 def judged(picked, mine, *, is_same=False, num_told=None, **columns):
-    among = Pairs(pairs=tuple(picked), num_told=num_told or len(picked))
+    among = PublishedPairs(pairs=tuple(picked), num_told=num_told or len(picked))
     return compared(picked, here(mine, **columns), used="mine", published="theirs", is_same=is_same, among=among)
 
 
