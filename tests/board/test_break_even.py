@@ -15,7 +15,7 @@ from sftbench.board.break_even import CostLine, never_falling, with_break_even
 from sftbench.board.build import build_board
 from sftbench.board.cells import Base, Cell, Chosen, ItemMetrics, PoolFacts, Spent
 from sftbench.board.entries import gather
-from sftbench.board.ranking import Measurements, rank
+from sftbench.board.ranking import Elsewhere, Measurements, rank
 from sftbench.board.spread import Grid, take_apart
 from sftbench.board.statistics import draw_means, estimate_all
 from sftbench.board.table import Board, BreakEven
@@ -250,7 +250,7 @@ def simulated(rng: np.random.Generator) -> BreakEven:
         about: dict[str, Any] = {"method": "random-tokens", "kind": "control", "matched_to": str(flops)}
         made += cells(f"random-tokens({flops})", flops, flops, **about)
     measured = [Measurements.of(gather(made), "m", bigger_is_better=True, baseline=None)]
-    rows = rank(gather(made), measured, sort_metric="m", num_resamples=2)
+    rows = rank(gather(made), measured, sort_metric="m", num_resamples=2, elsewhere=Elsewhere.of([]))
     rows = with_break_even(rows, made, metric="m", bigger_is_better=True, num_resamples=120)
     (found,) = [each.break_even for each in rows if each.break_even is not None]
     return found
@@ -265,3 +265,13 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
         held += low <= 1 <= high
     # 195 of 200 with another seed; were it 95 %, fewer than 70 of 80 would come once in 480 times.
     assert held >= 70
+
+
+def test_numbers_without_items_are_drawn_from_their_seeds_alone() -> None:
+    values = np.array([[0.2], [0.5], [0.8]])
+    told = take_apart(Grid(seeds=(0, 1, 2), values=values, whole=True))
+    assert told is not None
+    (drawn,) = draw_means([told], None, key="k", num_resamples=4000)
+    # Quartiles of Student's t with two degrees of freedom.
+    quartile = 0.8164966 * values.std(ddof=1) / np.sqrt(3)
+    assert np.quantile(drawn, [0.25, 0.5, 0.75]) == pytest.approx([0.5 - quartile, 0.5, 0.5 + quartile], abs=2e-3)
