@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pluggy
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sftbench import shelf
 from sftbench.budget import Budget
@@ -22,7 +24,7 @@ from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
 from sftbench.pools import pool_from_rows
 from sftbench.record import Failure, Record
-from sftbench.results import cell_path, describe, write_results
+from sftbench.results import cell_path, describe, record_text, write_results
 from sftbench.roles import Needs, PassRequest, Recipe
 from sftbench.rooms import Row, Selection
 from sftbench.runner import Run
@@ -165,6 +167,22 @@ def made(tmp_path, monkeypatch):
     """Makes runs in a folder that stands for a whole machine."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     return lambda *methods, **more: Made(tmp_path, *methods, **more)
+
+
+PLAIN = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+JSON = st.recursive(PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=30)
+
+
+@given(JSON)
+def test_the_text_of_a_record_is_the_same_json(value):
+    assert json.loads(record_text(value)) == value
+
+
+def test_items_stand_on_one_line_of_a_record_and_keys_on_lines_of_their_own():
+    text = record_text({"b": [1, 2.5, None], "a": {"c": [{"d": "é"}], "e": []}})
+    assert text == '{\n "a": {\n  "c": [\n   {\n    "d": "é"\n   }\n  ],\n  "e": []\n },\n "b": [1, 2.5, null]\n}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        record_text({"a": float("nan")})
 
 
 def test_every_cell_has_one_file_that_reads_as_a_sentence(made):

@@ -55,9 +55,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
             if old not in written:
                 old.unlink()
     for path, content in written.items():
-        write_atomically(
-            path, json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-        )
+        write_atomically(path, record_text(content) + "\n")
     about = {
         "schema": SCHEMA,
         "name": run.name,
@@ -69,6 +67,19 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     cards = cards_of(run.plugins, (cell.method for cell in run.plan.cells))
     write_atomically(folder / CARDS, json.dumps(cards, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
     return folder, list(written.values())
+
+
+def record_text(value: Any, depth: int = 0) -> str:
+    """JSON with a key a line, sorted. Lists of plain values stand on one line: those of items are long."""
+    inside, end = "\n" + " " * (depth + 1), "\n" + " " * depth
+    if isinstance(value, dict) and value:
+        lines = [
+            f"{json.dumps(key, ensure_ascii=False)}: {record_text(value[key], depth + 1)}" for key in sorted(value)
+        ]
+        return f"{{{inside}{f',{inside}'.join(lines)}{end}}}"
+    if isinstance(value, list | tuple) and any(isinstance(each, dict | list | tuple) for each in value):
+        return f"[{inside}{f',{inside}'.join(record_text(each, depth + 1) for each in value)}{end}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _is_done(run: Run, ref: Ref) -> bool:

@@ -97,8 +97,8 @@ def _of_break_even(row: BoardRow, found: BreakEven, num_rows: float) -> str:
     least = "at most " if found.beyond else ""
     factor = f"{found.factor:.2g}" if found.factor < 10 else f"{found.factor:.0f}"
     return (
-        f"{reached}, so that by this measure choosing pays from {least}{whole(found.factor * num_rows)} rows on, "
-        f"{factor} times this training{_alone(found, num_rows)}."
+        f"{reached}, so that by this measure choosing pays from {least}{whole(found.factor * num_rows)} rows "
+        f"on{_alone(found, num_rows)}, {factor} times this training."
     )
 
 
