@@ -13,6 +13,7 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path, monke
     file.write_text("methods: [ifd]\nbudget: 5%\nlimit: 10\nheldout-share: 20%\n")
     monkeypatch.setenv("SFTBENCH_LIMIT", "20")
     monkeypatch.setenv("SFTBENCH_BUDGET", "6%")
+    monkeypatch.delenv("SFTBENCH_VLLM", raising=False)
     settings, given = load_settings({"budget": "7%"}, file)
     assert settings.budget == ["7%"]
     assert settings.limit == 20

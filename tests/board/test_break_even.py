@@ -188,7 +188,10 @@ def test_the_line_that_never_falls_is_the_largest_of_the_smallest_means(pairs: l
     assert never_falling(values, weights) == pytest.approx(expected, abs=1e-9)
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.floats(-0.2, 1.2))
+@given(
+    st.lists(st.floats(0, 1), min_size=2, max_size=8),
+    st.integers(-200, 1200).map(lambda thousandths: thousandths / 1000),
+)
 def test_the_cost_of_a_score_is_the_first_place_where_the_line_is_as_good(scores: list[float], wanted: float) -> None:
     costs = 10.0 ** np.arange(len(scores))
     line = CostLine.of(costs, np.array(scores))

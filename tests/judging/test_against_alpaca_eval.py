@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
+from importlib.util import find_spec
 
 import pandas
 import pytest
@@ -21,8 +23,11 @@ MODELS = 2
 @pytest.fixture
 def theirs(alpaca_folder, monkeypatch):
     """Their metric, which fetches the gamed baselines from the hub at each call; here it gets the stand-in."""
-    pytest.importorskip("alpaca_eval", reason="the extra sftbench[alpaca-eval] is not installed")
-    from alpaca_eval.metrics import glm_winrate
+    if find_spec("alpaca_eval") is None and os.environ.get("CI") != "true":
+        pytest.skip("the extra sftbench[alpaca-eval] is not installed")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "pkg_resources is deprecated")
+        from alpaca_eval.metrics import glm_winrate
 
     monkeypatch.setattr(glm_winrate, "hf_hub_download", lambda **wanted: str(alpaca_folder / "df_gamed_standin.csv"))
 

@@ -79,7 +79,7 @@ def by_equal_cost(board: Board, budget: str) -> list[BoardRow]:
     rows = [row for row in board.of(budget) if row.matched_to is None]
     if not has_control(board, budget):
         return rows
-    sign = -1 if board.bigger_is_better[board.sort_metric] else 1
+    sign = -1 if board.bigger_is_better.get(board.sort_metric, True) else 1
     known = [(sign * value, at) for at, row in enumerate(rows) if (value := difference(board, row)) is not None]
     first = [at for _, at in sorted(known)]
     return [rows[at] for at in first] + [row for at, row in enumerate(rows) if at not in set(first)]

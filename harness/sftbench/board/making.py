@@ -41,7 +41,7 @@ def front(board: Board, budget: str) -> list[BoardRow]:
 
     Controls that are matched to a method are left out, and so are rows whose cost is not known.
     """
-    sign = 1 if board.bigger_is_better[board.sort_metric] else -1
+    sign = 1 if board.bigger_is_better.get(board.sort_metric, True) else -1
     rows = [row for row in board.of(budget) if row.matched_to is None]
     known = [
         (index, cost, sign * found.mean)

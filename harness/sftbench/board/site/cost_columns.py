@@ -57,7 +57,7 @@ def _at_equal_cost(board: Board) -> Column:
         value=lambda row: difference(board, row),
         compared=lambda row: found.comparison if (found := at_equal_compute(board, row)) else None,
         text=lambda row: equal_beside(board, row),
-        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        first="down" if board.bigger_is_better.get(board.sort_metric, True) else "up",
         shown=True,
         digits=digits,
         about="paired difference to random rows with the same total compute",
@@ -80,7 +80,7 @@ def _paying(board: Board) -> list[Column]:
         value=lambda row: found.mean if (found := of_random(row)) else None,
         estimate=of_random,
         digits=digits_of(board, board.sort_metric),
-        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        first="down" if board.bigger_is_better.get(board.sort_metric, True) else "up",
         about=f"{board.sort_metric} of random rows with the total compute of this row",
     )
     return [

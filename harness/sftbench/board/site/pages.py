@@ -137,7 +137,7 @@ def pages_of(site: Site) -> Iterator[tuple[str, str]]:
 def board_page(site: Site) -> str:
     """The board itself."""
     board = site.board
-    columns = _for_readers(with_cost_columns(board), board)
+    columns = shown_columns(board)
     return render(
         "board.html",
         site=site,
@@ -204,10 +204,12 @@ def compare_page(site: Site) -> str:
     return render("compare.html", site=site, root="", found=[each for each in found if each])
 
 
-def _for_readers(columns: list[Column], board: Board) -> list[Column]:
-    """Name, score and tier first: a phone shows no more at once."""
+def shown_columns(board: Board) -> list[Column]:
+    """All columns of the table. Name, score and tier first: a phone shows no more at once."""
     first = ["method", board.sort_metric, "tier", "rank"]
-    return sorted(columns, key=lambda each: first.index(each.name) if each.name in first else len(first))
+    return sorted(
+        with_cost_columns(board), key=lambda each: first.index(each.name) if each.name in first else len(first)
+    )
 
 
 def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
