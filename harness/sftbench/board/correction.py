@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sftbench.board.statistics import Estimate
+from sftbench.judging.win_rate import NORMAL_95
 
-NORMAL_95 = 1.959963984540054
 Why = Literal["", "chance", "one-sided", "no interval"]
 """Why there is no corrected value: the judge may be no better than chance; the win rate is further from 50 than a judge
 that errs this often could make it, so that it errs less on these items than on those that it was checked with; or the

@@ -14,7 +14,6 @@ from sftbench.board.making import estimate_of, front, making_flops, phases_of
 from sftbench.board.power_words import detectable_at
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import (
-    MEASURED_ENDINGS,
     WIN_RATE,
     Board,
     BoardRow,
@@ -194,8 +193,3 @@ def board_frame(board: Board) -> pandas.DataFrame:
     import pandas
 
     return pandas.DataFrame.from_records(board_records(board))
-
-
-def is_measured(column: str) -> bool:
-    """True for columns in which two runs of the same thing may differ."""
-    return column.endswith(MEASURED_ENDINGS)

@@ -10,9 +10,8 @@ from typing import Any, TypeVar
 
 from sftbench.board.correction import GoldPreference
 from sftbench.errors import UsageError
+from sftbench.judging.card.card import FILE, FURTHER
 
-FILE = "judge-card.json"
-FURTHER = "judge-cards.json"
 """The cards of all judges but the first, by the judges' names."""
 SCHEMA = 1
 T = TypeVar("T")

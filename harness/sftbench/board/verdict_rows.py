@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from sftbench.board.cells import Cell, CellVerdicts
 from sftbench.errors import UsageError
-from sftbench.judging.verdicts import Label, StyleCounts, Verdict, VerdictFile, preference_of_games
-
-_LABELS = frozenset(get_args(Label))
+from sftbench.judging.verdicts import LABELS, Label, StyleCounts, Verdict, VerdictFile, preference_of_games
 
 
 def model_name(cell: Cell) -> str:
@@ -77,7 +75,7 @@ def _verdict(number: int, item: str, preference: float | None, more: Mapping[str
 
 def label_of(value: object) -> Label | None:
     """A five-way label, or None."""
-    return value if value in _LABELS else None  # type: ignore[return-value]
+    return value if value in LABELS else None  # type: ignore[return-value]
 
 
 def _length(value: object) -> int | None:

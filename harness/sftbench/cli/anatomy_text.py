@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from sftbench.board.texts import NOTHING, amount, percent
-from sftbench.cli.visible import visible_line
+from sftbench.cli.visible import spaced_line, visible_line
 
 Line = list[tuple[str, str]]
 """Pieces of a line, each with its style."""
@@ -179,7 +179,7 @@ def _coloured(pieces: Sequence[Sequence[Any]], *, colours: bool) -> Line:
     left = 4 * _LONGEST
     for text, label in pieces:
         shown = text[:left]
-        line += _marked(_spaced(shown), label, colours=colours)
+        line += _marked(spaced_line(shown), label, colours=colours)
         left -= len(shown)
         if not left:
             return [*line, (" …", "")]
@@ -191,13 +191,6 @@ def _marked(text: str, label: int | None, *, colours: bool) -> Line:
         return [(text, _STYLES[label])]
     before, after = _MARKS[label]
     return [(f"{before}{text}{after}" if text.strip() else text, "")]
-
-
-def _spaced(text: str) -> str:
-    """As `visible_line`, with a blank kept at either end."""
-    line = visible_line(text)
-    lead, trail = " " if text[:1].isspace() else "", " " if text[-1:].isspace() else ""
-    return f"{lead}{line}{trail}" if line else lead
 
 
 def _short(text: str, longest: int = _LONGEST) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sftbench.board.texts import percent
 from sftbench.cli.options import FORMATS, add_format, print_rows
-from sftbench.cli.visible import json_text, visible_line
+from sftbench.cli.visible import json_text, spaced_line, visible_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -125,14 +125,7 @@ def _excerpt(text: str, run: tuple[int, int]) -> tuple[str, str, str]:
     common = text[start:end]
     if len(common) > 2 * _MOST:
         common = f"{common[:_MOST]} […] {common[-_MOST:]}"
-    return lead + _spaced(before), _spaced(common), _spaced(after) + trail
-
-
-def _spaced(text: str) -> str:
-    """As `visible_line`, with a blank kept at either end: words must not run together."""
-    line = visible_line(text)
-    lead, trail = " " if text[:1].isspace() else "", " " if text[-1:].isspace() else ""
-    return f"{lead}{line}{trail}" if line else lead
+    return lead + spaced_line(before), spaced_line(common), spaced_line(after) + trail
 
 
 def _cut(text: str, most: int) -> str:

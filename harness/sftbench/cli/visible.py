@@ -23,6 +23,13 @@ def visible_line(text: str) -> str:
     return " ".join(visible(text).split())
 
 
+def spaced_line(text: str) -> str:
+    """As `visible_line`, with a blank kept at either end: words must not run together."""
+    line = visible_line(text)
+    lead, trail = " " if text[:1].isspace() else "", " " if text[-1:].isspace() else ""
+    return f"{lead}{line}{trail}" if line else lead
+
+
 def json_text(value: Any, *, indent: int | None = 2) -> str:
     """JSON that a terminal shows as it is: hidden characters within strings are escaped as JSON escapes them."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)

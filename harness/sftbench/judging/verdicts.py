@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sftbench.errors import UsageError
 
 Label = Literal["A>>B", "A>B", "A=B", "A<B", "A<<B", "B>>A", "B>A", "B=A", "B<A", "B<<A"]
+LABELS = frozenset(get_args(Label))
 Flag = Literal[
     "empty_instruction", "question_too_long", "judge_truncated", "unparsable", "no_label_mass", "non_finite",
     "empty_response", "missing_answer", "no_reference", "model_error", "over_budget",

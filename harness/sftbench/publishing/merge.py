@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.board.cells import Cell
-from sftbench.board.judge_card import FILE as CARD
-from sftbench.board.judge_card import FURTHER as FURTHER_CARDS
 from sftbench.board.making import NOT_MAKING
 from sftbench.board.reading import read_cell
 from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
+from sftbench.judging.card.card import FILE as CARD
+from sftbench.judging.card.card import FURTHER as FURTHER_CARDS
 from sftbench.publishing.archive import opened
 from sftbench.publishing.gather import BundleWanted, gather
 from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, json_in, json_text, run_in

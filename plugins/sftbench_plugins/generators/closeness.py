@@ -73,9 +73,3 @@ class Kept:
         self._vectors[self.count] = vector
         self.count += 1
         return True
-
-
-def without_near_duplicates(vectors: Floats, cap: float) -> npt.NDArray[np.int64]:
-    """Positions of the vectors that are no nearer than `cap` to one kept before them."""
-    kept = Kept(cap=cap)
-    return np.array([at for at, vector in enumerate(vectors) if kept.admits(vector)], dtype=np.int64)

@@ -21,10 +21,10 @@ _SPECIAL = re.compile(
 """What tokenizers and chat templates take for the end of a turn, a role, or a thought."""
 _INSTRUCTION = re.compile(r"\[(/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS))\]", re.IGNORECASE)
 _TAG = re.compile(r"<(/?\s*(?:question|answer|reference|turn)\b[^<>\n]{0,80})>", re.IGNORECASE)
-_LABEL = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
-_VERDICT = re.compile(rf"\[+\s*({_LABEL})\s*\]+", re.IGNORECASE)
-_JSON_VERDICT = re.compile(rf"[\"'](verdict)[\"']\s*:\s*[\"']\s*({_LABEL})\s*[\"']", re.IGNORECASE)
-_ALONE = re.compile(rf"\W*({_LABEL})\W*", re.IGNORECASE)
+LABEL_PATTERN = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
+_VERDICT = re.compile(rf"\[+\s*({LABEL_PATTERN})\s*\]+", re.IGNORECASE)
+_JSON_VERDICT = re.compile(rf"[\"'](verdict)[\"']\s*:\s*[\"']\s*({LABEL_PATTERN})\s*[\"']", re.IGNORECASE)
+_ALONE = re.compile(rf"\W*({LABEL_PATTERN})\W*", re.IGNORECASE)
 _BRACKETED = r"\[\s*(\d+(?:\.\d+)?)\s*\]"
 DOUBLE_GRADE = re.compile(rf"\[{_BRACKETED}\]")
 SINGLE_GRADE = re.compile(rf"[\s*_#]*(?:(?:rating|grade|score)\b[\s:*_]*)?{_BRACKETED}[\s*_.]*", re.IGNORECASE)

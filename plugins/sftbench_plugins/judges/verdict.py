@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import get_args
 
 from sftbench import Json, Label
-from sftbench_plugins.judges.material import without_own_thoughts
+from sftbench_plugins.judges.material import LABEL_PATTERN, without_own_thoughts
 
 LABELS: tuple[Label, ...] = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
 """What a judge is offered; what it writes the other way round (`B<A`) is understood."""
@@ -20,11 +20,10 @@ SCHEMA: dict[str, Json] = {
     "additionalProperties": False,
 }
 _KNOWN = get_args(Label)
-_LABEL = r"[AB]\s*(?:>>|>|=|<<|<)\s*[AB]"
-_DOUBLE = re.compile(rf"\[\[\s*({_LABEL})\s*\]\]")
-_SINGLE = re.compile(rf"\[\s*({_LABEL})\s*\]")
-_JSON = re.compile(rf"\"VERDICT\"\s*:\s*\"\s*({_LABEL})\s*\"")
-_BARE = re.compile(rf"[\s*_\"'`.]*({_LABEL})[\s*_\"'`.]*")
+_DOUBLE = re.compile(rf"\[\[\s*({LABEL_PATTERN})\s*\]\]")
+_SINGLE = re.compile(rf"\[\s*({LABEL_PATTERN})\s*\]")
+_JSON = re.compile(rf"\"VERDICT\"\s*:\s*\"\s*({LABEL_PATTERN})\s*\"")
+_BARE = re.compile(rf"[\s*_\"'`.]*({LABEL_PATTERN})[\s*_\"'`.]*")
 _FENCES = re.compile(r"^```\w*\s|```$")
 _AROUND = " \t\r\n▁Ġ\"'`*_()[]{}:.,#"
 

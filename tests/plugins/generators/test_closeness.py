@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sftbench_plugins.generators.closeness import Closeness, Kept, without_near_duplicates
+from sftbench_plugins.generators.closeness import Closeness, Kept
 
 
 @pytest.fixture
@@ -61,7 +61,8 @@ def test_near_duplicates_are_those_of_a_loop_over_pairs(vectors):
     for at, vector in enumerate(crowded):
         if all(float(crowded[other] @ vector) <= 0.8 for other in expected):
             expected.append(at)
-    assert without_near_duplicates(crowded, 0.8).tolist() == expected
+    kept = Kept(cap=0.8)
+    assert [at for at, vector in enumerate(crowded) if kept.admits(vector)] == expected
     assert 350 < len(expected) < 700
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sftbench.judging.resampling import Floats
-from sftbench.judging.verdicts import Label, winner
+from sftbench.judging.verdicts import LABELS, winner
 from sftbench.rooms import Json, Verdicts
 
 UNREADABLE = ("unparsable", "no_label_mass", "non_finite")
@@ -19,7 +18,6 @@ UNASKED = (
     "empty_instruction", "question_too_long", "missing_answer", "no_reference", "model_error", "over_budget",
 )  # fmt: skip
 """Flags of a pair that the judge was not asked about, or that the endpoint refused."""
-_LABELS = frozenset(get_args(Label))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,7 +88,7 @@ def _order(columns: Mapping[str, Sequence[Json]], name: str, count: int) -> Floa
 
 def _first_wins(told: Json) -> float:
     """The chance that A, the first-listed, wins: from a label, or as it is told."""
-    if isinstance(told, str) and told in _LABELS:
+    if isinstance(told, str) and told in LABELS:
         return 0.5 + 0.5 * float(np.sign(winner(told)))  # type: ignore[arg-type]
     if isinstance(told, (int, float)) and not isinstance(told, bool) and 0 <= told <= 1:
         return float(told)
