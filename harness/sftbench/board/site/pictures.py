@@ -67,12 +67,13 @@ def bar(estimate: Estimate | None, scale: Scale | None, reference: float | None)
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A row in the chart: `cost` in FLOPs, 0 for none, None where some of it is not known."""
+    """An entry in the chart: `cost` in FLOPs, 0 for none, None where some of it is not known."""
 
     label: str
     score: float
     cost: float | None
     style: str
+    may_be_on_front: bool = True
     on_front: bool = False
 
 
@@ -117,7 +118,7 @@ def pareto(points: list[Point], *, bigger_is_better: bool) -> set[int]:
     known = [
         (index, point.cost, sign * point.score)
         for index, point in enumerate(points)
-        if point.cost is not None and point.style != "matched"
+        if point.cost is not None and point.may_be_on_front
     ]
     return set(unbeaten(known))
 
