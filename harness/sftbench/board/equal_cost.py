@@ -148,8 +148,11 @@ def by_equal_cost(board: Board, budget: str) -> list[BoardRow]:
     return [rows[at] for at in first] + [row for at, row in enumerate(rows) if at not in set(first)]
 
 
-def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> list[RowColumn]:
-    """Score and total cost, random with the same, and from when on choosing pays; none where no row has chosen."""
+def equal_cost_columns(board: Board, budget: str, *, compact: bool = False, tight: bool = False) -> list[RowColumn]:
+    """Score and total cost, random with the same, and from when on choosing pays; none where no row has chosen.
+
+    `compact` leaves out the total in random rows, `tight` random with the same compute, which its difference tells.
+    """
     rows = board.of(budget)
     if not any(row.break_even for row in rows):
         return []
@@ -169,7 +172,7 @@ def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> l
     is_known = any(row.break_even and row.break_even.is_known for row in rows)
     return [
         METHOD,
-        *(_against_random(board, digits) if has_control(board, budget) else []),
+        *(_against_random(board, digits, tight=tight) if has_control(board, budget) else []),
         *([line] if is_known else []),
         score,
         RowColumn(heading="total FLOPs", narrow="total\nFLOPs", text=total_text),
@@ -180,21 +183,20 @@ def equal_cost_columns(board: Board, budget: str, *, compact: bool = False) -> l
     ]
 
 
-def _against_random(board: Board, digits: int) -> list[RowColumn]:
-    return [
-        RowColumn(
-            heading="at equal cost",
-            narrow="at equal\ncost",
-            text=lambda row: equal_text(board, row, digits),
-            flexible=True,
-        ),
-        RowColumn(
-            heading="random with the same compute",
-            narrow="random with the\nsame compute",
-            text=lambda row: random_text(board, row, digits),
-            flexible=True,
-        ),
-    ]
+def _against_random(board: Board, digits: int, *, tight: bool) -> list[RowColumn]:
+    compared = RowColumn(
+        heading="at equal cost",
+        narrow="at equal\ncost",
+        text=lambda row: equal_text(board, row, digits),
+        flexible=True,
+    )
+    control = RowColumn(
+        heading="random with the same compute",
+        narrow="random with the\nsame compute",
+        text=lambda row: random_text(board, row, digits),
+        flexible=True,
+    )
+    return [compared] if tight else [compared, control]
 
 
 def equal_text(board: Board, row: BoardRow, digits: int) -> str:

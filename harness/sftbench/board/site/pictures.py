@@ -76,6 +76,11 @@ class Point:
     may_be_on_front: bool = True
     on_front: bool = False
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the drawing has its label. Random rows matched to methods would be too many to name."""
+        return self.on_front and self.style != "matched"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
@@ -168,7 +173,7 @@ def _front(corners: list[tuple[float, float]]) -> str:
 
 
 def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Dot]:
-    """Labels for the front only, on the side where there is room, none over another or over a dot of the front."""
+    """Labels for the front only, but its matched controls; on the side where there is room, none over another or over a dot of the front."""
     dots = []
     front = [(x, y) for point, x, y in places if point.on_front]
     written: list[tuple[float, float, float]] = []
@@ -184,7 +189,7 @@ def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Do
         ):
             height -= 13
         height = max(height, frame.top)
-        if point.on_front:
+        if point.is_named:
             written.append((start, start + length, height))
         dots.append(Dot(point=point, x=x, y=y, side="end" if left else "start", label_y=round(height, 1)))
     return dots
