@@ -173,7 +173,7 @@ def _front(corners: list[tuple[float, float]]) -> str:
 
 
 def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Dot]:
-    """Labels for the front only, but its matched controls; on the side where there is room, none over another or over a dot of the front."""
+    """Labels for the front, on the side where there is room, none over another or over a dot of the front."""
     dots = []
     front = [(x, y) for point, x, y in places if point.on_front]
     written: list[tuple[float, float, float]] = []
