@@ -256,7 +256,8 @@ def equal_cost_legend(board: Board) -> list[str]:
             "goes on needing so many times as many rows. ≤: above the line, and no random rows are as good by their "
             "mean. Never: by the line, random is as good for no more compute than its own training. In round brackets: "
             "random with the same compute does not bear it out. Intervals are 95 %, each taken alone. ?: not known, "
-            f"since the interval goes from some size to never, or over more than a factor of {WIDE}; board.csv has it.",
+            f"since the interval goes from some size to never, or over more than a factor of {WIDE}; board.csv has it "
+            "(pays_from_low, pays_from_high, in multiples of the entry's training; nothing for never).",
         ]
     return [
         *told,
