@@ -14,13 +14,20 @@ from hypothesis import strategies as st
 
 from sftbench.board.build import build_board
 from sftbench.board.cost_words import cost_story, told_at_equal_cost
-from sftbench.board.equal_cost import at_equal_compute, by_equal_cost, equal_cost_columns, pays_text
+from sftbench.board.equal_cost import (
+    at_equal_compute,
+    by_equal_cost,
+    equal_cost_columns,
+    pays_from_rows,
+    pays_interval,
+    pays_text,
+)
 from sftbench.board.making import front, making_flops, phases_of, unbeaten
 from sftbench.board.markdown import board_markdown
 from sftbench.board.render import board_lines, board_records, render_rich
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.files import site_files
-from sftbench.board.site.pages import shown_columns
+from sftbench.board.site.pages import cost_chart, shown_columns
 from sftbench.board.site.phases import phase_strip
 from sftbench.board.table import Board, BoardRow, BreakEven
 
@@ -111,18 +118,24 @@ def test_the_story_of_a_row_says_whether_choosing_pays(results: Any) -> None:
     board = compared(results)
     stories = {label: list(cost_story(board, found)) for label, found in by_label(board).items()}
     assert stories["frugal"][:2] == [
-        "Generating and choosing with frugal cost as much as training on 20 random rows more; it trained on 40.",
+        "Generating and choosing with frugal cost as much as training on 20 random rows; with its own training on 40 "
+        "rows, in all as much as on 60 random rows.",
         "Random with the same total compute (60 rows) reaches 0.42 [0.33, 0.50], so that it pays for itself at this "
         "size.",
     ]
-    assert stories["dear"][0].startswith("Choosing with dear cost as much as training on 560 random rows more; ")
+    assert stories["dear"][0].startswith("Choosing with dear cost as much as training on 560 random rows; ")
     assert "it does not pay for itself at this size" in stories["dear"][1]
     assert stories["middling"][1].startswith(
         "Random with 72% of its total compute (720 rows, all that the pool has) reaches 0.50 "
     )
     assert "it has not been shown to pay for itself at this size" in stories["middling"][1]
     assert stories["random"] == []
-    assert told_at_equal_cost(board, "10%") == stories["dear"]
+    counts, *story = told_at_equal_cost(board, "10%")
+    assert story == stories["dear"]
+    assert counts == (
+        "Shown to pay at equal total compute: 1 (frugal); shown not to: 1 (dear); open: 1. "
+        "Random had less than all the compute of some: middling 72% only: the pool ended."
+    )
 
 
 def test_a_choice_that_cost_nothing_has_nothing_to_pay_for(results: Any) -> None:
@@ -132,9 +145,13 @@ def test_a_choice_that_cost_nothing_has_nothing_to_pay_for(results: Any) -> None
     control(results, "other", right=90, rows=80)
     board = build_board(results.folder, num_resamples=200)
     told = list(cost_story(board, by_label(board)["free"]))
-    assert told[0] == "Choosing with free took no FLOPs before training."
+    assert told[0] == (
+        "Choosing with free took no FLOPs before training; its training on 40 rows cost as much as that on 40 random "
+        "rows."
+    )
     assert told[1].endswith(": less than it.")
-    assert told[2].startswith("Random is as good for the price of 70 rows, so that it saves training and nothing is")
+    assert told[2].startswith("By the line through all random rows random is as good for the price of about 70 rows")
+    assert told[2].endswith("so that it saves training, for nothing spent.")
 
 
 def test_where_the_control_is_missing_the_board_says_how_to_get_it(results: Any) -> None:
@@ -168,12 +185,17 @@ def test_of_rows_that_asked_a_model_behind_an_endpoint_nothing_is_said_at_equal_
 @pytest.mark.parametrize(
     ("factor", "low", "high", "beyond", "text"),
     [
-        (2.0, 0.5, None, False, "80 [20, never]"),
-        (2.0, 0.0, 3.0, True, "≤ 80 [0, 120]"),
-        (None, 4.0, None, False, "never [160, never]"),
+        (2.0, 0.5, 3.0, False, "(80 [20, 120])"),
+        (0.7, 0.0, 0.8, True, "(≤ 28 [0, 32])"),
         (None, None, None, False, "never"),
-        (0.0, 0.0, 0.0, False, "0"),
-        (5000.0, 0.0, None, False, "200k [0, never]"),
+        (0.0, 0.0, 0.0, False, "(0)"),
+        (5000.0, 51.0, 5100.0, False, "200k [2040, 204k]"),
+        (5000.0, 50.0, 5100.0, False, "?"),
+        (5000.0, 0.0, None, False, "?"),
+        (2.0, 0.5, None, False, "?"),
+        (None, 4.0, None, False, "?"),
+        (2.0, None, None, False, "?"),
+        (2.0, 0.0, 201.0, True, "?"),
     ],
 )
 def test_from_when_on_it_pays_is_told_in_rows(
@@ -181,15 +203,49 @@ def test_from_when_on_it_pays_is_told_in_rows(
 ) -> None:
     found = BreakEven(
         choosing_rows=1.0, total_rows=2.0, random_rows=3.0, beyond=beyond, is_known=True, factor=factor, low=low,
-        high=high,
+        high=high, random_as_good=0,
     )  # fmt: skip
-    some = by_label(compared(results))["dear"]
-    assert pays_text(dataclasses.replace(some, break_even=found)) == text
-    assert pays_text(dataclasses.replace(some, break_even=dataclasses.replace(found, is_known=False))) == "–"
+    board = compared(results)
+    some = dataclasses.replace(by_label(board)["dear"], break_even=found)
+    # Dear is worse than random with the same compute: what has it pay at its size is not borne out.
+    assert pays_text(board, some) == (text if factor != 2.0 or text == "?" else text.strip("()"))
+    assert pays_from_rows(some) == (None if text == "?" or factor is None else pytest.approx(factor * 40))
+    told = pays_interval(some)
+    assert told.startswith("95 %, taken alone: ") if text == "?" else not told
+    unknown = dataclasses.replace(some, break_even=dataclasses.replace(found, is_known=False))
+    assert pays_text(board, unknown) == "–"
+    if beyond and text != "?":
+        single = dataclasses.replace(some, break_even=dataclasses.replace(found, random_as_good=2))
+        assert "≤" not in pays_text(board, single)
 
 
 def test_the_front_has_what_nothing_cheaper_beats(results: Any) -> None:
-    assert [each.label for each in front(compared(results), "10%")] == ["random", "frugal", "dear"]
+    board = compared(results)
+    # Dear cost as much as random rows that are better, so that it is not on the front, and they are.
+    assert [each.label for each in front(board, "10%")] == ["random", "frugal", "random-compute(dear)"]
+    starred = [each for each in with_cost_columns(board) if each.name == "front"]
+    assert {row.label for row in board.rows if starred[0].text(row)} == {"random", "frugal", "random-compute(dear)"}
+    _, points = cost_chart(board, "10%")
+    assert [point.label for point in points if point.on_front] == ["random", "frugal", "random-compute(dear)"]
+    records = {record["label"]: record["on_front"] for record in board_records(board)}
+    assert (records["dear"], records["random-compute(dear)"], records["random-compute(frugal)"]) == (False, True, False)
+
+
+@pytest.mark.parametrize(("method", "front_has"), [("random-tokens", True), ("random-lengths", False)])
+def test_random_rows_of_any_size_can_be_on_the_front_and_those_matched_in_lengths_cannot(
+    results: Any, method: str, front_has: bool
+) -> None:
+    row(results, "random", right=40, rows=40, cost={"training": 4000.0}, kind="control")
+    row(results, "one", right=60, rows=40, cost={"selecting": 1000.0, "training": 4000.0})
+    about: dict[str, Any] = {"method": method, "kind": "control", "matched_to": "one"}
+    row(results, f"{method}(one)", right=70, rows=42, cost={"training": 4200.0}, **about)
+    board = build_board(results.folder, num_resamples=50)
+    told = ["random", f"{method}(one)"] if front_has else ["random", "one"]
+    assert [each.label for each in front(board, "10%")] == told
+    drawing, points = cost_chart(board, "10%")
+    assert drawing is not None
+    assert [point.label for point in points if point.on_front] == told
+    assert [dot.point.label for dot in drawing.dots if dot.point.is_named] == ["random", *(["one"] * (not front_has))]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))

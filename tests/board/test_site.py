@@ -211,7 +211,7 @@ def test_the_front_is_what_nothing_cheaper_or_equal_in_cost_beats(rows, bigger):
 def test_rows_of_unknown_cost_and_matched_controls_are_on_no_front():
     points = [
         Point(label="asked", score=0.9, cost=None, style="method"),
-        Point(label="matched", score=0.8, cost=1.0, style="matched"),
+        Point(label="matched", score=0.8, cost=1.0, style="matched", may_be_on_front=False),
         Point(label="a", score=0.5, cost=2.0, style="method"),
     ]
     assert pareto(points, bigger_is_better=True) == {2}

@@ -8,9 +8,11 @@ C(g) - T, and choosing has paid for itself once these savings are S: after S / (
 one that is so many times as large, if random goes on needing so many times as many rows. This is `factor`; where random
 reaches g for no more than T, nothing is saved, and the factor is infinite.
 
-A score above the whole line is taken for its end, so that the factor is rather too large; one at or below its beginning
-saves nothing that was measured. Intervals are from joint draws: the same items for all rows, and Student's distribution
-for the seeds of each, as for every interval of the board.
+A score above the whole line is taken for its end, so that the factor is rather too large, unless single sizes of
+random are as good (where the line falls short of these, it may be too small); one at or below its beginning saves
+nothing that was measured. The line at the method's own total compute is beside what one draw of random reached there.
+Intervals are from joint draws: the same items for all rows, and Student's distribution for the seeds of each, as for
+every interval of the board.
 """
 
 from __future__ import annotations
@@ -25,15 +27,13 @@ import numpy.typing as npt
 
 from sftbench.board.cells import Cell
 from sftbench.board.entries import Entry, gather
-from sftbench.board.making import flops_before_evaluating, making_flops
+from sftbench.board.making import SIZES_OF_RANDOM, flops_before_evaluating, making_flops
 from sftbench.board.noise import Floats
 from sftbench.board.ranking import CHANCE, Measurements
 from sftbench.board.statistics import CONFIDENCE, draw_means
 from sftbench.board.table import WIN_RATE, BoardRow, BreakEven
 
 EVERYTHING = "full"
-SIZES_OF_RANDOM = ("random-tokens", "random-compute")
-"""Controls that are random rows of another size. Those matched in length are random in each tenth alone."""
 
 
 def with_break_even(
@@ -88,10 +88,18 @@ def _of_part(
     spreads = list(measured.spreads.values())
     key = f"{measured.key}|break even"
     drawn = draw_means(spreads, measured.noise, key=key, num_resamples=num_resamples)
-    goodness = np.column_stack([[spread.mean for spread in spreads], drawn]) * (1 if bigger_is_better else -1)
-    needed, beyond = _costs_of_scores(np.array([*sizes.values()]), goodness[[*sizes]], goodness[[*scored.values()]])
-    for name, costs, ends in zip(scored, needed, beyond, strict=True):
-        told[name] = _with_random(told[name], purses[name], costs, ends)
+    sign = 1 if bigger_is_better else -1
+    goodness = np.column_stack([[spread.mean for spread in spreads], drawn]) * sign
+    costs, random = np.array([*sizes.values()]), goodness[[*sizes]]
+    needed, beyond = _costs_of_scores(costs, random, goodness[[*scored.values()]])
+    line = CostLine.of(costs, random[:, 0])
+    for (name, place), each, ends in zip(scored.items(), needed, beyond, strict=True):
+        purse = purses[name]
+        told[name] = dataclasses.replace(
+            _with_random(told[name], purse, each, ends),
+            random_line=sign * line.level_at(purse.before + purse.training),
+            random_as_good=int(np.sum(random[:, 0] >= goodness[place, 0])),
+        )
     return told
 
 
@@ -168,8 +176,9 @@ def _with_random(told: BreakEven, purse: Purse, needed: Floats, beyond: npt.NDAr
     # Beyond the line random may need whatever more: no factor is too small.
     least = np.where(beyond, 0.0, most)
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low, high = (
-        float(np.quantile(each[1:], end, method="inverted_cdf")) for each, end in zip((least, most), ends, strict=True)
+    low, high, fewest, largest = (
+        float(np.quantile(each[1:], end, method="inverted_cdf"))
+        for each, end in zip((least, most, needed, np.where(beyond, np.inf, needed)), ends * 2, strict=True)
     )
     return dataclasses.replace(
         told,
@@ -179,6 +188,8 @@ def _with_random(told: BreakEven, purse: Purse, needed: Floats, beyond: npt.NDAr
         factor=_finite(float(most[0])),
         low=_finite(low),
         high=_finite(high),
+        random_rows_low=fewest / purse.row_price,
+        random_rows_high=_finite(largest / purse.row_price),
     )
 
 
@@ -213,6 +224,10 @@ class CostLine:
         between = self.places[before] + share * (self.places[after] - self.places[before])
         needed = np.exp(np.where(beyond, self.places[-1], between))
         return np.where(wanted <= self.levels[0], 0.0, needed), beyond
+
+    def level_at(self, cost: float) -> float:
+        """What random reaches for `cost`; outside the line, its nearest end."""
+        return float(np.interp(math.log(cost) if cost > 0 else -math.inf, self.places, self.levels))
 
 
 def never_falling(values: Floats, weights: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""What it cost to make a model, and which rows nothing cheaper beats."""
+"""What it cost to make a model, and which methods and random rows nothing cheaper beats."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ PHASES = ("selecting", "generating", "training", "evaluating", "judging")
 """All phases, in order. Records from before generating and judging were told apart have them in their neighbours."""
 NOT_MAKING = ("evaluating", "judging")
 """Phases that are no part of what a model costs to make."""
+SIZES_OF_RANDOM = ("random-tokens", "random-compute")
+"""Controls that are random rows of another size. Those matched in length are random in each tenth alone."""
 
 
 def phases_of(rows: Iterable[BoardRow]) -> list[str]:
@@ -39,16 +41,21 @@ def estimate_of(row: BoardRow, metric: str) -> Estimate | None:
 def front(board: Board, budget: str) -> list[BoardRow]:
     """The rows on the Pareto front of a budget, by cost: the best that is to be had for so much, by the mean.
 
-    Controls that are matched to a method are left out, and so are rows whose cost is not known.
+    It is over methods and all plain random rows: without controls matched in lengths, and what has no known cost.
     """
     sign = 1 if board.bigger_is_better.get(board.sort_metric, True) else -1
-    rows = [row for row in board.of(budget) if row.matched_to is None]
+    rows = [row for row in board.of(budget) if may_be_on_front(row)]
     known = [
         (index, cost, sign * found.mean)
         for index, row in enumerate(rows)
         if (cost := making_flops(row)) is not None and (found := estimate_of(row, board.sort_metric)) is not None
     ]
     return [rows[index] for index in unbeaten(known)]
+
+
+def may_be_on_front(row: BoardRow) -> bool:
+    """Whether a row is no matched control, or one that is plain random rows of another size."""
+    return row.matched_to is None or row.method in SIZES_OF_RANDOM
 
 
 def unbeaten(points: Iterable[tuple[int, float, float]]) -> list[int]:

@@ -135,9 +135,14 @@ class BreakEven(StrictData):
 
     `choosing_rows` is what was spent before training over the price of a random row, `total_rows` all of it,
     `random_rows` how many random rows reach the same score (see `sftbench.board.break_even`): None where the board has
-    too few sizes of `random` to tell, or where none was as bad. `beyond` marks a score that none was as good as either,
-    for which `random_rows` is the most that was tried. Choosing pays where training is at least `factor` times what it
-    is here; None for never. `low` and `high` hold it with 95 % confidence, never being the largest value.
+    too few sizes of `random` to tell, or where none was as bad. `beyond` marks a score above the line through all
+    random rows, for which `random_rows` is where that ends. Choosing pays where training is at least `factor` times
+    what it is here; None for never. `low` and `high` hold it with 95 % confidence, never being the largest value.
+
+    `random_rows_low` and `random_rows_high` hold `random_rows` likewise: 0 where the fewest are as good, None for more
+    than there are. `random_line` is the line at the total compute (its nearest end outside), in units of the sort
+    metric. `random_as_good` is how many entries of random rows have a mean that is as good; the line may lie below
+    some. These are None on boards from before they were told.
     """
 
     choosing_rows: float
@@ -148,6 +153,10 @@ class BreakEven(StrictData):
     factor: float | None
     low: float | None
     high: float | None
+    random_rows_low: float | None = None
+    random_rows_high: float | None = None
+    random_line: float | None = None
+    random_as_good: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

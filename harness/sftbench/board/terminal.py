@@ -96,7 +96,7 @@ def _tables(
     """Results, or with `order` cost what rows add to random with the same compute; then data and cost."""
     rows = board.of(budget)
     results = (f"Budget {one_line(budget)}: results", told.result_columns(board, budget, most_metrics=3), rows)
-    columns = equal_cost_columns(board, budget, compact=True) if order == "cost" else []
+    columns = equal_cost_columns(board, budget, compact=True, tight=width < WIDE) if order == "cost" else []
     if columns:
         rows = [row for row in by_equal_cost(board, budget) if row.training is not None]
         results = (f"Budget {one_line(budget)}: {_title_of_cost(board, budget)}", columns, rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sftbench.board.equal_cost import CONTROL, short_of_compute, short_words
 from sftbench.board.power_words import (
     FAMILIES,
     detectable_notes,
@@ -119,8 +120,13 @@ def _matched_notes(board: Board) -> Iterator[str]:
                     if each.control == control:
                         found[each.outcome].append(label(row))
             told = [f"{word}: {_shortened(found[word], most=40)}" for word in ("better", "worse") if found[word]]
-            told += [f"{len(found['equal'])} cannot be told apart from it"] if found["equal"] else []
-            yield f"At {one_line(budget)}, against {one_line(control)} (matched to each method): {'; '.join(told)}."
+            short = {label(row) for row, _ in short_of_compute(board, budget)} if control == CONTROL else set()
+            equal = [name for name in found["equal"] if name not in short]
+            told += [f"{len(equal)} cannot be told apart from it"] if equal else []
+            still_open = len(found["equal"]) - len(equal)
+            told += [f"{still_open} not told apart from less compute, so open"] if still_open else []
+            matched = "matched to each method" + (f"; {short_words(board, budget)}" if short else "")
+            yield f"At {one_line(budget)}, against {one_line(control)} ({matched}): {'; '.join(told)}."
 
 
 def _seed_notes(board: Board) -> Iterator[str]:

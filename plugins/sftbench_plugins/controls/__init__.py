@@ -53,7 +53,7 @@ def sftbench_methods() -> list[Method]:
         ),
         _matched("lengths", "random rows with the response lengths of another selection"),
         _matched("tokens", "random rows with as many trained response tokens as another selection"),
-        _matched("compute", "random rows trained on with all the compute of another method, choosing included"),
+        _matched("compute", "random rows with as much of the compute of another method as the pool allows"),
     ]
 
 

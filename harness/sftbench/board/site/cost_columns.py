@@ -1,4 +1,4 @@
-"""The columns of a board's page about cost: rows at equal total compute, from when on choosing pays, the front."""
+"""The columns of a board's page about cost: methods at equal total compute, from when on choosing pays, the front."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 from sftbench.board.equal_cost import (
     CONTROL,
+    above_line,
     at_equal_compute,
     choosing_rows_text,
     difference,
     equal_beside,
     has_control,
+    line_text,
     pays_from_rows,
+    pays_interval,
     pays_text,
     total_rows_text,
 )
@@ -23,7 +26,8 @@ from sftbench.board.table import Board, BoardRow
 
 AT_EQUAL_COST = "at equal cost"
 BESIDE = (
-    AT_EQUAL_COST, "total FLOPs", "random with the same compute", "choosing in random rows", "pays from", "front",
+    AT_EQUAL_COST, "against the line", "total FLOPs", "random with the same compute", "choosing in random rows",
+    "pays from", "front",
 )  # fmt: skip
 """The columns that are shown in the order at equal cost, beside method and score."""
 
@@ -83,7 +87,18 @@ def _paying(board: Board) -> list[Column]:
         first="down" if board.bigger_is_better.get(board.sort_metric, True) else "up",
         about=f"{board.sort_metric} of random rows with the total compute of this row",
     )
+    digits = digits_of(board, board.sort_metric)
+    line = Column(
+        name="against the line",
+        heading="against the line",
+        kind="number",
+        value=lambda row: above_line(board, row),
+        text=lambda row: line_text(board, row, digits),
+        first="down" if board.bigger_is_better[board.sort_metric] else "up",
+        about="the mean above the line through all random rows at this total compute",
+    )
     return [
+        line,
         *([with_control] if any(has_control(board, budget) for budget in board.budgets) else []),
         Column(
             name="total in random rows",
@@ -106,7 +121,8 @@ def _paying(board: Board) -> list[Column]:
             heading="pays from, rows",
             kind="number",
             value=pays_from_rows,
-            text=pays_text,
+            text=lambda row: pays_text(board, row),
+            tip=pays_interval,
             about="rows to train on from which choosing pays, if random goes on needing so many times as many",
         ),
     ]
@@ -116,7 +132,7 @@ def _front(board: Board) -> Column:
     best = {(row.budget, row.label) for budget in board.budgets for row in front(board, budget)}
 
     def is_on(row: BoardRow) -> bool:
-        return not row.matched_to and (row.budget, row.label) in best
+        return (row.budget, row.label) in best
 
     return Column(
         name="front",
@@ -125,7 +141,7 @@ def _front(board: Board) -> Column:
         value=lambda row: 1 if is_on(row) else None,
         text=lambda row: "★" if is_on(row) else "",
         first="down",
-        about="nothing that cost less is better by its mean",
+        about="no method and no plain random rows that cost less are better by the mean",
     )
 
 

@@ -10,10 +10,11 @@ from functools import cache
 from typing import Any
 
 from sftbench.board.columns import metric_order
-from sftbench.board.cost_words import cost_story, equal_cost_legend, told_at_equal_cost
+from sftbench.board.cost_words import cost_story, equal_cost_legend, short_notes, told_at_equal_cost
+from sftbench.board.equal_cost import CONTROL
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
-from sftbench.board.making import estimate_of, making_flops
+from sftbench.board.making import estimate_of, making_flops, may_be_on_front
 from sftbench.board.power_words import detectable_words, places
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
@@ -219,12 +220,20 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
         found = estimate_of(row, board.sort_metric)
         if found is not None:
             style = "matched" if row.matched_to else row.kind
-            points.append(Point(label=row.label, score=found.mean, cost=making_flops(row), style=style))
+            points.append(
+                Point(
+                    label=row.label,
+                    score=found.mean,
+                    cost=making_flops(row),
+                    style=style,
+                    may_be_on_front=may_be_on_front(row),
+                )
+            )
     front = pareto(points, bigger_is_better=board.bigger_is_better.get(board.sort_metric, True))
     points = [dataclasses.replace(point, on_front=index in front) for index, point in enumerate(points)]
-    ranked = [point for point in points if point.style != "matched"]
+    listed = [point for point in points if point.style != "matched" or point.on_front]
     unknown = float("inf")
-    return chart(points), sorted(ranked, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
+    return chart(points), sorted(listed, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
 
 
 def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> str:
@@ -285,6 +294,7 @@ def method_page(site: Site, method: str) -> str:
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         published=published_for(card.paper if card else ""),
+        short=short_notes(board) if method == CONTROL else [],
     )
 
 

@@ -67,13 +67,19 @@ def bar(estimate: Estimate | None, scale: Scale | None, reference: float | None)
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A row in the chart: `cost` in FLOPs, 0 for none, None where some of it is not known."""
+    """An entry in the chart: `cost` in FLOPs, 0 for none, None where some of it is not known."""
 
     label: str
     score: float
     cost: float | None
     style: str
+    may_be_on_front: bool = True
     on_front: bool = False
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the drawing has its label. Random rows matched to methods would be too many to name."""
+        return self.on_front and self.style != "matched"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +123,7 @@ def pareto(points: list[Point], *, bigger_is_better: bool) -> set[int]:
     known = [
         (index, point.cost, sign * point.score)
         for index, point in enumerate(points)
-        if point.cost is not None and point.style != "matched"
+        if point.cost is not None and point.may_be_on_front
     ]
     return set(unbeaten(known))
 
@@ -167,7 +173,7 @@ def _front(corners: list[tuple[float, float]]) -> str:
 
 
 def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Dot]:
-    """Labels for the front only, on the side where there is room, none over another or over a dot of the front."""
+    """Labels for the front, on the side where there is room, none over another or over a dot of the front."""
     dots = []
     front = [(x, y) for point, x, y in places if point.on_front]
     written: list[tuple[float, float, float]] = []
@@ -183,7 +189,7 @@ def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Do
         ):
             height -= 13
         height = max(height, frame.top)
-        if point.on_front:
+        if point.is_named:
             written.append((start, start + length, height))
         dots.append(Dot(point=point, x=x, y=y, side="end" if left else "start", label_y=round(height, 1)))
     return dots

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sftbench.board.equal_cost import CONTROL, short_of_compute, short_words
 from sftbench.board.table import WIN_RATE, Board, BoardRow
 from sftbench.board.texts import percent
 
 
 @dataclass(frozen=True, kw_only=True)
 class Against:
-    """How methods stand to one kind of chance: rows that are better, worse, and how many cannot be told apart."""
+    """How methods stand to one kind of chance: rows that are better, worse, and how many cannot be told apart.
+
+    Where chance had less than it is matched in, `short` says for whom; `num_open` rows cannot be told from that.
+    """
 
     control: str
     better: tuple[BoardRow, ...]
     worse: tuple[BoardRow, ...]
     num_equal: int
+    num_open: int = 0
+    short: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +48,7 @@ def findings(board: Board, budget: str) -> Findings:
         best=best,
         num_ranked=sum(row.rank is not None for row in rows),
         baseline_is_among_the_best=any(row.is_baseline and not _beats(best[0], row) for row in best),
-        against=tuple(_against(rows, control) for control in controls),
+        against=tuple(_against(board, budget, control) for control in controls),
         nearest=min(wanting, key=lambda row: row.seeds_to_tell or 0, default=None),
         failed=tuple(row for row in rows if row.seeds_failed),
     )
@@ -54,13 +60,17 @@ def _beats(row: BoardRow, other: BoardRow) -> bool:
     return found is not None and found.control == other.label and found.outcome == "better"
 
 
-def _against(rows: list[BoardRow], control: str) -> Against:
+def _against(board: Board, budget: str, control: str) -> Against:
+    short = {row.label for row, _ in short_of_compute(board, budget)} if control == CONTROL else set()
+    rows = board.of(budget)
     found = [(row, each.outcome) for row in rows for each in row.against_matched if each.control == control]
     return Against(
         control=control,
         better=tuple(row for row, outcome in found if outcome == "better"),
         worse=tuple(row for row, outcome in found if outcome == "worse"),
-        num_equal=sum(outcome == "equal" for _, outcome in found),
+        num_equal=sum(outcome == "equal" and row.label not in short for row, outcome in found),
+        num_open=sum(outcome == "equal" and row.label in short for row, outcome in found),
+        short=short_words(board, budget) if control == CONTROL else "",
     )
 
 

@@ -21,6 +21,7 @@ class Column:
     """One column. `first` is the direction of the first sorting, `up` or `down`; None where there is none.
 
     `kind` tells the template how a cell is drawn: `number`, `text`, `method`, `estimate`, `bar`, `matched` or `share`.
+    `tip` is what the pointer tells on a cell of a number.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Column:
     kind: str
     value: Callable[[BoardRow], Sorted] = lambda row: None
     text: Callable[[BoardRow], str] = lambda row: ""
+    tip: Callable[[BoardRow], str] = lambda row: ""
     first: str | None = "up"
     shown: bool = False
     about: str = ""
