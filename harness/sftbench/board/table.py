@@ -98,10 +98,11 @@ class MatchedComparison(StrictData):
 class DetectableDifference(StrictData):
     """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
 
-    That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
-    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where that
-    is more than any difference can be. `with_training_noise` is False where one seed tells nothing of it: then the true
-    one is larger.
+    That is for one entry that differs while no other does, with `num_seeds` (the median) and `num_items`, in the
+    board's family of `num_comparisons`. Entries scatter differently: `difference` is the median over them, `smallest`
+    and `largest` are the ends. `room_below` and `room_above` are how much lower and higher than the control a value
+    can be at all (None without a bound); a difference for which there is no room on either side is None.
+    `with_training_noise` is False where one seed tells nothing of it: then the true one is larger.
     """
 
     budget: str
@@ -112,6 +113,10 @@ class DetectableDifference(StrictData):
     num_items: int
     num_comparisons: int
     with_training_noise: bool
+    smallest: float | None = None
+    largest: float | None = None
+    room_below: float | None = None
+    room_above: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
