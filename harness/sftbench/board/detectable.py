@@ -37,7 +37,7 @@ def detectable_differences(
     for freedom in np.unique(freedoms[scattering]):
         alike = scattering & (freedoms == freedom)
         found[alike] = smallest_told(variances[alike], items[alike], freedom=float(freedom), bar=bar)
-    return found[scattering]
+    return np.asarray(found[scattering])
 
 
 def _can_tell(difference: Spread, bar: float) -> bool:

@@ -234,6 +234,8 @@ class Board(StrictData):
     judged: tuple[JudgedRow, ...] = ()
     """What judges said, where there is more to tell than one win rate per row."""
     detectable: tuple[DetectableDifference, ...] = ()
+    study: str = ""
+    """What the study asked that the run was made for."""
 
     def of(self, budget: str) -> list[BoardRow]:
         """The rows of one budget, in order."""
@@ -242,13 +244,13 @@ class Board(StrictData):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        A board without a judged part, or on which nothing is held to random rows, does not name it, and rows without
-        an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, that have no corrected
-        win rate, in whose budget no item was hit, that are compared with no baseline, that are not ranked, or whose
-        cost is not known, do not name these, as in boards from before there was any.
+        A board without a judged part, on which nothing is held to random rows, or of no study, does not name it, and
+        rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, that have
+        no corrected win rate, in whose budget no item was hit, that are compared with no baseline, that are not ranked,
+        or whose cost is not known, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
-        told = {name: value for name, value in told.items() if name not in (*JUDGED, "detectable") or value}
+        told = {name: value for name, value in told.items() if name not in (*JUDGED, "detectable", "study") or value}
         told["rows"] = [
             {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]
