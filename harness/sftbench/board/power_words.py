@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sftbench.board.table import WIN_RATE, Board, BoardRow, DetectableDifference
-from sftbench.board.texts import NOTHING, label, one_line, signed
+from sftbench.board.texts import NOTHING, label, one_line, plain_budget, signed
 
 
 def places(row: BoardRow) -> str:
@@ -26,7 +26,7 @@ def detectable_words(board: Board, budget: str) -> str:
     found = detectable_at(board, budget)
     if found is None:
         return ""
-    control, at = one_line(found.control), f" at {one_line(budget)}" if len(board.budgets) > 1 else ""
+    control, at = one_line(found.control), f" at {plain_budget(budget)}" if len(board.budgets) > 1 else ""
     seeds = f"{found.num_seeds} seed{'s' if found.num_seeds > 1 else ''}"
     items = f" and {found.num_items} items" if found.num_items else ""
     noise = "" if found.with_training_noise else ", had training no noise, which one seed cannot tell"

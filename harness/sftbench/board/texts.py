@@ -24,10 +24,15 @@ def label(row: BoardRow) -> str:
     return one_line(row.label + matched)
 
 
+def plain_budget(budget: str) -> str:
+    """`60 rows`, or a budget as it was asked for."""
+    return f"{budget} rows" if budget.isdigit() else one_line(budget)
+
+
 def budget_name(board: Board, budget: str) -> str:
     """`5% (25 rows)` where all methods train on as many rows, `60 rows`, or as it was asked for."""
     if budget.isdigit():
-        return f"{budget} rows"
+        return plain_budget(budget)
     counts = {row.training.num_rows for row in board.of(budget) if row.kind == "method" and row.training}
     whole = len(counts) == 1 and all(each == int(each) for each in counts)
     return one_line(budget) + (f" ({counts.pop():.0f} rows)" if whole else "")

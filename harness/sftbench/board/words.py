@@ -8,7 +8,7 @@ from sftbench.board.cells import PoolFacts
 from sftbench.board.power_words import FAMILIES, detectable_words, held_out, lone_notes, places_legend
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow
-from sftbench.board.texts import budget_name, interval, label, one_line, percent
+from sftbench.board.texts import budget_name, interval, label, one_line, percent, plain_budget
 
 _EXAMPLE = Estimate(mean=0.52, low=0.47, high=0.57, num_seeds=3, num_items=240, num_failed_items=0)
 
@@ -63,7 +63,7 @@ def best(board: Board, budget: str) -> str:
     """Which entries lead at a budget: one, several that are tied, or none."""
     rows = board.of(budget)
     names = [label(row) for row in rows if row.tied_with_best]
-    place = f"At {one_line(budget)}" if len(board.budgets) > 1 else "Here"
+    place = f"At {plain_budget(budget)}" if len(board.budgets) > 1 else "Here"
     if not names:
         return f"{place} no entry could be ranked."
     if len(names) == 1:
@@ -130,7 +130,7 @@ def against_chance(board: Board, budget: str) -> str:
         others = "the others" if told else "nobody"
         told.append(f"{others} can{'not' if told else ''} be told apart from it")
     control = rows[0][1].control
-    return f"Against {one_line(control)} at {one_line(budget)}: {'; '.join(told)}."
+    return f"Against {one_line(control)} at {plain_budget(budget)}: {'; '.join(told)}."
 
 
 def _chance_notes(board: Board) -> Iterator[str]:
@@ -148,7 +148,7 @@ def _matched_notes(board: Board, budget: str) -> Iterator[str]:
                     found[each.outcome].append(label(row))
         told = [f"{word}: {_shortened(found[word], most=40)}" for word in ("better", "worse") if found[word]]
         told += [f"{len(found['equal'])} cannot be told apart from it"] if found["equal"] else []
-        yield f"At {one_line(budget)}, against {one_line(control)} (matched to each method): {'; '.join(told)}."
+        yield f"At {plain_budget(budget)}, against {one_line(control)} (matched to each method): {'; '.join(told)}."
 
 
 def _seed_notes(board: Board) -> Iterator[str]:
@@ -171,8 +171,8 @@ def _nearest_notes(board: Board, budget: str) -> Iterator[str]:
     if wanting:
         row = min(wanting, key=lambda each: each.seeds_to_tell or 0)
         yield (
-            f"At {one_line(budget)}, if its distance to the best stays what it is, {label(row)} would be told apart "
-            f"with {row.seeds_to_tell} seeds (about even odds, if that is the true distance)."
+            f"At {plain_budget(budget)}, if its distance to the best stays what it is, {label(row)} would be told "
+            f"apart with {row.seeds_to_tell} seeds (about even odds, if that is the true distance)."
         )
 
 
@@ -197,7 +197,7 @@ def hit_notes(board: Board, budget: str) -> Iterator[str]:
     if hitting:
         controls = [f"{matched} control{'s' if matched > 1 else ''} matched to methods"] if matched else []
         yield (
-            f"At {one_line(budget)}, {told[0][1].num_any} held-out items stand, in whole or in part, in rows that "
+            f"At {plain_budget(budget)}, {told[0][1].num_any} held-out items stand, in whole or in part, in rows that "
             f"were trained on by {_shortened(names, ending=controls)}."
         )
 
@@ -244,9 +244,9 @@ def legend(board: Board) -> list[str]:
         "told apart from one in the tier before. ≈ marks entries that cannot be told apart from the best; "
         "in a later tier: behind some entry of the tier before, not shown to be behind the first.",
         *places_legend(board),
-        "Seeds to tell: how many seeds (in all) would separate a tied entry from the best, if the difference stays (then "
-        "the odds are about even, if what was found is the true one); none where more seeds alone would not do it "
-        "(more items might).",
+        "Seeds to tell: how many seeds (in all) would separate a tied entry from the best, if the difference stays "
+        "(then the odds are about even, if what was found is the true one); none where more seeds alone would not do "
+        "it (more items might).",
         "Controls, marked ◦, are there for orientation and are ranked like the rest. Those matched to a method stand "
         "where their mean puts them, and only that method is compared with them, on the metric that sorts (paired, "
         "Holm-corrected over these comparisons at all budgets, 5 %): better, worse, or ≈.",
@@ -300,7 +300,7 @@ def _chance_legend(board: Board) -> Iterator[str]:
 
 def _places(rows: list[BoardRow], board: Board) -> str:
     several = len(board.budgets) > 1
-    return _shortened([label(row) + (f" at {one_line(row.budget)}" if several else "") for row in rows])
+    return _shortened([label(row) + (f" at {plain_budget(row.budget)}" if several else "") for row in rows])
 
 
 def _shortened(names: list[str], most: int = 6, ending: Sequence[str] = ()) -> str:

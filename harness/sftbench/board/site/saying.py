@@ -76,14 +76,13 @@ def question(board: Board) -> str:
     num_methods = _num_methods(board)
     generate = any("generating" in row.cost for row in board.rows if row.kind == "method")
     ways = f"{num_methods} way{'' if num_methods == 1 else 's'} of choosing{' or generating' if generate else ''}"
-    had = "has" if num_methods == 1 else "have"
     shares = " or ".join(budget_name(board, budget) for budget in board.budgets)
     seeds = f"{len(board.seeds)} seeds" if len(board.seeds) > 1 else "one seed"
     pool = board.pool
     study = one_line(board.study, 2000).removeprefix(headline(board)).strip()
     return (
         f"{study}{' ' if study else ''}"
-        f"{ways} training data {had} a budget of {shares} and the pool {pool.name} ({pool.num_rows:,} rows, "
+        f"{ways} training data had a budget of {shares} and the pool {pool.name} ({pool.num_rows:,} rows, "
         f"{planted(pool)}). The model {board.base.name} was trained on what each gave, with {seeds}, and measured on "
         f"{_measured(board)}.{_beside(board)}"
     )
