@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_every_form_says_that_there_are_no_items(results: Any, tmp_path: Path) -
         assert SAYS in text
     assert "perplexity a number without items" in board_markdown(board)
     assert "0 items" not in board_markdown(board)
-    assert '<td class="number">none</td>' in files["rows/good.html"]
+    assert "<td>none" in files["rows/good.html"]
     assert Board.from_json(board.to_json(), where="here").to_json() == board.to_json()
 
 
@@ -106,7 +107,7 @@ def test_a_difference_larger_than_any_can_be_is_not_promised(results: Any) -> No
     told = {each.metric: each.difference for each in board.detectable}
     assert told["exact-match"] is None
     assert (told["nll"] or 0) > 1
-    assert any("no true difference to random would be told" in note for note in board.notes)
+    assert any("no true difference to random on exact-match that is possible here" in note for note in board.notes)
 
 
 def test_a_metric_with_items_beside_it_stays_as_it_is(results: Any) -> None:
@@ -162,7 +163,7 @@ def test_the_site_and_the_terminal_have_places_and_say_what_could_be_told(result
     files = site_files(board, results.folder, tmp_path / "out")
     assert files["index.html"].count(says) == 1
     assert ">place, 95 %</button>" in files["index.html"]
-    assert '<td class="number" data-v="2.0">2 to 3</td>' in files["index.html"].replace('data-v="2"', 'data-v="2.0"')
+    assert re.search(r"<td data-v=2>2 to 3", files["index.html"])
     assert "Place 1 (95 %: 1), tier 1" in files["rows/good.html"]
     assert "| place, 95 % |" in board_markdown(board)
     assert any("2 to 3" in line for line in board_lines(board))
