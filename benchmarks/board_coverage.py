@@ -160,7 +160,7 @@ def main() -> None:
     for seeds in (3, 5):
         held, width = places_held(rng, seeds, count)
         print(f"places, 8 rows, {seeds} seeds: all held {held:.3f}, mean width {width:.1f}", flush=True)
-    for (how, spread), rows, world, seeds in product(EVENNESS.items(), (2, 4, 10), list(WORLDS)[:3], (3, 5)):
+    for (how, spread), rows, world, seeds in product(EVENNESS.items(), (2, 4, 10, 33), list(WORLDS)[:3], (3, 5)):
         size, told = power(rng, rows, seeds, world, count, spread=spread)
         print(f"power, {how}, {rows} rows, {world}, {seeds} seeds: {size:.3f} is told {told:.3f}", flush=True)
 
