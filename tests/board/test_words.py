@@ -187,6 +187,14 @@ def test_the_lead_tells_generated_rows_and_what_controls_took(results: Any) -> N
     assert "2 ways of choosing or generating training data" in question(dataclasses.replace(board, rows=rows))
 
 
+def test_pages_of_entries_say_what_outcomes_are_corrected_for(results: Any, tmp_path: Path) -> None:
+    contenders(results, "5%", "10%")
+    board = build_board(results.folder, num_resamples=40)
+    page = site_files(board, results.folder, tmp_path / "out")["rows/good.html"]
+    assert page.count("(the interval is of this comparison alone; told apart is corrected for 4 comparisons)") == 2
+    assert page.count("(corrected for 4 comparisons)") == 2
+
+
 def test_zero_of_many_items_is_no_proof_that_there_is_none() -> None:
     """The bound at which none of n independent draws is seen with a chance of 5 %."""
     none = Grid(seeds=(0,), values=np.zeros((1, 242)))

@@ -93,11 +93,12 @@ def family_note(num_comparisons: int | None) -> str:
 
 
 def planned_notes(board: Board, budget: str) -> dict[str, str]:
-    """`family_note` for comparisons with the control that all are held to, and with matched controls."""
+    """What outcomes are corrected for: with what all are held to, and (without intervals) with matched controls."""
     found = detectable_at(board, budget)
+    matched = sum(len(row.against_matched) for row in board.rows)
     return {
         "baseline": family_note(found.num_comparisons if found else None),
-        "matched": family_note(sum(len(row.against_matched) for row in board.rows)),
+        "matched": f"(corrected for {matched} comparisons)" if matched > 1 else "",
     }
 
 
