@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from sftbench.board.detectable import detectable_difference
+from sftbench.board.detectable import detectable_differences
 from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.ranking import Elsewhere, Measurements
 from sftbench.board.spread import Grid, Spread, take_apart
@@ -131,7 +131,7 @@ def power(
     for _ in range(max(num_boards // 5, 40)):
         compared = measured(drawn(rng, np.zeros(rows), seeds, world, spread=spread)).baseline_pairs
         differences = [each for each in compared.differences if each is not None]
-        promised.append(detectable_difference(differences, compared.noise, num_comparisons=rows - 1) or np.nan)
+        promised.append(np.median(detectable_differences(differences, compared.noise, num_comparisons=rows - 1)))
     size = float(np.nanmedian(promised))
     means, told = np.zeros(rows), []
     means[1] = size
@@ -160,7 +160,7 @@ def main() -> None:
     for seeds in (3, 5):
         held, width = places_held(rng, seeds, count)
         print(f"places, 8 rows, {seeds} seeds: all held {held:.3f}, mean width {width:.1f}", flush=True)
-    for (how, spread), rows, world, seeds in product(EVENNESS.items(), (2, 4, 10), list(WORLDS)[:3], (3, 5)):
+    for (how, spread), rows, world, seeds in product(EVENNESS.items(), (2, 4, 10, 33), list(WORLDS)[:3], (3, 5)):
         size, told = power(rng, rows, seeds, world, count, spread=spread)
         print(f"power, {how}, {rows} rows, {world}, {seeds} seeds: {size:.3f} is told {told:.3f}", flush=True)
 

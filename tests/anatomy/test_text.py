@@ -45,6 +45,7 @@ def test_without_a_terminal_brackets_stand_for_colours(told):
     assert "[masked part] trained{ " in text
     assert r"\u202e" in text
     assert "3 rows of 6 and 6: Jaccard 33%" in text
+    assert "p is not adjusted: the board adjusts over all pairs" in text.partition("A minus B")[2]
     assert "rows that A alone took: 3, of them 3" in text
 
 

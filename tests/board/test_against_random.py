@@ -118,7 +118,8 @@ def test_it_is_said_first_and_stands_in_every_form(results: Any, tmp_path: Path)
     assert SAYS in first
     assert files["index.html"].count(SAYS) == 1
     assert ">vs random</button>" in files["index.html"]
-    assert f"Against <bdi>random</bdi>: better {interval(best.difference, 3)}." in files["rows/good.html"]
+    alone = "(the interval is of this comparison alone; told apart is corrected for 3 comparisons)"
+    assert f"Against <bdi>random</bdi>: better {interval(best.difference, 3)} {alone}." in files["rows/good.html"]
     assert "<pre>" not in files["rows/good.html"]
     assert Board.from_json(board.to_json(), where="here").to_json() == board.to_json()
 

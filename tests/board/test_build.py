@@ -102,7 +102,8 @@ def test_a_pool_without_planted_rows_has_no_shares(results: Any) -> None:
     training = row_of(board, "one").training
     assert training is not None
     assert training.planted_row_share is None
-    assert "planted" not in board_markdown(board)
+    assert "none of them planted with defects" in board_markdown(board)
+    assert "planted rows" not in board_markdown(board)
 
 
 def test_costs_are_means_over_seeds_and_memory_is_the_largest_peak(results: Any) -> None:
@@ -163,7 +164,7 @@ def test_a_board_on_which_everything_failed_can_be_shown(results: Any) -> None:
     results.fail("broken", seed=0)
     board = build_board(results.folder)
     assert [row.rank for row in board.rows] == [None]
-    assert "no row could be ranked" in board_markdown(board)
+    assert "no entry could be ranked" in board_markdown(board)
 
 
 def test_a_missing_seed_is_told_and_the_rest_counts(results: Any) -> None:

@@ -295,7 +295,7 @@ def test_older_records_with_three_phases_are_read_and_what_they_lack_is_said(res
 def test_the_terminal_orders_by_cost_when_asked(results: Any) -> None:
     board = compared(results)
     lines = board_lines(board, order="cost")
-    start = lines.index("Budget 10%: by the difference to random with the same total compute")
+    start = lines.index("Budget 10% (40 rows): by the difference to random with the same total compute")
     assert [line.split()[0] for line in lines[start + 2 : start + 6]] == ["frugal", "middling", "◦random", "dear"]
     assert "better +0.25" in lines[start + 2]
     assert "≈ +0.00 (at 72%)" in lines[start + 3]

@@ -117,7 +117,7 @@ def test_a_judge_that_does_not_qualify_is_the_first_thing_that_is_said(judged, t
     assert (board.notes[0] == says) is (passes is False)
     page = site_files(board, judged.folder, tmp_path / "out")["index.html"]
     first = page.partition("<ul class=said>")[2].partition("</li>")[0]
-    assert (f"{says} The order of the rows rests on them." in first) is (passes is False)
+    assert (f"{says} The order of the entries rests on them." in first) is (passes is False)
     assert page.count(says) == (passes is False)
 
 

@@ -106,7 +106,7 @@ def test_a_difference_larger_than_any_can_be_is_not_promised(results: Any) -> No
     told = {each.metric: each.difference for each in board.detectable}
     assert told["exact-match"] is None
     assert (told["nll"] or 0) > 1
-    assert any("no true difference to random would be told" in note for note in board.notes)
+    assert any("no true difference to random on exact-match that is possible here" in note for note in board.notes)
 
 
 def test_a_metric_with_items_beside_it_stays_as_it_is(results: Any) -> None:

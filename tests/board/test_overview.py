@@ -28,7 +28,7 @@ def test_every_board_has_a_card_by_name_with_its_first_finding(boards):
     assert page.index("alpha/index.html") < page.index("zeta/index.html")
     assert page.count("class=card") == 2
     assert "Against random at 10%: better: careful" in page
-    assert "2 ways of choosing training data and 1 control each took 10%" in page
+    assert "2 ways of choosing training data had a budget of 10% (72 rows) and the pool" in page
     assert "<b>wild" not in page
     assert overview_page(boards) == page
 
@@ -37,7 +37,7 @@ def test_without_chance_the_best_is_told(new_results, tmp_path):
     made = new_results("results/one")
     made.add("alone", seeds=range(1))
     write_site(build_board(made.folder, num_resamples=20), made.folder, tmp_path / "leaderboards" / "one")
-    assert "alone is best at 10% of 1 ranked row." in overview_page(tmp_path / "leaderboards")
+    assert "alone is best at 10% of 1 ranked entry." in overview_page(tmp_path / "leaderboards")
 
 
 def test_a_folder_without_boards_and_one_of_somebody_else_are_refused(boards, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from sftbench.board.build import build_board
-from sftbench.board.detectable import detectable_difference, smallest_told
+from sftbench.board.detectable import detectable_differences, smallest_told
 from sftbench.board.noise import TrainingNoise, fit_noise
 from sftbench.board.ranking import Elsewhere, Measurements
 from sftbench.board.spread import Grid, Spread, subtract, take_apart
@@ -114,9 +114,9 @@ def test_a_difference_of_the_size_that_is_promised_is_told_four_times_in_five(
     for _ in range(40):
         compared = measured(drawn(rng, np.zeros(rows), seeds=seeds, noise=noise)).baseline_pairs
         known = [each for each in compared.differences if each is not None]
-        promised.append(detectable_difference(known, compared.noise, num_comparisons=rows - 1))
+        promised.append(np.median(detectable_differences(known, compared.noise, num_comparisons=rows - 1)))
     means, told = np.zeros(rows), []
-    means[1] = np.median([each for each in promised if each is not None])
+    means[1] = np.median(promised)
     for _ in range(400):
         compared = measured(drawn(rng, means, seeds=seeds, noise=noise)).baseline_pairs
         pair = compared.pairs.index((1, 0))
@@ -127,7 +127,7 @@ def test_a_difference_of_the_size_that_is_promised_is_told_four_times_in_five(
 
 def test_without_training_noise_it_is_the_textbook_formula() -> None:
     """(z of the bar + z of the power) standard errors."""
-    found = smallest_told(np.zeros(1), np.full(1, 0.04), freedom=np.inf, bar=0.05 / 7)
+    (found,) = smallest_told(np.zeros(1), np.full(1, 0.04), freedom=np.inf, bar=0.05 / 7)
     assert found == pytest.approx(0.2 * (stats.norm.isf(0.025 / 7) + stats.norm.ppf(0.8)), rel=1e-4)
 
 
@@ -137,9 +137,9 @@ def test_nothing_is_promised_where_nothing_could_be_told() -> None:
     few, still = subtract(three, Grid(seeds=(0,), values=np.zeros((1, 3)))), subtract(constant, constant)
     assert few is not None
     assert still is not None
-    assert detectable_difference([few], None, num_comparisons=1) is None
-    assert detectable_difference([still], None, num_comparisons=1) is None
-    assert detectable_difference([], None, num_comparisons=0) is None
+    assert detectable_differences([few], None, num_comparisons=1).size == 0
+    assert detectable_differences([still], None, num_comparisons=1).size == 0
+    assert detectable_differences([], None, num_comparisons=0).size == 0
 
 
 def test_the_family_is_over_all_budgets_of_a_board(results: Any) -> None:

@@ -40,6 +40,19 @@ def test_a_board_is_shown_in_order_of_cost(bench, results):
     assert "--order" in bench.refused(2, "board", results, "--order", "price")
 
 
+def test_controls_that_are_matched_to_a_method_are_shown_when_asked_for(bench, results):
+    for name in ("micro-response", "random-tokens-micro-response"):
+        (found,) = [each for each in RECORDS.iterdir() if re.fullmatch(rf"{name}(-[0-9a-f]{{6}})?", each.name)]
+        record = results / name / "60" / "seed-0.json"
+        record.parent.mkdir(parents=True)
+        record.write_bytes((found / "60" / "seed-0.json").read_bytes())
+    few, whole = bench("board", results), bench("board", results, "--all")
+    assert few.returncode == whole.returncode == 0, few.stderr + whole.stderr
+    tables = [[line for line in shown.stdout.splitlines() if line.count("  ") > 3] for shown in (few, whole)]
+    assert [any("random-tokens(micro-response)" in line for line in table) for table in tables] == [False, True]
+    assert "'--all' shows them here" in few.stdout
+
+
 def test_a_site_is_built_and_checked(bench, results):
     out = bench.folder / "leaderboards" / "few"
     built = bench("board", "build", results, "--out", out)

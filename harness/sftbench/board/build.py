@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,24 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
         notes=(),
         rows=tuple(correct_rows(rows, card)),
         detectable=tuple(_detectable(entries, measured)),
+        study=_asked_by_study(results),
     )
     further = read_further_facts(results) if judge else {}
     board = dataclasses.replace(board, **_judged(cells, card, further, budgets, num_resamples))
     return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card), *phase_notes(cells)))
+
+
+def _asked_by_study(results: Path) -> str:
+    """What `study.json` beside the records says that was asked; empty for a run that is no study."""
+    path = results / "study.json"
+    if not path.is_file():
+        return ""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise UsageError(f"'{path}' cannot be read: {problem}") from None
+    about = told.get("about") if isinstance(told, dict) else None
+    return about if isinstance(about, str) else ""
 
 
 def _detectable(

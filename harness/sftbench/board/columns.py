@@ -28,12 +28,20 @@ class RowColumn:
 
 _OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
 
+_PLACES = RowColumn(heading="place, 95 %", narrow="place\n95 %", text=places)
 METHOD = RowColumn(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
 
 
 def marked_label(row: BoardRow) -> str:
     """The method, with a ring before controls."""
     return ("◦" if row.kind == "control" else "") + texts.label(row)
+
+
+def rows_for_reading(board: Board, budget: str) -> list[BoardRow]:
+    """The entries of a budget without the controls matched to one of them: many, and told in a column of that one."""
+    rows = board.of(budget)
+    labels = {row.label for row in rows if not row.matched_to}
+    return [row for row in rows if row.matched_to not in labels]
 
 
 def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list[RowColumn]:
@@ -43,7 +51,7 @@ def result_columns(board: Board, budget: str, *, most_metrics: int = 99) -> list
     columns = [
         RowColumn(heading="#", text=lambda row: texts.NOTHING if row.rank is None else str(row.rank)),
         RowColumn(heading="tier", text=lambda row: _tier(row, several_best=several_best), right=False),
-        *[RowColumn(heading="place, 95 %", narrow="place\n95 %", text=places) for _ in rows[:1] if rows[0].places],
+        *([_PLACES] if any(row.places for row in rows) else []),
         METHOD,
         RowColumn(heading="seeds", text=seeds_text, flexible=True, right=False),
     ]
@@ -108,7 +116,7 @@ def _against_baseline(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
     if found is None:
         return texts.NOTHING
     digits = texts.decimals([each.against_baseline.difference for each in rows if each.against_baseline], metric)
-    return f"{_OUTCOMES[found.outcome]} {found.difference.mean:+.{digits}f}"
+    return f"{_OUTCOMES[found.outcome]} {texts.signed(found.difference.mean, digits)}"
 
 
 def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
@@ -118,7 +126,7 @@ def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
         (texts.one_line(each.control).removeprefix("random-"), _OUTCOMES[each.outcome], each.difference.mean)
         for each in row.against_matched
     ]
-    return ", ".join(f"{control} {word} {mean:+.{digits}f}" for control, word, mean in told) or texts.NOTHING
+    return ", ".join(f"{control} {word} {texts.signed(mean, digits)}" for control, word, mean in told) or texts.NOTHING
 
 
 def metric_order(board: Board) -> list[str]:

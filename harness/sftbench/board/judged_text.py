@@ -74,7 +74,7 @@ def _share(name: str) -> Callable[[JudgedRow], str]:
 
 
 def _bias(row: JudgedRow) -> str:
-    return texts.NOTHING if row.position_bias is None else f"{100 * row.position_bias:+.1f}"
+    return texts.NOTHING if row.position_bias is None else texts.signed(100 * row.position_bias, 1)
 
 
 def _ratio(row: JudgedRow) -> str:

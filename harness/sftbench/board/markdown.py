@@ -9,8 +9,8 @@ from sftbench.board.cost_words import equal_cost_legend, told_at_equal_cost
 from sftbench.board.equal_cost import by_equal_cost, equal_cost_columns
 from sftbench.board.judged_text import groups, judged_columns, judged_legend, judged_words
 from sftbench.board.table import Board, BoardRow
-from sftbench.board.texts import one_line
-from sftbench.board.words import header, legend
+from sftbench.board.texts import budget_name, one_line
+from sftbench.board.words import board_notes, header, legend, matched_note, notes_of
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|#~&!$])")
 
@@ -20,7 +20,8 @@ def board_markdown(board: Board) -> str:
     sections = [
         f"# Leaderboard: {escaped(one_line(board.pool.name))}, {escaped(one_line(board.base.name))}",
         escaped(" ".join(header(board))),
-        *([_bullets(list(board.notes))] if board.notes else []),
+        *([_bullets(told_first)] if (told_first := board_notes(board)) else []),
+        *map(escaped, matched_note(board)),
         *(section for budget in board.budgets for section in _of_budget(board, budget)),
     ]
     sections += _judged(board)
@@ -50,10 +51,11 @@ def _judged(board: Board) -> list[str]:
 
 
 def _of_budget(board: Board, budget: str) -> list[str]:
-    title = f"## Budget {escaped(one_line(budget))}"
-    results = _table([*told.result_columns(board, budget), told.FIDELITY], board.of(budget))
+    title = f"## Budget {escaped(budget_name(board, budget))}"
+    notes = notes_of(board, budget)
+    results = _table([*told.result_columns(board, budget), told.FIDELITY], told.rows_for_reading(board, budget))
     training = ["What was trained on, and what choosing and training cost:", _training(board, budget)]
-    return [title, results, *_at_equal_cost(board, budget), *training]
+    return [title, *([_bullets(notes)] if notes else []), results, *_at_equal_cost(board, budget), *training]
 
 
 def _at_equal_cost(board: Board, budget: str) -> list[str]:
@@ -67,12 +69,12 @@ def _at_equal_cost(board: Board, budget: str) -> list[str]:
 
 
 def _training(board: Board, budget: str) -> str:
-    return _table(told.training_columns(board), board.of(budget))
+    return _table(told.training_columns(board), told.rows_for_reading(board, budget))
 
 
 def _titled(board: Board, budget: str, columns: list[told.RowColumn], *, level: str) -> list[str]:
-    title = [f"{level} Budget {escaped(one_line(budget))}"] if len(board.budgets) > 1 else []
-    return [*title, _table(columns, board.of(budget))]
+    title = [f"{level} Budget {escaped(budget_name(board, budget))}"] if len(board.budgets) > 1 else []
+    return [*title, _table(columns, told.rows_for_reading(board, budget))]
 
 
 def _table(columns: list[told.RowColumn], rows: list[BoardRow]) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from sftbench.board.detectable import detectable_difference, knows_noise
+from sftbench.board.detectable import detectable_differences, knows_noise
 from sftbench.board.entries import Entry, grids
 from sftbench.board.noise import Floats, TrainingNoise, fit_noise
 from sftbench.board.overlap import overlap_of
@@ -175,13 +175,22 @@ class Measurements:
         if self.reference is None or not differences:
             return None
         num_comparisons = len(compared.p) + num_elsewhere
-        smallest = detectable_difference(differences, compared.noise, num_comparisons=num_comparisons)
+        sizes = detectable_differences(differences, compared.noise, num_comparisons=num_comparisons)
         low, high = self._bounds()
+        mean = self.spreads[self.reference].mean
+        typical, smallest, largest = (
+            (float(np.median(sizes)), float(sizes.min()), float(sizes.max())) if len(sizes) else (None, None, None)
+        )
+        possible = max(mean - low, high - mean)
         return DetectableDifference(
             budget=entries[0].first.budget,
             metric=self.name,
             control=entries[self.reference].first.label,
-            difference=None if smallest is None or smallest > high - low else smallest,
+            difference=_within(typical, possible),
+            smallest=_within(smallest, possible),
+            largest=_within(largest, possible),
+            room_below=mean - low if np.isfinite(low) else None,
+            room_above=high - mean if np.isfinite(high) else None,
             num_seeds=int(np.median([each.num_seeds for each in differences])),
             num_items=max(each.num_items for each in differences),
             num_comparisons=num_comparisons,
@@ -237,6 +246,11 @@ def _reference(contenders: Mapping[int, Entry], baseline: str | None) -> int | N
             if name is not None and name in (entry.first.label, entry.first.method):
                 return row
     return None
+
+
+def _within(difference: float | None, possible: float) -> float | None:
+    """A difference, or None where the metric leaves no room for it."""
+    return None if difference is None or difference > possible else difference
 
 
 def _noise_of(spreads: Iterable[Spread]) -> TrainingNoise | None:

@@ -75,7 +75,8 @@ def estimate_all(
     """Means with intervals for rows on the same items. `key` names the data, so that the same data give the same draws.
 
     With one seed and no `noise` the interval covers the choice of items only. Spreads without items have Student's
-    interval over seeds, whatever `noise`; either all are without or none is.
+    interval over seeds, whatever `noise`; either all are without or none is. `bounds` (0, 1) are those of a
+    metric whose values are 0 and 1.
     """
     if not spreads:
         return []
@@ -83,17 +84,31 @@ def estimate_all(
         return [_from_seeds(spread, bounds) for spread in spreads]
     drawn = _drawn_deviations(spreads, noise, key=key, num_resamples=num_resamples)
     edges = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2], axis=1)
+    unseen = [_unseen(spread, bounds) for spread in spreads]
     return [
         Estimate(
             mean=spread.mean,
-            low=float(np.clip(spread.mean + low, *bounds)) if spread.tells else None,
-            high=float(np.clip(spread.mean + high, *bounds)) if spread.tells else None,
+            low=float(np.clip(spread.mean + min(low, -below), *bounds)) if spread.tells else None,
+            high=float(np.clip(spread.mean + max(high, above), *bounds)) if spread.tells else None,
             num_seeds=spread.num_seeds,
             num_items=spread.num_items,
             num_failed_items=spread.num_missing,
         )
-        for spread, low, high in zip(spreads, edges[0], edges[1], strict=True)
+        for spread, low, high, (below, above) in zip(spreads, edges[0], edges[1], unseen, strict=True)
     ]
+
+
+def _unseen(spread: Spread, bounds: tuple[float, float]) -> tuple[float, float]:
+    """How far below and above the mean the truth may lie though no item says so: for shares that are all 0 or all 1.
+
+    Resampled items that agree scatter by nothing, which is no proof that none of another kind exists. The one-sided
+    bound of Clopper and Pearson for as many items is 1 - 0.05^(1/n), about 3 / n. Seeds share the items, and so are
+    not counted as further ones.
+    """
+    if bounds != (0.0, 1.0) or spread.mean not in bounds:
+        return 0.0, 0.0
+    far = 1 - (1 - CONFIDENCE) ** (1 / spread.num_items)
+    return (far, 0.0) if spread.mean == 1.0 else (0.0, far)
 
 
 def draw_means(spreads: list[Spread], noise: TrainingNoise | None, *, key: str, num_resamples: int) -> Floats:

@@ -98,10 +98,11 @@ class MatchedComparison(StrictData):
 class DetectableDifference(StrictData):
     """The smallest true difference to `control` that a comparison which was planned would tell with a power of 80 %.
 
-    That is for one row that differs while no other does, as the mean over rows that scatter as those of the budget
-    do, with `num_seeds` (the median) and `num_items`, in the board's family of `num_comparisons`. None where that
-    is more than any difference can be. `with_training_noise` is False where one seed tells nothing of it: then the true
-    one is larger.
+    That is for one entry that differs while no other does, with `num_seeds` (the median) and `num_items`, in the
+    board's family of `num_comparisons`. Entries scatter differently: `difference` is the median over them, `smallest`
+    and `largest` are the ends. `room_below` and `room_above` are how much lower and higher than the control a value
+    can be at all (None without a bound); a difference for which there is no room on either side is None.
+    `with_training_noise` is False where one seed tells nothing of it: then the true one is larger.
     """
 
     budget: str
@@ -112,6 +113,10 @@ class DetectableDifference(StrictData):
     num_items: int
     num_comparisons: int
     with_training_noise: bool
+    smallest: float | None = None
+    largest: float | None = None
+    room_below: float | None = None
+    room_above: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +243,8 @@ class Board(StrictData):
     judged: tuple[JudgedRow, ...] = ()
     """What judges said, where there is more to tell than one win rate per row."""
     detectable: tuple[DetectableDifference, ...] = ()
+    study: str = ""
+    """What the study asked that the run was made for."""
 
     def of(self, budget: str) -> list[BoardRow]:
         """The rows of one budget, in order."""
@@ -246,13 +253,13 @@ class Board(StrictData):
     def to_json(self) -> str:
         """The text of `board.json`; numbers to six significant digits, so that it is the same everywhere.
 
-        A board without a judged part, or on which nothing is held to random rows, does not name it, and rows without
-        an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, that have no corrected
-        win rate, in whose budget no item was hit, that are compared with no baseline, that are not ranked, or whose
-        cost is not known, do not name these, as in boards from before there was any.
+        A board without a judged part, on which nothing is held to random rows, or of no study, does not name it, and
+        rows without an overlap, that asked nobody, whose diversity was measured, to which nothing is matched, that have
+        no corrected win rate, in whose budget no item was hit, that are compared with no baseline, that are not ranked,
+        or whose cost is not known, do not name these, as in boards from before there was any.
         """
         told = dataclasses.asdict(self)
-        told = {name: value for name, value in told.items() if name not in (*JUDGED, "detectable") or value}
+        told = {name: value for name, value in told.items() if name not in (*JUDGED, "detectable", "study") or value}
         told["rows"] = [
             {name: value for name, value in row.items() if name not in OPTIONAL or value} for row in told["rows"]
         ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sftbench.board.statistics import Estimate
-from sftbench.board.table import WIN_RATE, BoardRow
+from sftbench.board.table import WIN_RATE, Board, BoardRow
 from sftbench.hidden import is_hidden
 
 NOTHING = "–"
@@ -22,6 +22,20 @@ def label(row: BoardRow) -> str:
     """The method as it was asked for, with what it is matched to."""
     matched = f" matched to {row.matched_to}" if row.matched_to and row.matched_to not in row.label else ""
     return one_line(row.label + matched)
+
+
+def plain_budget(budget: str) -> str:
+    """`60 rows`, or a budget as it was asked for."""
+    return f"{budget} rows" if budget.isdigit() else one_line(budget)
+
+
+def budget_name(board: Board, budget: str) -> str:
+    """`5% (25 rows)` where all methods train on as many rows, `60 rows`, or as it was asked for."""
+    if budget.isdigit():
+        return plain_budget(budget)
+    counts = {row.training.num_rows for row in board.of(budget) if row.kind == "method" and row.training}
+    whole = len(counts) == 1 and all(each == int(each) for each in counts)
+    return one_line(budget) + (f" ({counts.pop():.0f} rows)" if whole else "")
 
 
 def decimals(estimates: list[Estimate], name: str) -> int:
@@ -45,6 +59,12 @@ def interval(estimate: Estimate | None, digits: int) -> str:
 def _fixed(value: float, digits: int) -> str:
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
+
+
+def signed(value: float, digits: int) -> str:
+    """`+0.05`; what rounds to nothing has no sign but plus."""
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", "+", 1) if float(text) == 0 else text
 
 
 def percent(share: float | None) -> str:

@@ -94,6 +94,7 @@ def _metrics(told: Mapping[str, Any]) -> Iterator[Line]:
     if not told["metrics"]:
         return
     yield from _title("A minus B, on the same items and seeds (95 %)")
+    yield [("  p is not adjusted: the board adjusts over all pairs", "")]
     width = max(len(each["metric"]) for each in told["metrics"])
     for each in told["metrics"]:
         arrow = "↑" if each["bigger_is_better"] else "↓"

@@ -40,6 +40,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         default="score",
         help="cost: by what rows add to random rows with the same total compute, where the board has such",
     )
+    parser.add_argument("--all", action="store_true", help="also show the controls that are matched to a method")
     add_format(parser, FORMATS)
 
 
@@ -74,7 +75,7 @@ def _show(options: argparse.Namespace) -> int:
     board = build_board(options.results, sort_metric=options.sort)
     if options.out is not None:
         _write(board, options)
-    show_board(board, options.output, order=options.order)
+    show_board(board, options.output, order=options.order, matched=options.all)
     return 0
 
 
@@ -141,8 +142,11 @@ def _serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def show_board(board: Board, output: str, *, order: Order = "score") -> None:
-    """The board on stdout, as a table for people, ordered by score or at equal cost, or as data."""
+def show_board(board: Board, output: str, *, order: Order = "score", matched: bool = False) -> None:
+    """The board on stdout, as a table for people, ordered by score or at equal cost, or as data.
+
+    Tables for the terminal have controls that are matched to a method only if `matched`.
+    """
     import json
 
     from sftbench.board.render import board_csv, board_markdown, board_records, print_board
@@ -154,4 +158,4 @@ def show_board(board: Board, output: str, *, order: Order = "score") -> None:
     elif output == "md":
         print(board_markdown(board), end="")
     else:
-        print_board(board, sys.stdout, order=order)
+        print_board(board, sys.stdout, order=order, matched=matched)

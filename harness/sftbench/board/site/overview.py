@@ -7,8 +7,9 @@ from pathlib import Path
 
 from sftbench.board.files import read_board
 from sftbench.board.site.rendering import render
-from sftbench.board.site.saying import findings, question
+from sftbench.board.site.saying import findings, headline, question
 from sftbench.board.table import Board
+from sftbench.board.texts import plain_budget
 from sftbench.board.words import against_chance, judge_warning
 from sftbench.errors import UsageError
 
@@ -59,7 +60,7 @@ def _card(home: str, board: Board) -> BoardCard:
     rows = {(row.method, row.label): row for row in board.rows if not row.matched_to}.values()
     return BoardCard(
         home=home,
-        question=question(board),
+        question=f"{headline(board)} {question(board)}",
         board=board,
         num_methods=sum(row.kind == "method" for row in rows),
         num_controls=sum(row.kind == "control" for row in rows),
@@ -71,10 +72,10 @@ def _card(home: str, board: Board) -> BoardCard:
 
 def _best(board: Board, budget: str) -> str:
     """Who is best, where no row is held to chance."""
-    found = findings(board, budget)
+    found, at = findings(board, budget), plain_budget(budget)
     if not found.best:
-        return f"No row could be ranked at {budget}."
+        return f"No entry could be ranked at {at}."
     first = found.best[0].label
     if len(found.best) > 1:
-        return f"Nobody is best alone at {budget}: {len(found.best)} rows cannot be told apart from {first}."
-    return f"{first} is best at {budget} of {found.num_ranked} ranked row{'s' if found.num_ranked > 1 else ''}."
+        return f"Nobody is best alone at {at}: {len(found.best)} entries cannot be told apart from {first}."
+    return f"{first} is best at {at} of {found.num_ranked} ranked entr{'ies' if found.num_ranked > 1 else 'y'}."

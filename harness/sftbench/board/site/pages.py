@@ -15,7 +15,7 @@ from sftbench.board.equal_cost import CONTROL
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.making import estimate_of, making_flops, may_be_on_front
-from sftbench.board.power_words import detectable_words, places
+from sftbench.board.power_words import detectable_words, places, planned_notes
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
@@ -24,11 +24,12 @@ from sftbench.board.site.pictures import Chart, Point, chart, pareto
 from sftbench.board.site.plan import plan_of
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
-from sftbench.board.site.saying import findings, question
+from sftbench.board.site.saying import findings, headline, question
 from sftbench.board.site.selections import has_selections, overlaps_of, positions_of
 from sftbench.board.site.tables import Column, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
-from sftbench.board.words import against_chance, caveats, judge_warning, legend
+from sftbench.board.texts import budget_name
+from sftbench.board.words import against_chance, caveats, hit_notes, judge_warning, legend
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
@@ -44,7 +45,7 @@ _KNOWN = frozenset(
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
-        "judge", "num_resamples", "notes", "rows", "detectable", *JUDGED,
+        "judge", "num_resamples", "notes", "rows", "detectable", "study", *JUDGED,
     }
 )  # fmt: skip
 
@@ -145,7 +146,10 @@ def board_page(site: Site) -> str:
         root="",
         board=board,
         columns=list(enumerate(columns, 1)),
+        headline=headline(board),
         question=question(board),
+        named={budget: budget_name(board, budget) for budget in board.budgets},
+        hits={budget: list(hit_notes(board, budget)) for budget in board.budgets},
         warning=judge_warning(board),
         chance={budget: against_chance(board, budget) for budget in board.budgets},
         presets=presets(board, columns),
@@ -257,6 +261,8 @@ def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> st
         paying={row.budget: list(cost_story(board, row)) for row in told[0]["rows"]},
         phases={row.budget: phase_strip(row) for row in told[0]["rows"]},
         places=places,
+        named={budget: budget_name(board, budget) for budget in board.budgets},
+        family={budget: planned_notes(board, budget) for budget in board.budgets},
     )
 
 

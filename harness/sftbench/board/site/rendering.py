@@ -69,7 +69,7 @@ def _environment() -> Environment:
         "seconds": texts.seconds,
         "sorted_by": _sorted_by,
         "fixed": _fixed,
-        "signed": lambda value, digits: f"{value:+.{digits}f}",
+        "signed": texts.signed,
         "interval": texts.interval,
         "key": lambda key: str(key).rpartition("/")[2][:12],
     }

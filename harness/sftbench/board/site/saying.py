@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from sftbench.board.equal_cost import CONTROL, short_of_compute, short_words
 from sftbench.board.table import WIN_RATE, Board, BoardRow
-from sftbench.board.texts import percent
+from sftbench.board.texts import budget_name, one_line
+from sftbench.board.words import planted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,25 +75,48 @@ def _against(board: Board, budget: str, control: str) -> Against:
     )
 
 
+def headline(board: Board) -> str:
+    """The question that a board answers: a study's own, where it begins with one."""
+    asked, mark, _ = one_line(board.study, 2000).partition("?")
+    return asked + mark if mark else "Which way of choosing training data is better?"
+
+
 def question(board: Board) -> str:
-    """What was compared, in one sentence."""
-    methods = {row.label for row in board.rows if row.kind == "method"}
-    controls = {row.label for row in board.rows if row.kind == "control" and row.matched_to is None}
-    spoilt = board.pool.num_planted
-    planted = f", of which {percent(spoilt / board.pool.num_rows)} are spoilt on purpose" if spoilt else ""
-    shares = " or ".join(map(_budget, board.budgets))
+    """What a study did to answer, and what was compared, in a few sentences."""
+    num_methods = _num_methods(board)
+    generate = any("generating" in row.cost for row in board.rows if row.kind == "method")
+    ways = f"{num_methods} way{'' if num_methods == 1 else 's'} of choosing{' or generating' if generate else ''}"
+    shares = " or ".join(budget_name(board, budget) for budget in board.budgets)
     seeds = f"{len(board.seeds)} seeds" if len(board.seeds) > 1 else "one seed"
-    ways = f"{len(methods)} way{'' if len(methods) == 1 else 's'} of choosing training data"
-    beside = f" and {len(controls)} control{'' if len(controls) == 1 else 's'}" if controls else ""
+    pool = board.pool
+    study = one_line(board.study, 2000).removeprefix(headline(board)).strip()
     return (
-        f"{ways}{beside} each took {shares} from the {board.pool.num_rows:,} rows of the pool {board.pool.name}"
-        f"{planted}; the model {board.base.name} was trained on what each took, with {seeds}, and measured on "
-        f"{_measured(board)}."
+        f"{study}{' ' if study else ''}"
+        f"{ways} training data had a budget of {shares} and the pool {pool.name} ({pool.num_rows:,} rows, "
+        f"{planted(pool)}). The model {board.base.name} was trained on what each gave, with {seeds}, and measured on "
+        f"{_measured(board)}.{_beside(board)}"
     )
 
 
-def _budget(text: str) -> str:
-    return f"{text} rows" if text.isdigit() else text
+def _beside(board: Board) -> str:
+    """The controls that are matched to nothing, with what they train on where that is no budget."""
+    controls = {row.label: row for row in board.rows if row.kind == "control" and row.matched_to is None}
+    if not controls:
+        return ""
+    named = [label + _taken(row, board.pool.num_rows) for label, row in sorted(controls.items())]
+    listed = named[0] if len(named) == 1 else ", ".join(named[:-1]) + " and " + named[-1]
+    count = "one control stands" if len(named) == 1 else f"{len(named)} controls stand"
+    return f" Beside {'it' if _num_methods(board) == 1 else 'them'} {count}: {listed}."
+
+
+def _num_methods(board: Board) -> int:
+    return len({row.label for row in board.rows if row.kind == "method"})
+
+
+def _taken(row: BoardRow, num_rows: int) -> str:
+    if row.training is None:
+        return " (untrained)" if row.seeds_done else ""
+    return f" (all {num_rows:,} rows)" if row.training.num_rows == num_rows else ""
 
 
 def _measured(board: Board) -> str:
