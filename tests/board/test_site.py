@@ -223,7 +223,7 @@ def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
     )
     dots = sorted(drawn.dots, key=lambda dot: dot.point.score)
     assert all(before.x < after.x and before.y > after.y for before, after in pairwise(dots))
-    assert all(0 < dot.x < drawn.width and 0 < dot.y < drawn.height for dot in dots)
+    assert all(0 < dot.x < drawn.frame.width and 0 < dot.y < drawn.frame.height for dot in dots)
     assert chart([]) is None
 
 
@@ -231,9 +231,9 @@ def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
 def test_points_of_one_score_stand_in_the_middle_of_the_chart(score):
     drawn = chart([Point(label=str(n), score=score, cost=10.0**n, style="method") for n in range(1, 4)])
     heights = {dot.y for dot in drawn.dots}
-    middle = (drawn.top + drawn.height - drawn.bottom) / 2
+    middle = (drawn.frame.top + drawn.frame.height - drawn.frame.bottom) / 2
     assert len(heights) == 1
-    assert abs(heights.pop() - middle) < 0.2 * drawn.height
+    assert abs(heights.pop() - middle) < 0.2 * drawn.frame.height
     values = [float(tick.text) for tick in drawn.y_ticks]
     assert values[0] < score < values[-1]
     assert len(set(values)) == len(values) >= 3

@@ -19,7 +19,7 @@ from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.phases import phase_strip
-from sftbench.board.site.pictures import Chart, Point, chart, pareto
+from sftbench.board.site.pictures import Chart, Point, charts, pareto
 from sftbench.board.site.plan import plan_of
 from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
@@ -210,8 +210,8 @@ def _for_readers(columns: list[Column], board: Board) -> list[Column]:
     return sorted(columns, key=lambda each: first.index(each.name) if each.name in first else len(first))
 
 
-def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
-    """The drawing of a budget, and its points by cost for the table beside it."""
+def cost_chart(board: Board, budget: str) -> tuple[tuple[Chart, Chart] | None, list[Point]]:
+    """The drawings of a budget, wide and narrow, and its points by cost for the table beside them."""
     points = []
     for row in board.of(budget):
         found = estimate_of(row, board.sort_metric)
@@ -222,7 +222,10 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     points = [dataclasses.replace(point, on_front=index in front) for index, point in enumerate(points)]
     ranked = [point for point in points if point.style != "matched"]
     unknown = float("inf")
-    return chart(points), sorted(ranked, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
+    bigger = board.bigger_is_better.get(board.sort_metric, True)
+    return charts(points, bigger_is_better=bigger), sorted(
+        ranked, key=lambda each: (unknown if each.cost is None else each.cost, each.label)
+    )
 
 
 def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> str:
