@@ -93,7 +93,9 @@ def placed(
     """
     free = [_free(disc, width_of(text), discs, area, lines) for disc, text in named]
     places = min((_chosen(free, named, order) for order in _orders(named, free)), key=_price)
-    return [None if place is None else _label(text, disc, place) for (disc, text), place in zip(named, places, strict=True)]
+    return [
+        None if place is None else _label(text, disc, place) for (disc, text), place in zip(named, places, strict=True)
+    ]
 
 
 def _orders(named: Sequence[tuple[Disc, str]], free: Sequence[Sequence[_Place]]) -> Iterator[list[int]]:
