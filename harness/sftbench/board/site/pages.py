@@ -15,6 +15,7 @@ from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.making import estimate_of, making_flops
 from sftbench.board.power_words import detectable_words, places
+from sftbench.board.site.alike import Alike
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
@@ -53,7 +54,7 @@ class Site:
     """What every page may ask for. `has_study` is whether there is a page about a study.
 
     `pages` names each row's file of data and, where it has one, its page; `hosts` has the rows that share the page of
-    the row that they are matched to.
+    the row that they are matched to; `alike` tells which took the same rows as others.
     """
 
     board: Board
@@ -61,6 +62,7 @@ class Site:
     pages: dict[RowName, str]
     hosts: dict[RowName, RowName]
     has_study: bool
+    alike: Alike
 
     @classmethod
     def of(cls, board: Board, records: Records) -> Site:
@@ -71,6 +73,7 @@ class Site:
             pages=page_names(names),
             hosts=_hosts(names),
             has_study=records.study is not None,
+            alike=Alike(board, records),
         )
 
     @property
@@ -153,7 +156,7 @@ def board_page(site: Site) -> str:
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board) + equal_cost_legend(board),
-        caveats=caveats(board),
+        caveats=[*caveats(board), *(note for budget in board.budgets for note in site.alike.notes(budget))],
         judged=[
             {"title": title, "rows": rows, "columns": judged_columns(rows)} for title, rows in judged_groups(board)
         ],

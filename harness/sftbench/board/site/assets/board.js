@@ -478,9 +478,9 @@
         const [mineToo, theirs] = all.map((each) => new Set(each));
         const both = all[0].filter((each) => theirs.has(each));
         const either = all[0].length + all[1].length - both.length;
-        const share = either ? `, ${Math.round((100 * both.length) / either)} % of those in either` : "";
-        const chance = where ? "" : `; about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} by chance`;
-        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${share}${chance}${where}.`;
+        const share = either ? `, which is ${Math.round((100 * both.length) / either)} % of the ${counted(either, "row")} in either` : "";
+        const chance = where ? "" : ` (by chance about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} rows would be in both)`;
+        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${chance}${share}${where}.`;
         figure.append(make("p", "in both", { class: "quiet" }), strip(joined(both), found[0].pool));
         place.append(
           figure,
@@ -497,27 +497,22 @@
     part("within").addEventListener("keydown", (event) => event.key === "Enter" && look());
   }
 
-  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none.
-  function listed(section) {
-    const button = section.querySelector(".load");
+  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none, and says nothing.
+  async function listed(section) {
     const told = section.querySelector(".told");
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      let pages;
-      try {
-        pages = await dataOf(section.dataset.list, "sftbenchComparisons");
-      } catch {
-        told.textContent = "None lie beside this page.";
-        return;
-      }
-      button.hidden = true;
-      told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
-      for (const { file, title } of pages) {
-        const line = make("li");
-        line.append(make("a", title, { href: `compare/${file}` }));
-        section.querySelector(".loaded").append(line);
-      }
-    });
+    let pages;
+    try {
+      pages = await dataOf(section.dataset.list, "sftbenchComparisons");
+    } catch {
+      section.hidden = true;
+      return;
+    }
+    told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
+    for (const { file, title } of pages) {
+      const line = make("li");
+      line.append(make("a", title, { href: `compare/${file}` }));
+      section.querySelector(".loaded").append(line);
+    }
   }
 
   const sides = { a: "A", b: "B" };
