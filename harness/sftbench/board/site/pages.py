@@ -22,13 +22,16 @@ from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.phases import phase_strip
 from sftbench.board.site.pictures import Chart, Point, charts, pareto
 from sftbench.board.site.plan import plan_of
-from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
+from sftbench.board.site.records import Card, CellFile, Parameter, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, question
 from sftbench.board.site.selections import has_selections, overlaps_of, positions_of
+from sftbench.board.site.studied import slopes_found
 from sftbench.board.site.tables import Column, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
+from sftbench.errors import UsageError
+from sftbench.parameters import parse_use
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
@@ -289,12 +292,44 @@ def method_page(site: Site, method: str) -> str:
         digits={metric: digits_of(board, metric) for metric in metric_order(board)},
         estimate_of=estimate_of,
         published=published_for(card.paper if card else ""),
+        parameters=set_parameters(card) if card else [],
     )
 
 
-def study_page(site: Site, figures: list[dict[str, Any]], tables: list[dict[str, Any]]) -> str:
-    """What a study asked, its figures, and its tables."""
-    return render("study.html", site=site, root="", study=site.records.study, figures=figures, tables=tables)
+def study_page(
+    site: Site, figures: list[dict[str, Any]], tables: list[dict[str, Any]], *, slopes: list[dict[str, str]]
+) -> str:
+    """What a study asked, what it found, its figures, and its tables."""
+    study = site.records.study
+    board = site.board
+    return render(
+        "study.html",
+        site=site,
+        root="",
+        study=study,
+        figures=figures,
+        tables=tables,
+        found=slopes_found(
+            slopes, study.x.label if study and study.x.label else "what is varied", board.bigger_is_better
+        ),
+        chance=[told for budget in board.budgets if (told := against_chance(board, budget))],
+    )
+
+
+def set_parameters(card: Card) -> list[tuple[Parameter, str | None]]:
+    """The parameters of a method, each with the value that the method sets; None where it leaves the default."""
+    uses = {("", role): use for role, use in card.parts.items()}
+    uses |= {(name, role): use for name, parts in card.strategies.items() for role, use in parts.items()}
+
+    def value(each: Parameter) -> str | None:
+        use = uses.get((each.strategy, each.part), "")
+        try:
+            given = parse_use(use).parameters.get(each.parameter) if use else None
+        except UsageError:
+            return None
+        return None if given is None else str(given)
+
+    return [(each, value(each)) for each in card.parameters]
 
 
 def published_for(paper: str) -> list[Published]:
