@@ -488,3 +488,50 @@ def test_a_long_label_may_be_broken_at_its_parameters_and_stays_text(results, tm
     results.add("a[b=<i>,c=&amp;]")
     page = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["index.html"]
     assert ">a<wbr>[b=&lt;i&gt;,<wbr>c=&amp;amp;]</a>" in page
+
+
+def test_the_page_of_a_method_tells_the_values_that_it_sets(results, tmp_path):
+    results.add("random-compute", kind="control")
+    match = {"parameter": "match", "part": "selector", "default": "lengths", "about": "what is made equal"}
+    slow = {"parameter": "slow", "part": "selector", "default": False, "about": "how"}
+    raced = {"parameter": "match", "part": "selector", "strategy": "race", "default": "lengths", "about": "there"}
+    card = {
+        "about": "random rows",
+        "parts": {"selector": "matched-random[match=compute]"},
+        "strategies": {"race": {"selector": "matched-random[match=tokens]", "trainer": "none"}},
+        "parameters": [match, slow, raced],
+    }
+    (results.folder / "methods.json").write_text(json.dumps({"random-compute": card}))
+    board = build_board(results.folder, num_resamples=20)
+    page = site_files(board, results.folder, tmp_path / "out")["methods/random-compute.html"]
+    cells = re.findall(r"<code>([^<]*)</code>(, set by this method)?", page[page.index(">Parameters<") :])
+    assert cells == [
+        ("match", ""), ("compute", ", set by this method"), ("slow", ""), ("False", ""),
+        ("match", ""), ("tokens", ", set by this method"),
+    ]  # fmt: skip
+
+
+def test_the_run_says_that_shared_steps_count_more_than_once(results, tmp_path):
+    pool = {"room": "pool", "part": "", "key": "p"}
+    for label in ("a", "b"):
+        results.write(results.cell(label, steps=[pool, {"room": "model", "part": "sft@1", "key": f"m-{label}"}]))
+    page = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["run.html"]
+    assert "Steps shared by several entries therefore count in each of them" in page
+    assert "asked 4 times for 3 different steps" in page
+
+
+def test_a_chart_tells_of_matched_controls_only_where_there_are_some(results, tmp_path):
+    def page():
+        return site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["index.html"]
+
+    results.add("a")
+    results.add("b", skill=0.3)
+    assert "control matched to a method" not in page().partition("<figcaption>")[2].partition("</figcaption>")[0]
+    results.add("lengths(a)", kind="control", matched_to="a", method="lengths")
+    assert "control matched to a method" in page().partition("<figcaption>")[2].partition("</figcaption>")[0]
+
+
+def test_words_of_the_footer_stand_apart(folder):
+    for name in ("index.html", "compare.html", "run.html", "study.html"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert re.search(r"nothing else\.\s+Also as", text), name
