@@ -54,11 +54,11 @@ def test_whose_rows_an_entry_takes_is_said_and_that_it_chooses_tokens(several):
     alike = Alike(board, records)
     words = {row.label: alike.words(row) for row in board.rows}
     assert words == {
-        "random": "the rows of gated and rho",
-        "rho": "the rows of random; chooses tokens",
-        "gated": "the rows of random; chooses tokens",
-        "ppl": "the rows of entropy",
-        "entropy": "the rows of ppl",
+        "random": "gated and rho take its rows",
+        "rho": "takes the rows of random; chooses tokens",
+        "gated": "takes the rows of random; chooses tokens",
+        "ppl": "takes the rows of entropy",
+        "entropy": "takes the rows of ppl",
         "nearly": "", "fewer": "", "lengths(ppl)": "",
     }  # fmt: skip
     rho = next(row for row in board.rows if row.label == "rho")

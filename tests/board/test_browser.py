@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -301,6 +302,26 @@ def test_names_in_charts_of_this_repository_stand_on_no_dot_and_no_name(visit, t
         others = [*found["dots"], *(other for _, other in found["names"][index + 1 :])]
         for left, top, right, bottom in others:
             assert not (box[0] < right and left < box[2] and box[1] < bottom and top < box[3]), text
+
+
+def test_on_a_phone_wide_figures_slide_and_say_so(visit, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    wide = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300" viewBox="0 0 900 300"></svg>'
+    for path in (tmp_path / "copy" / "study").glob("*.svg"):
+        path.write_text(wide)
+    text = (tmp_path / "copy" / "study.html").read_text()
+    (tmp_path / "copy" / "study.html").write_text(
+        re.sub(r"(<img .*?) width=\d+ height=\d+", r"\1 width=900 height=300", text)
+    )
+    page = visit(tmp_path / "copy" / "study.html", width=390)
+    figure = page.locator("figure.drawn").first
+    pan = figure.locator(".pan")
+    assert pan.evaluate("each => [each.scrollWidth > each.clientWidth, each.firstChild.width > 890]") == [True, True]
+    assert figure.get_by_text("slides sideways").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert pan.evaluate("each => each.scrollWidth <= each.clientWidth")
+    assert not figure.get_by_text("slides sideways").is_visible()
 
 
 def test_columns_are_chosen(visit, folder):

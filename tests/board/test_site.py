@@ -494,12 +494,13 @@ def test_the_page_of_a_method_tells_the_values_that_it_sets(results, tmp_path):
     results.add("random-compute", kind="control")
     match = {"parameter": "match", "part": "selector", "default": "lengths", "about": "what is made equal"}
     slow = {"parameter": "slow", "part": "selector", "default": False, "about": "how"}
+    named = {"parameter": "of", "part": "scorer", "default": None, "about": "which"}
     raced = {"parameter": "match", "part": "selector", "strategy": "race", "default": "lengths", "about": "there"}
     card = {
         "about": "random rows",
-        "parts": {"selector": "matched-random[match=compute]"},
+        "parts": {"selector": "matched-random[match=compute]", "scorer": 'x[mode=a,of="vllm:/models/a,b[c]"]'},
         "strategies": {"race": {"selector": "matched-random[match=tokens]", "trainer": "none"}},
-        "parameters": [match, slow, raced],
+        "parameters": [match, slow, raced, named],
     }
     (results.folder / "methods.json").write_text(json.dumps({"random-compute": card}))
     board = build_board(results.folder, num_resamples=20)
@@ -508,6 +509,7 @@ def test_the_page_of_a_method_tells_the_values_that_it_sets(results, tmp_path):
     assert cells == [
         ("match", ""), ("compute", ", set by this method"), ("slow", ""), ("False", ""),
         ("match", ""), ("tokens", ", set by this method"),
+        ("of", ""), ("vllm:/models/a,b[c]", ", set by this method"),
     ]  # fmt: skip
 
 

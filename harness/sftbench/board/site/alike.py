@@ -41,10 +41,17 @@ class Alike:
         return others[:1] if others and others[0].kind == "control" else others
 
     def words(self, row: BoardRow) -> str:
-        """What it takes, as in `the rows of random; chooses tokens`; empty where it has its rows to itself."""
+        """Whose rows it takes, as in `takes the rows of random; chooses tokens`; empty where it has its own.
+
+        Of a control, who takes its rows.
+        """
         others = self.others(row)
-        tokens = "; chooses tokens" if _trained_share(row) < 1 else ""
-        return f"the rows of {listed([each.label for each in others])}{tokens}" if others else ""
+        if not others:
+            return ""
+        names = listed([each.label for each in others])
+        if row.kind == "control":
+            return f"{names} {'takes' if len(others) == 1 else 'take'} its rows"
+        return f"takes the rows of {names}{'; chooses tokens' if _trained_share(row) < 1 else ''}"
 
     def sentence(self, row: BoardRow) -> str:
         """The same for the page of the entry."""

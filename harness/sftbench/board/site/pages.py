@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -30,8 +31,6 @@ from sftbench.board.site.studied import slopes_found
 from sftbench.board.site.tables import Column, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.words import against_chance, caveats, judge_warning, legend
-from sftbench.errors import UsageError
-from sftbench.parameters import parse_use
 from sftbench.published import Published, published_tables
 
 _KNOWN = frozenset(
@@ -44,6 +43,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
 
+_PAIR = re.compile(r"""(?:^|,)\s*([^=,\s]+)\s*=\s*("[^"]*"|[^,]*)""")
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
@@ -320,16 +320,14 @@ def set_parameters(card: Card) -> list[tuple[Parameter, str | None]]:
     """The parameters of a method, each with the value that the method sets; None where it leaves the default."""
     uses = {("", role): use for role, use in card.parts.items()}
     uses |= {(name, role): use for name, parts in card.strategies.items() for role, use in parts.items()}
+    given = {place: _given(use) for place, use in uses.items()}
+    return [(each, given.get((each.strategy, each.part), {}).get(each.parameter)) for each in card.parameters]
 
-    def value(each: Parameter) -> str | None:
-        use = uses.get((each.strategy, each.part), "")
-        try:
-            given = parse_use(use).parameters.get(each.parameter) if use else None
-        except UsageError:
-            return None
-        return None if given is None else str(given)
 
-    return [(each, value(each)) for each in card.parameters]
+def _given(use: str) -> dict[str, str]:
+    """The parameters in `NAME[param=value,...]`, as they are written."""
+    inside = use.partition("[")[2].removesuffix("]")
+    return {name: value.strip('"') for name, value in _PAIR.findall(inside)}
 
 
 def published_for(paper: str) -> list[Published]:
