@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from sftbench.board.build import build_board
 from sftbench.board.files import read_board
 from sftbench.board.site.files import write_site
 from sftbench.board.site.pages import Site, board_page
-from sftbench.board.site.records import read_records
+from sftbench.board.site.records import Records, RunFacts, read_records
 from sftbench.positions import positions_from_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -175,6 +176,154 @@ def test_the_order_at_equal_cost_is_a_click_away_and_so_is_the_way_back(visit, r
     assert headings.all_inner_texts() == before
 
 
+@pytest.fixture
+def at_equal_cost(results, tmp_path):
+    """A site of two budgets with the order at equal cost."""
+    results.num_items = 40
+    for budget in ("5%", "10%"):
+        for label, skill in (("careful", 0.8), ("quick", 0.7), ("random", 0.3)):
+            results.add(label, skill=skill, budget=budget, kind="control" if label == "random" else "method")
+        for label, skill in (("careful", 0.9), ("quick", 0.2)):
+            about = {"method": "random-compute", "kind": "control", "matched_to": label}
+            results.add(f"random-compute({label})", skill=skill, budget=budget, **about)
+    write_site(build_board(results.folder, num_resamples=40), results.folder, tmp_path / "out")
+    return tmp_path / "out" / "index.html"
+
+
+def caption(page):
+    return page.locator(".panel.on table.board .cap").inner_text()
+
+
+def pressed(page):
+    return page.locator('.panel.on .order[aria-pressed="true"]').all_inner_texts()
+
+
+def test_the_caption_and_the_buttons_say_what_the_table_is_sorted_by(visit, at_equal_cost):
+    page = visit(at_equal_cost)
+    panel = page.locator(".panel.on")
+    assert caption(page).startswith("Sorted by exact-match, bigger is better. Means")
+    assert pressed(page) == ["By score"]
+    panel.get_by_role("button", name="At equal cost", exact=True).click()
+    assert caption(page).startswith("Sorted by difference at equal cost, largest first. Means")
+    assert pressed(page) == ["At equal cost"]
+    panel.get_by_role("button", name="total FLOPs", exact=True).click()
+    assert caption(page).startswith("Sorted by total FLOPs, smallest first.")
+    assert pressed(page) == []
+    panel.get_by_role("button", name="method", exact=True).click()
+    assert caption(page).startswith("Sorted by method, from A to Z.")
+    panel.get_by_role("button", name="By score").click()
+    assert caption(page).startswith("Sorted by exact-match, bigger is better.")
+    assert pressed(page) == ["By score"]
+
+
+def test_budget_and_order_outlive_a_reload_and_other_fragments_do_no_harm(visit, at_equal_cost):
+    page = visit(at_equal_cost)
+    page.get_by_role("tab", name="Budget 5%").click()
+    page.locator(".panel.on").get_by_role("button", name="At equal cost", exact=True).click()
+    before = labels(page)
+    page.reload()
+    assert page.get_by_role("tab", name="Budget 5%").get_attribute("aria-selected") == "true"
+    assert page.locator("#budget-1").is_visible()
+    assert (labels(page), pressed(page)) == (before, ["At equal cost"])
+    heading = page.locator(".panel.on thead button", has_text="total FLOPs")
+    heading.click()
+    heading.click()
+    page.reload()
+    assert caption(page).startswith("Sorted by total FLOPs, largest first.")
+    assert page.locator(".panel.on th[aria-sort]").get_attribute("aria-sort") == "descending"
+    page.get_by_role("tab", name="Budget 10%").click()
+    page.reload()
+    assert page.locator("#budget-2").is_visible()
+    assert caption(page).startswith("Sorted by exact-match, bigger is better.")
+    for fragment in ("main", "budget=no&order=no", "by=no&first=no", "%", "order=At+equal+cost"):
+        page.goto("about:blank")
+        page.goto(f"{at_equal_cost.as_uri()}#{fragment}")
+        assert page.locator("#budget-2").is_visible()
+    assert pressed(page) == ["At equal cost"]
+
+
+def test_on_a_phone_the_column_that_sorts_stands_beside_the_method(visit, at_equal_cost):
+    page = visit(at_equal_cost, width=390, height=844)
+    panel = page.locator(".panel.on")
+    headings = panel.locator("table.board thead th:visible")
+    box = panel.locator(".box.tall").bounding_box()
+    for name in ("At equal cost", "total FLOPs"):
+        panel.get_by_role("button", name=name, exact=True).first.click()
+        second = headings.nth(1)
+        assert second.get_attribute("aria-sort"), name
+        assert second.inner_text().lower() == name.lower()
+        place = second.bounding_box()
+        assert place["x"] + place["width"] <= box["x"] + box["width"]
+    assert page.evaluate("document.activeElement.textContent") == "total FLOPs"
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert headings.nth(1).inner_text().startswith("exact-match")
+
+
+@pytest.mark.parametrize("width", [390, 700, 1000, 1280])
+def test_the_box_of_columns_stands_in_the_window(visit, folder, at_equal_cost, width):
+    for path in (folder / "index.html", at_equal_cost):
+        page = visit(path, width=width)
+        page.locator(".panel.on .pick summary").click()
+        page.locator(".panel.on .picks input").first.wait_for()
+        page.wait_for_function("document.querySelector('.panel.on .picks').style.left !== ''")
+        box = page.locator(".panel.on .picks").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= page.evaluate("document.documentElement.clientWidth")
+        assert box["width"] >= 150
+
+
+CHART = """() => {
+  const svg = [...document.querySelectorAll(".panel.on svg.chart")].find(each => each.checkVisibility());
+  const boxOf = each => { const { x, y, width, height } = each.getBBox(); return [x, y, x + width, y + height]; };
+  const box = svg.closest(".box");
+  return { names: [...svg.querySelectorAll("text.name")].map(each => [each.textContent, boxOf(each)]),
+    dots: [...svg.querySelectorAll("circle")].map(boxOf), numbered: svg.classList.contains("narrow"),
+    key: [...document.querySelectorAll(".panel.on .numbers")].some(each => each.checkVisibility()),
+    wide: box.scrollWidth - box.clientWidth, size: svg.viewBox.baseVal.width }; }"""
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", ["selection-methods", "m2m-levels", "mixing"])
+def test_names_in_charts_of_this_repository_stand_on_no_dot_and_no_name(visit, tmp_path, name, width):
+    """As the browser lays them out. On a phone all of the chart is seen at once, with numbers and their key."""
+    board = read_board(ROOT / "leaderboards" / name)
+    drawn = ROOT / "harness" / "sftbench" / "board" / "site" / "assets"
+    shutil.copytree(drawn, tmp_path / "assets")
+    site = Site.of(board, Records(cells={}, run=RunFacts(), methods={}, study=None, home=None))
+    (tmp_path / "index.html").write_text(board_page(site), encoding="utf-8")
+    page = visit(tmp_path / "index.html", width=width)
+    found = page.evaluate(CHART)
+    assert found["wide"] <= 0
+    assert found["numbered"] == found["key"] == (width == 390)
+    assert len(found["names"]) >= 4
+    for index, (text, box) in enumerate(found["names"]):
+        assert box[0] >= 0, text
+        assert box[2] <= found["size"], text
+        others = [*found["dots"], *(other for _, other in found["names"][index + 1 :])]
+        for left, top, right, bottom in others:
+            assert not (box[0] < right and left < box[2] and box[1] < bottom and top < box[3]), text
+
+
+def test_on_a_phone_wide_figures_slide_and_say_so(visit, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    wide = '<svg xmlns="http://www.w3.org/2000/svg" width="900" height="300" viewBox="0 0 900 300"></svg>'
+    for path in (tmp_path / "copy" / "study").glob("*.svg"):
+        path.write_text(wide)
+    text = (tmp_path / "copy" / "study.html").read_text()
+    (tmp_path / "copy" / "study.html").write_text(
+        re.sub(r"(<img .*?) width=\d+ height=\d+", r"\1 width=900 height=300", text)
+    )
+    page = visit(tmp_path / "copy" / "study.html", width=390)
+    figure = page.locator("figure.drawn").first
+    pan = figure.locator(".pan")
+    assert pan.evaluate("each => [each.scrollWidth > each.clientWidth, each.firstChild.width > 890]") == [True, True]
+    assert figure.get_by_text("slides sideways").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.set_viewport_size({"width": 1280, "height": 900})
+    assert pan.evaluate("each => each.scrollWidth <= each.clientWidth")
+    assert not figure.get_by_text("slides sideways").is_visible()
+
+
 def test_columns_are_chosen(visit, folder):
     page = visit(folder / "index.html")
     heading = page.locator(".panel.on thead th", has_text="nll ↓")
@@ -252,7 +401,9 @@ def test_the_rows_of_two_selections_are_laid_over_each_other_by_keyboard(visit, 
     page.keyboard.press("Enter")
     both = chosen["careful"] & chosen["random"]
     status = group.get_by_role("status")
-    status.get_by_text(f"{len(both)} rows in both of 72 and 72").wait_for()
+    chance = f"(by chance about {72 * 72 / 720:.1f} rows would be in both)"
+    share = f"which is {100 * len(both) / (144 - len(both)):.0f} % of the {144 - len(both)} rows in either."
+    status.get_by_text(f"{len(both)} rows in both of 72 and 72 {chance}, {share}").wait_for()
     assert group.locator("h3").all_inner_texts() == [
         f"In both: {len(both)}", f"Only in careful: {72 - len(both)}", f"Only in random: {72 - len(both)}",
     ]  # fmt: skip
@@ -272,7 +423,6 @@ def test_the_rows_of_two_selections_are_laid_over_each_other_by_keyboard(visit, 
 
 def test_pages_with_texts_are_found_and_tokens_tell_their_label_without_colour(visit, folder):
     page = visit(folder / "compare.html")
-    page.get_by_role("button", name="Look for such pages").click()
     page.locator(".list .loaded a").click()
     page.wait_for_url("**/compare/*.html")
     assert "holds texts of the pool" in page.locator("main").inner_text()
@@ -297,11 +447,11 @@ def test_pages_with_texts_are_found_and_tokens_tell_their_label_without_colour(v
     assert page.evaluate("window.harmed") is None
 
 
-def test_a_site_that_was_passed_on_has_no_pages_with_texts(visit, folder, tmp_path):
+def test_a_site_that_was_passed_on_has_no_pages_with_texts_and_offers_none(visit, folder, tmp_path):
     shutil.copytree(folder, tmp_path / "copy", ignore=shutil.ignore_patterns("compare"))
     page = visit(tmp_path / "copy" / "compare.html")
-    page.get_by_role("button", name="Look for such pages").click()
-    page.get_by_text("None lie beside this page.").wait_for()
+    page.locator(".list").wait_for(state="hidden")
+    assert page.get_by_role("button", name="Look for").count() == 0
     assert all("compare/list.js" in each or "ERR_FILE_NOT_FOUND" in each for each in visit.complaints)
     visit.complaints.clear()
 

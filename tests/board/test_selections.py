@@ -70,6 +70,41 @@ def test_the_nearest_row_and_chance_are_told(results, write):
     assert found.by_chance[0] <= near["a"].by_chance <= found.by_chance[1]
 
 
+def test_what_took_the_whole_pool_is_nobody_s_nearest(results, write):
+    write("full", 0, range(NUM_ROWS), kind="control")
+    write("large", 0, range(700))
+    write("small", 0, range(690, 720))
+    found = told(results)
+    near = {row.label: each and each.row.label for row, each in zip(found.rows, found.nearest, strict=True)}
+    assert near == {"full": None, "large": "small", "small": "large"}
+
+
+def test_rows_whose_selections_are_not_compared_are_told_with_the_reason(results, write):
+    write("a", 0, [1, 2])
+    write("b", 0, [1, 3])
+    results.write(results.cell("topics", generated={"num_new": 9}))
+
+    def page():
+        files = site_files(build_board(results.folder, num_resamples=20), results.folder, OUT)
+        return files["compare.html"]
+
+    assert told(results).num_generated == 1
+    assert "1 more trained row is not in this table: what was trained on was written by a generator" in page()
+    results.write(results.cell("old"))
+    assert told(results).num_generated == 1
+    assert "of 1 what was trained on was written by a generator" in page()
+    assert "the records of the others do not tell positions" in page()
+
+
+def test_who_takes_the_rows_of_random_and_chooses_tokens_says_so(results, write):
+    for label in ("random", "rho"):
+        write(label, 0, range(72), kind="control" if label == "random" else "method")
+    write("other", 0, range(30, 102))
+    files = site_files(build_board(results.folder, num_resamples=20), results.folder, OUT)
+    assert "takes the rows of random; chooses tokens" in files["compare.html"]
+    assert "rho takes its rows" in files["compare.html"]
+
+
 def test_rows_without_a_common_seed_and_of_unknown_positions_are_told_apart(results, write):
     write("a", 0, [1, 2])
     write("b", 1, [1, 2])

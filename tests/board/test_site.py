@@ -223,7 +223,7 @@ def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
     )
     dots = sorted(drawn.dots, key=lambda dot: dot.point.score)
     assert all(before.x < after.x and before.y > after.y for before, after in pairwise(dots))
-    assert all(0 < dot.x < drawn.width and 0 < dot.y < drawn.height for dot in dots)
+    assert all(0 < dot.x < drawn.frame.width and 0 < dot.y < drawn.frame.height for dot in dots)
     assert chart([]) is None
 
 
@@ -231,9 +231,9 @@ def test_a_chart_has_its_points_inside_and_in_order_of_cost_and_score():
 def test_points_of_one_score_stand_in_the_middle_of_the_chart(score):
     drawn = chart([Point(label=str(n), score=score, cost=10.0**n, style="method") for n in range(1, 4)])
     heights = {dot.y for dot in drawn.dots}
-    middle = (drawn.top + drawn.height - drawn.bottom) / 2
+    middle = (drawn.frame.top + drawn.frame.height - drawn.frame.bottom) / 2
     assert len(heights) == 1
-    assert abs(heights.pop() - middle) < 0.2 * drawn.height
+    assert abs(heights.pop() - middle) < 0.2 * drawn.frame.height
     values = [float(tick.text) for tick in drawn.y_ticks]
     assert values[0] < score < values[-1]
     assert len(set(values)) == len(values) >= 3
@@ -488,3 +488,52 @@ def test_a_long_label_may_be_broken_at_its_parameters_and_stays_text(results, tm
     results.add("a[b=<i>,c=&amp;]")
     page = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["index.html"]
     assert ">a<wbr>[b=&lt;i&gt;,<wbr>c=&amp;amp;]</a>" in page
+
+
+def test_the_page_of_a_method_tells_the_values_that_it_sets(results, tmp_path):
+    results.add("random-compute", kind="control")
+    match = {"parameter": "match", "part": "selector", "default": "lengths", "about": "what is made equal"}
+    slow = {"parameter": "slow", "part": "selector", "default": False, "about": "how"}
+    named = {"parameter": "of", "part": "scorer", "default": None, "about": "which"}
+    raced = {"parameter": "match", "part": "selector", "strategy": "race", "default": "lengths", "about": "there"}
+    card = {
+        "about": "random rows",
+        "parts": {"selector": "matched-random[match=compute]", "scorer": 'x[mode=a,of="vllm:/models/a,b[c]"]'},
+        "strategies": {"race": {"selector": "matched-random[match=tokens]", "trainer": "none"}},
+        "parameters": [match, slow, raced, named],
+    }
+    (results.folder / "methods.json").write_text(json.dumps({"random-compute": card}))
+    board = build_board(results.folder, num_resamples=20)
+    page = site_files(board, results.folder, tmp_path / "out")["methods/random-compute.html"]
+    cells = re.findall(r"<code>([^<]*)</code>(, set by this method)?", page[page.index(">Parameters<") :])
+    assert cells == [
+        ("match", ""), ("compute", ", set by this method"), ("slow", ""), ("False", ""),
+        ("match", ""), ("tokens", ", set by this method"),
+        ("of", ""), ("vllm:/models/a,b[c]", ", set by this method"),
+    ]  # fmt: skip
+
+
+def test_the_run_says_that_shared_steps_count_more_than_once(results, tmp_path):
+    pool = {"room": "pool", "part": "", "key": "p"}
+    for label in ("a", "b"):
+        results.write(results.cell(label, steps=[pool, {"room": "model", "part": "sft@1", "key": f"m-{label}"}]))
+    page = site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["run.html"]
+    assert "Steps shared by several entries therefore count in each of them" in page
+    assert "asked 4 times for 3 different steps" in page
+
+
+def test_a_chart_tells_of_matched_controls_only_where_there_are_some(results, tmp_path):
+    def page():
+        return site_files(build_board(results.folder, num_resamples=20), results.folder, tmp_path / "out")["index.html"]
+
+    results.add("a")
+    results.add("b", skill=0.3)
+    assert "control matched to a method" not in page().partition("<figcaption>")[2].partition("</figcaption>")[0]
+    results.add("lengths(a)", kind="control", matched_to="a", method="lengths")
+    assert "control matched to a method" in page().partition("<figcaption>")[2].partition("</figcaption>")[0]
+
+
+def test_words_of_the_footer_stand_apart(folder):
+    for name in ("index.html", "compare.html", "run.html", "study.html"):
+        text = (folder / name).read_text(encoding="utf-8")
+        assert re.search(r"nothing else\.\s+Also as", text), name

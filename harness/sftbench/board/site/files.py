@@ -31,6 +31,7 @@ OWN = (
 """What in the folder of a board belongs to its site; whatever else of these names lies there is left over."""
 WITH_TEXTS = "compare"
 """The folder of pages that hold texts of the pool. No record gives these: they are neither checked nor published."""
+SLOPES = "slopes.csv"
 MOST_LINES = 60
 _SIZE = re.compile(r"<svg[^>]*\bviewBox=\"0 0 ([0-9.]+) ([0-9.]+)\"")
 
@@ -47,7 +48,9 @@ def site_files(board: Board, results: Path, out: Path) -> dict[str, str]:
     site = Site.of(Board.from_json(as_json, where="board.json"), read_records(results, out))
     files |= pages_of(site)
     if site.has_study:
-        files["study.html"] = study_page(site, _figures(out / "study"), _tables(out / "study"))
+        files["study.html"] = study_page(
+            site, _figures(out / "study"), _tables(out / "study"), slopes=_slopes(out / "study")
+        )
     for path in sorted((FOLDER / "assets").iterdir()):
         files[f"assets/{path.name}"] = path.read_text(encoding="utf-8")
     return files
@@ -100,6 +103,14 @@ def _figures(folder: Path) -> list[dict[str, Any]]:
         width, height = (round(float(each)) for each in size.groups()) if size else (800, 500)
         figures.append({"file": f"study/{path.name}", "name": path.stem, "width": width, "height": height})
     return figures
+
+
+def _slopes(folder: Path) -> list[dict[str, str]]:
+    """The lines of a study's table of slopes; none where there is no such table."""
+    try:
+        return list(csv.DictReader(io.StringIO((folder / SLOPES).read_text(encoding="utf-8", errors="replace"))))
+    except (OSError, csv.Error):
+        return []
 
 
 def _tables(folder: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -16,16 +17,18 @@ from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
 from sftbench.board.making import estimate_of, making_flops, may_be_on_front
 from sftbench.board.power_words import detectable_words, places, planned_notes
+from sftbench.board.site.alike import Alike
 from sftbench.board.site.cost_columns import presets, with_cost_columns
 from sftbench.board.site.data import ItemLists, row_script
 from sftbench.board.site.hostile import file_name, link
 from sftbench.board.site.phases import phase_strip
-from sftbench.board.site.pictures import Chart, Point, chart, pareto
+from sftbench.board.site.pictures import Chart, Point, charts, pareto
 from sftbench.board.site.plan import plan_of
-from sftbench.board.site.records import CellFile, Records, RowName, page_names, row_name
+from sftbench.board.site.records import Card, CellFile, Parameter, Records, RowName, page_names, row_name
 from sftbench.board.site.rendering import render
 from sftbench.board.site.saying import findings, headline, question
 from sftbench.board.site.selections import has_selections, overlaps_of, positions_of
+from sftbench.board.site.studied import slopes_found
 from sftbench.board.site.tables import Column, digits_of
 from sftbench.board.table import JUDGED, Board, BoardRow
 from sftbench.board.texts import budget_name
@@ -42,6 +45,7 @@ _KNOWN = frozenset(
 )  # fmt: skip
 """What the templates tell of a row. What else a row has is told as it is."""
 
+_PAIR = re.compile(r"""(?:^|,)\s*([^=,\s]+)\s*=\s*("[^"]*"|[^,]*)""")
 _KNOWN_OF_BOARD = frozenset(
     {
         "schema", "pool", "base", "budgets", "seeds", "sort_metric", "bigger_is_better", "num_items", "baseline",
@@ -55,7 +59,7 @@ class Site:
     """What every page may ask for. `has_study` is whether there is a page about a study.
 
     `pages` names each row's file of data and, where it has one, its page; `hosts` has the rows that share the page of
-    the row that they are matched to.
+    the row that they are matched to; `alike` tells which took the same rows as others.
     """
 
     board: Board
@@ -63,6 +67,7 @@ class Site:
     pages: dict[RowName, str]
     hosts: dict[RowName, RowName]
     has_study: bool
+    alike: Alike
 
     @classmethod
     def of(cls, board: Board, records: Records) -> Site:
@@ -73,6 +78,7 @@ class Site:
             pages=page_names(names),
             hosts=_hosts(names),
             has_study=records.study is not None,
+            alike=Alike(board, records),
         )
 
     @property
@@ -158,7 +164,7 @@ def board_page(site: Site) -> str:
         found=[findings(board, budget) for budget in board.budgets],
         charts={budget: cost_chart(board, budget) for budget in board.budgets},
         legend=legend(board) + equal_cost_legend(board),
-        caveats=caveats(board),
+        caveats=[*caveats(board), *(note for budget in board.budgets for note in site.alike.notes(budget))],
         judged=[
             {"title": title, "rows": rows, "columns": judged_columns(rows)} for title, rows in judged_groups(board)
         ],
@@ -217,8 +223,8 @@ def shown_columns(board: Board) -> list[Column]:
     )
 
 
-def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
-    """The drawing of a budget, and its points by cost for the table beside it."""
+def cost_chart(board: Board, budget: str) -> tuple[tuple[Chart, Chart] | None, list[Point]]:
+    """The drawings of a budget, wide and narrow, and its points by cost for the table beside them."""
     points = []
     for row in board.of(budget):
         found = estimate_of(row, board.sort_metric)
@@ -237,7 +243,10 @@ def cost_chart(board: Board, budget: str) -> tuple[Chart | None, list[Point]]:
     points = [dataclasses.replace(point, on_front=index in front) for index, point in enumerate(points)]
     listed = [point for point in points if point.style != "matched" or point.on_front]
     unknown = float("inf")
-    return chart(points), sorted(listed, key=lambda each: (unknown if each.cost is None else each.cost, each.label))
+    bigger = board.bigger_is_better.get(board.sort_metric, True)
+    return charts(points, bigger_is_better=bigger), sorted(
+        listed, key=lambda each: (unknown if each.cost is None else each.cost, each.label)
+    )
 
 
 def row_page(site: Site, name: RowName, *, with_data: Collection[RowName]) -> str:
@@ -301,12 +310,42 @@ def method_page(site: Site, method: str) -> str:
         estimate_of=estimate_of,
         published=published_for(card.paper if card else ""),
         short=short_notes(board) if method == CONTROL else [],
+        parameters=set_parameters(card) if card else [],
     )
 
 
-def study_page(site: Site, figures: list[dict[str, Any]], tables: list[dict[str, Any]]) -> str:
-    """What a study asked, its figures, and its tables."""
-    return render("study.html", site=site, root="", study=site.records.study, figures=figures, tables=tables)
+def study_page(
+    site: Site, figures: list[dict[str, Any]], tables: list[dict[str, Any]], *, slopes: list[dict[str, str]]
+) -> str:
+    """What a study asked, what it found, its figures, and its tables."""
+    study = site.records.study
+    board = site.board
+    return render(
+        "study.html",
+        site=site,
+        root="",
+        study=study,
+        figures=figures,
+        tables=tables,
+        found=slopes_found(
+            slopes, study.x.label if study and study.x.label else "what is varied", board.bigger_is_better
+        ),
+        chance=[told for budget in board.budgets if (told := against_chance(board, budget))],
+    )
+
+
+def set_parameters(card: Card) -> list[tuple[Parameter, str | None]]:
+    """The parameters of a method, each with the value that the method sets; None where it leaves the default."""
+    uses = {("", role): use for role, use in card.parts.items()}
+    uses |= {(name, role): use for name, parts in card.strategies.items() for role, use in parts.items()}
+    given = {place: _given(use) for place, use in uses.items()}
+    return [(each, given.get((each.strategy, each.part), {}).get(each.parameter)) for each in card.parameters]
+
+
+def _given(use: str) -> dict[str, str]:
+    """The parameters in `NAME[param=value,...]`, as they are written."""
+    inside = use.partition("[")[2].removesuffix("]")
+    return {name: value.strip('"') for name, value in _PAIR.findall(inside)}
 
 
 def published_for(paper: str) -> list[Published]:

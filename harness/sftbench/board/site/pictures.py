@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sftbench.board.making import unbeaten
+from sftbench.board.site.hostile import visible
+from sftbench.board.site.labels import Box, Disc, Label, placed
 from sftbench.board.statistics import Estimate
 
 WIDTH, HEIGHT = 120, 14
 _EDGE = 4
 LONGEST_LABEL = 28
+NUM_BEST = 3
+"""Rows that are named in a chart beside those of the front."""
+_AT_MOST = 60
+_LANE = 44
+_APART = 46
+"""Units between two costs that are marked."""
+_BETWEEN = (((1, 2, 5), 0.301), ((1, 3), 0.477), ((1,), 1.0))
+"""What to mark of each power of ten, and how far apart these are at least, in powers of ten."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +89,6 @@ class Point:
     may_be_on_front: bool = True
     on_front: bool = False
 
-    @property
-    def is_named(self) -> bool:
-        """Whether the drawing has its label. Random rows matched to methods would be too many to name."""
-        return self.on_front and self.style != "matched"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
@@ -92,29 +100,48 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """A point with its place; `side` says where its label stands, if it has one."""
+    """A point with its place and its radius; `label` is its name or number, if it has one."""
 
     point: Point
     x: float
     y: float
-    side: str
-    label_y: float
+    radius: float
+    label: Label | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chart:
-    """Everything that the template draws, in units of the drawing."""
+class Frame:
+    """The size of a drawing and of its margins, in its units. One that is `numbered` has numbers in place of names."""
 
-    dots: tuple[Dot, ...]
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    front: str
     width: int = 760
     height: int = 380
     left: int = 56
     right: int = 20
     top: int = 14
     bottom: int = 46
+    numbered: bool = False
+
+    @property
+    def field(self) -> Box:
+        """What is inside of the margins."""
+        return Box(left=self.left, top=self.top, right=self.width - self.right, bottom=self.height - self.bottom)
+
+
+WIDE = Frame()
+NARROW = Frame(width=360, height=340, left=46, right=14, numbered=True)
+"""For phones, where names would take half of the drawing each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """Everything that the template draws. `named` are the points that have a name or number, in the order of these."""
+
+    frame: Frame
+    dots: tuple[Dot, ...]
+    named: tuple[Point, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    front: str
 
 
 def pareto(points: list[Point], *, bigger_is_better: bool) -> set[int]:
@@ -128,14 +155,29 @@ def pareto(points: list[Point], *, bigger_is_better: bool) -> set[int]:
     return set(unbeaten(known))
 
 
-def chart(points: list[Point]) -> Chart | None:
+def charts(points: list[Point], *, bigger_is_better: bool = True) -> tuple[Chart, Chart] | None:
+    """The wide drawing and the narrow one; None without a cost."""
+    named = named_points(points, bigger_is_better=bigger_is_better)
+    wide, narrow = (chart(points, named, frame) for frame in (WIDE, NARROW))
+    return (wide, narrow) if wide and narrow else None
+
+
+def named_points(points: list[Point], *, bigger_is_better: bool) -> list[Point]:
+    """Those on the front and the best few beside them, from the cheapest."""
+    known = [point for point in points if point.cost is not None and point.style != "matched"]
+    others = [point for point in known if not point.on_front]
+    best = sorted(others, key=lambda point: (-point.score if bigger_is_better else point.score, point.label))
+    found = [point for point in known if point.on_front] + best[:NUM_BEST]
+    return sorted(found, key=lambda point: (point.cost, point.score, point.label))
+
+
+def chart(points: list[Point], named: Sequence[Point] = (), frame: Frame = WIDE) -> Chart | None:
     """Scores against cost on a logarithmic axis, rows that cost nothing in a lane at its left; None without a cost."""
     drawn = [point for point in points if point.cost is not None]
     paid = [point.cost for point in drawn if point.cost]
     if not paid or len(drawn) < 2:
         return None
-    frame = Chart(dots=(), x_ticks=(), y_ticks=(), front="")
-    lane = frame.left + (44 if len(paid) < len(drawn) else 0)
+    lane = frame.left + (_LANE if len(paid) < len(drawn) else 0)
     low, high = _logarithmic(min(paid)), _logarithmic(max(paid))
     pad = max(0.12, (high - low) * 0.05)
     low, high = low - pad, high + pad
@@ -152,16 +194,22 @@ def chart(points: list[Point]) -> Chart | None:
         share = (score - floor) / (ceiling - floor)
         return round(frame.height - frame.bottom - share * (frame.height - frame.bottom - frame.top), 1)
 
-    places = [(point, x(point.cost or 0.0), y(point.score)) for point in drawn]
+    dots = [Dot(point=point, x=x(point.cost or 0.0), y=y(point.score), radius=_radius(point)) for point in drawn]
     digits = max(0, -math.floor(math.log10(steps[1] - steps[0]) + 1e-9))
-    ticks = [Tick(place=x(cost), text=_short(cost)) for cost in _decades(low, high)]
+    ticks = [Tick(place=x(cost), text=_short(cost)) for cost in _decades(low, high, frame.width - frame.right - lane)]
     none = [Tick(place=frame.left + 18, text="none")] if lane > frame.left else []
     return Chart(
-        dots=tuple(_labelled(places, frame)),
+        frame=frame,
+        dots=tuple(_labelled(dots, named, frame)),
+        named=tuple(named),
         x_ticks=(*none, *ticks),
         y_ticks=tuple(Tick(place=y(step), text=f"{step:.{digits}f}") for step in steps),
-        front=_front([(place, height) for point, place, height in places if point.on_front]),
+        front=_front([(dot.x, dot.y) for dot in dots if dot.point.on_front]),
     )
+
+
+def _radius(point: Point) -> float:
+    return 2.5 if point.style == "matched" else 5 if point.on_front else 4
 
 
 def _front(corners: list[tuple[float, float]]) -> str:
@@ -172,27 +220,34 @@ def _front(corners: list[tuple[float, float]]) -> str:
     return path
 
 
-def _labelled(places: list[tuple[Point, float, float]], frame: Chart) -> list[Dot]:
-    """Labels for the front, on the side where there is room, none over another or over a dot of the front."""
-    dots = []
-    front = [(x, y) for point, x, y in places if point.on_front]
-    written: list[tuple[float, float, float]] = []
-    for point, x, y in sorted(places, key=lambda each: (each[0].on_front, each[1], each[2], each[0].label)):
-        length = 6.8 * len(short_label(point.label)) + 10
-        left = x + length > frame.width - frame.right
-        start = x - length if left else x
-        height = y - 7
-        beside = [(at - 6, at + 6, dot + 4) for at, dot in front if at != x]
-        while any(
-            abs(height - other) < 13 and start < end and begin < start + length
-            for begin, end, other in (*written, *beside)
-        ):
-            height -= 13
-        height = max(height, frame.top)
-        if point.is_named:
-            written.append((start, start + length, height))
-        dots.append(Dot(point=point, x=x, y=y, side="end" if left else "start", label_y=round(height, 1)))
-    return dots
+def _told_apart(labels: list[str]) -> list[str]:
+    """Short labels, but those that would be the same are left longer."""
+    short = Counter(map(short_label, labels))
+    return [found if short[found := short_label(label)] == 1 else label[:_AT_MOST] for label in labels]
+
+
+def _lines(corners: list[tuple[float, float]]) -> list[Box]:
+    """The lines of the staircase, a unit thick."""
+    found = []
+    for (x, y), (next_x, next_y) in pairwise(corners):
+        found.append(Box(left=x, top=y - 0.5, right=next_x, bottom=y + 0.5))
+        found.append(Box(left=next_x - 0.5, top=min(y, next_y), right=next_x + 0.5, bottom=max(y, next_y)))
+    return found
+
+
+def _labelled(dots: Sequence[Dot], named: Sequence[Point], frame: Frame) -> list[Dot]:
+    """The dots, matched controls below and the front on top, each of `named` with its name or number."""
+    ordered = sorted(dots, key=lambda dot: (dot.point.on_front, dot.point.style != "matched", dot.x, dot.y))
+    discs = {id(dot): Disc(x=dot.x, y=dot.y, radius=dot.radius) for dot in ordered}
+    numbers = {id(point): number for number, point in enumerate(named, 1)}
+    told = [dot for dot in ordered if id(dot.point) in numbers]
+    names = _told_apart([visible(dot.point.label) for dot in told])
+    texts = [str(numbers[id(dot.point)]) for dot in told] if frame.numbered else names
+    wanted = [(discs[id(dot)], text) for dot, text in zip(told, texts, strict=True)]
+    corners = sorted((dot.x, dot.y) for dot in dots if dot.point.on_front)
+    labels = placed(wanted, [*discs.values()], frame.field, _lines(corners))
+    by_dot = {id(dot): label for dot, label in zip(told, labels, strict=True)}
+    return [dataclasses.replace(dot, label=by_dot.get(id(dot))) for dot in ordered]
 
 
 def short_label(label: str) -> str:
@@ -207,10 +262,10 @@ def _logarithmic(cost: float) -> float:
     return math.log10(cost)
 
 
-def _decades(low: float, high: float) -> list[float]:
-    """Costs to mark: powers of ten, with twos and fives where these are few."""
-    factors: tuple[int, ...] = (1,) if high - low > 3 else (1, 2, 5)
+def _decades(low: float, high: float, width: float) -> list[float]:
+    """Costs to mark: powers of ten, with others between where there is room for their names."""
     powers = range(math.floor(low), math.ceil(high) + 1)
+    factors = next((each for each, nearest in _BETWEEN if nearest / (high - low) * width >= _APART), (1,))
     return [factor * 10.0**power for power in powers for factor in factors if low <= math.log10(factor) + power <= high]
 
 

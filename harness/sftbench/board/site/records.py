@@ -43,6 +43,7 @@ class Card(Loose):
     fidelity: dict[str, str] = {}
     deviations: tuple[str, ...] = ()
     parts: dict[str, str] = {}
+    strategies: dict[str, dict[str, str]] = {}
     parameters: tuple[Parameter, ...] = ()
 
 
@@ -55,6 +56,12 @@ class RunFacts(Loose):
     settings: dict[str, Any] = {}
 
 
+class Varied(Loose):
+    """What a study varies."""
+
+    label: str = ""
+
+
 class StudyFacts(Loose):
     """What `study.json` tells people."""
 
@@ -62,6 +69,7 @@ class StudyFacts(Loose):
     about: str = ""
     paper: str = ""
     notes: tuple[str, ...] = ()
+    x: Varied = Varied()
 
 
 RowName = tuple[str, str, str]

@@ -25,7 +25,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Nearest:
-    """The row whose selections have most in common with another's, how much, and what chance would give."""
+    """The row whose selections have most in common with another's, how much, and what chance would give.
+
+    A row that took the whole pool is nobody's nearest, and has none.
+    """
 
     row: BoardRow
     jaccard: float
@@ -36,7 +39,8 @@ class Nearest:
 class Overlaps:
     """All pairs of rows of one budget. `jaccard[i][j]` is the mean over the seeds that both have, None without one.
 
-    `num_left_out` rows are beyond `MOST_ROWS`; `unknown` are those of whose selections no positions are known.
+    `num_left_out` rows are beyond `MOST_ROWS`; `unknown` are those of whose selections no positions are known, of which
+    `num_generated` trained on rows that a generator wrote.
     """
 
     budget: str
@@ -46,6 +50,7 @@ class Overlaps:
     by_chance: tuple[float, float] | None
     num_left_out: int
     unknown: tuple[BoardRow, ...]
+    num_generated: int
 
 
 def has_selections(records: Records) -> bool:
@@ -67,15 +72,18 @@ def overlaps_of(board: Board, records: Records, budget: str) -> Overlaps | None:
     seeds = [chosen[id(row)] for row in shown]
     jaccard = _mean_jaccard(seeds, board.pool.num_rows)
     expected = _expected(seeds, board.pool.num_rows)
+    whole = [_is_whole(each, board.pool.num_rows) for each in seeds]
+    unknown = tuple(row for row in rows if not chosen[id(row)] and row.training is not None)
     told = [expected[i, j] for i, j in combinations(range(len(shown)), 2) if not np.isnan(jaccard[i, j])]
     return Overlaps(
         budget=budget,
         rows=tuple(shown),
         jaccard=tuple(tuple(None if np.isnan(value) else float(value) for value in line) for line in jaccard),
-        nearest=tuple(_nearest(at, shown, jaccard, expected) for at in range(len(shown))),
+        nearest=tuple(_nearest(at, shown, jaccard, expected, whole) for at in range(len(shown))),
         by_chance=(min(told), max(told)) if told else None,
         num_left_out=len(known) - len(shown),
-        unknown=tuple(row for row in rows if not chosen[id(row)] and row.training is not None),
+        unknown=unknown,
+        num_generated=sum(_generated(records.of(row_name(row), budget)) for row in unknown),
     )
 
 
@@ -129,10 +137,23 @@ def _expected(seeds: Sequence[dict[int, npt.NDArray[np.int64]]], num_rows: int) 
     return found
 
 
-def _nearest(at: int, rows: Sequence[BoardRow], jaccard: Floats, expected: Floats) -> Nearest | None:
+def _generated(files: Sequence[CellFile]) -> bool:
+    """Whether a generator wrote rows of the pool that was chosen from."""
+    return any(file.cell.generated is not None for file in files)
+
+
+def _is_whole(seeds: dict[int, npt.NDArray[np.int64]], num_rows: int) -> bool:
+    """Whether a row took the whole pool, and so has all rows of every other."""
+    return all(len(each) == num_rows for each in seeds.values())
+
+
+def _nearest(
+    at: int, rows: Sequence[BoardRow], jaccard: Floats, expected: Floats, whole: Sequence[bool]
+) -> Nearest | None:
+    """The row most like another, among those that made a choice; None for one that made none."""
     line = jaccard[at].copy()
-    line[at] = np.nan
-    if np.isnan(line).all():
+    line[[at, *(other for other, is_whole in enumerate(whole) if is_whole)]] = np.nan
+    if whole[at] or np.isnan(line).all():
         return None
     other = int(np.nanargmax(line))
     return Nearest(row=rows[other], jaccard=float(line[other]), by_chance=float(expected[at, other]))
