@@ -54,6 +54,8 @@ class ChatClient:
     log: Callable[[str], None]
     num_at_once: int | None = None
     """None: what is fit for the endpoint."""
+    another: str = "name another"
+    """How the user has another model asked."""
     timeout_seconds: float = 600.0
     waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_requests: int = 0
@@ -69,7 +71,9 @@ class ChatClient:
         self._left_out: set[str] = set()
         self._measures = True
         self._why_refused = ""
-        self._sender = Sender(service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
+        self._sender = Sender(
+            service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits, another=self.another
+        )
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""

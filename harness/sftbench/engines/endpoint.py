@@ -63,6 +63,8 @@ class Sender:
 
     service: Service
     timeout_seconds: float
+    another: str = "name another"
+    """How the user has another model asked."""
     waits: tuple[float, ...]
     """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
     seconds_starting: float = 0.0
@@ -204,7 +206,7 @@ class Sender:
             ) from None
         except openai.APIConnectionError:
             raise EnvironmentProblem(
-                f"nothing answers at {url}; start the server, or give another with --chat; {again}"
+                f"nothing answers at {url}; start the server, or {self.another}; {again}"
             ) from None
         except openai.NotFoundError:
             raise EnvironmentProblem(f"{url} does not serve a model '{model}' (or the URL lacks its /v1)") from None
