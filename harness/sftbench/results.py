@@ -92,8 +92,11 @@ def _settings(run: Run) -> dict[str, Any]:
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
     embedder = run.facts.embedder
     found = {"embedder": name_of(embedder.name), "embedder_fingerprint": embedder.fingerprint}
-    became = {"max_length": run.terms.max_length, "max_new_tokens": run.terms.max_new_tokens}
+    became: dict[str, Any] = {"max_length": run.terms.max_length, "max_new_tokens": run.terms.max_new_tokens}
     limits = {"limits": dataclasses.asdict(run.facts.limits)}
+    if run.facts.answering is not None:
+        # With the precision that was settled here, which is not on every machine the same.
+        became["answers_identity"] = run.facts.answering.identity
     return {**run.places.told(full), **became, **limits, **found}
 
 
