@@ -1,9 +1,10 @@
 """How long a judgement takes whose games were all judged before: 805 pairs in both orders, from the command line.
 
-A stand-in server judges once. Then the same games are judged again as another step, which finds every answer in the
-cache (`one_order=keep` is another judge and asks nothing else), and as the same step, which is in the store; by
-`bench judge pairs` and in a run over the same prompts. Seconds are on the clock, from the command to its end, and of
-the processor; those of the verdict step alone are what its record tells.
+A stand-in server judges once; twenty pairs have an answer that is too long for it, and are cut. Then the same games are
+judged again as another step, which finds every answer, and every refusal, in the cache (`one_order=keep` is another
+judge and asks nothing else), and as the same step, which is in the store; by `bench judge pairs` and in a run over the
+same prompts. Seconds are on the clock, from the command to its end, and of the processor; those of the verdict step
+alone are what its record tells.
 
     python benchmarks/judge_cached.py --data ../shared/data/judge --base ../shared/models/tiny-gpt2
 """
@@ -26,16 +27,20 @@ from pathlib import Path
 
 MODELS = ("vicuna-7b", "gpt-3.5-turbo-1106")
 LABELS = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
+NUM_LONG, TIMES = 20, 40
+"""So many answers of the second model are repeated so often."""
+WINDOW = 8192
+"""Tokens, of four bytes each, that the stand-in holds."""
 
 
 class StandIn(ThreadingHTTPServer):
-    """A judge that names a label by lot, the same one for the same game."""
+    """A judge that names a label by lot, the same one for the same game, and refuses what is too long for it."""
 
     request_queue_size = 256
     daemon_threads = True
 
     def __init__(self) -> None:
-        self.num_asked = 0
+        self.num_asked = self.num_refused = 0
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,6 +49,13 @@ class StandIn(ThreadingHTTPServer):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 server.num_asked += 1
+                asked = len(body) // 4 + json.loads(body)["max_tokens"]
+                if asked > WINDOW:
+                    server.num_refused += 1
+                    words = (
+                        f"This model's maximum context length is {WINDOW} tokens. However, you requested {asked} tokens"
+                    )
+                    return self.answer(400, {"error": {"message": words}})
                 label = LABELS[hashlib.sha256(body).digest()[0] % len(LABELS)]
                 message = {"role": "assistant", "content": json.dumps({"verdict": label})}
                 answer = {
@@ -51,8 +63,11 @@ class StandIn(ThreadingHTTPServer):
                     "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
                     "usage": {"prompt_tokens": 500, "completion_tokens": 8, "total_tokens": 508},
                 }  # fmt: skip
-                payload = json.dumps(answer).encode()
-                self.send_response(200)
+                return self.answer(200, answer)
+
+            def answer(self, status: int, told: object) -> None:
+                payload = json.dumps(told).encode()
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
@@ -72,6 +87,12 @@ class StandIn(ThreadingHTTPServer):
 def lines(path: Path) -> list[dict[str, object]]:
     """The objects of a `.jsonl.gz`."""
     return [json.loads(line) for line in gzip.decompress(path.read_bytes()).decode().splitlines()]
+
+
+def lengthened(row: dict[str, object], name: str) -> str:
+    """What a model answered; to the first prompts the second model answers at great length."""
+    output = str(row["output"])
+    return output.ljust(200, ".") * TIMES if name == MODELS[1] and row["i"] < NUM_LONG else output  # type: ignore[operator]
 
 
 def write(path: Path, rows: list[dict[str, object]]) -> Path:
@@ -109,13 +130,15 @@ def thrice(home: Path, server: StandIn, what: str, *arguments: object, at_least:
     judge = f"pairwise[model={server.judge}"
     for name, named in (("first", f"{judge}]"), ("answers kept", f"{judge},one_order=keep]"),
                         ("step kept", f"{judge},one_order=keep]")):  # fmt: skip
-        before, asked = steps(home), server.num_asked
+        before, asked, refused = steps(home), server.num_asked, server.num_refused
         seconds, processor = timed(*arguments, "--judge", named, home=home)
         asked = server.num_asked - asked
         step = [f"{took:.2f} s of it the verdict step" for path, took in steps(home).items() if path not in before]
-        told = f"{seconds:.2f} s ({processor:.2f} s of processor), {asked} requests"
+        told = f"{seconds:.2f} s ({processor:.2f} s of processor), {asked} requests, "
+        told += f"{server.num_refused - refused} of them refused as too long"
         print(f"{what}, {name}: {told}" + "".join(f", {each}" for each in step), flush=True)
         assert asked >= at_least if name == "first" else asked == 0
+        assert name != "first" or server.num_refused - refused >= 2 * NUM_LONG
 
 
 def main() -> None:
@@ -132,7 +155,7 @@ def main() -> None:
             write(
                 home / f"{name}.jsonl",
                 [{"id": prompts[row["i"]]["id"], "instruction": prompts[row["i"]]["instruction"],  # type: ignore[index]
-                  "model": name, "output": row["output"]} for row in outputs if row["model"] == name],
+                  "model": name, "output": lengthened(row, name)} for row in outputs if row["model"] == name],
             )
             for name in MODELS
         ]  # fmt: skip

@@ -19,6 +19,7 @@ from sftbench.contamination.step import joined
 from sftbench.ledger import Ledger
 from sftbench.methods import ResolvedMethod
 from sftbench.parameters import PartUse
+from sftbench.placing import name_of
 from sftbench.plan import Facts, Likeness, ModelFacts, PromptFacts, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
@@ -325,6 +326,58 @@ def test_what_a_run_was_told_is_kept_without_the_settings_of_this_machine(made):
     assert about["settings"]["max_length"] == 256
     assert (about["settings"]["embedder"], about["settings"]["embedder_fingerprint"]) == ("tiny", "f")
     assert about["settings"]["controls"] == "standard"
+
+
+def test_of_inputs_and_of_what_parts_name_only_the_names_are_told(made, tmp_path):
+    """As they were given: by absolute paths, out of the home, or up out of the working folder."""
+    things = {str(tmp_path / name): ModelFacts(name=name, path=str(tmp_path / name), fingerprint=name)
+              for name in ("rater", "words of mine", "list.txt")}  # fmt: skip
+    rater, words, listed = things
+    gaps = [dataclasses.replace(GAP, label=f"gap[quality={folder}]") for folder in (rater, str(tmp_path / "b/rater"))]
+    base = ModelFacts(name=str(tmp_path / "snapshot"), path=str(tmp_path / "snapshot"), fingerprint="f")
+    given = made(
+        *gaps, RANDOM, MATCHED, foreign_models={rater: things[rater]}, tokenizers={words: things[words]},
+        files={listed: things[listed]}, embedder=base, base=base,
+    )  # fmt: skip
+    told = {
+        "methods": [each.label for each in gaps], "pool": "../../shared/data/x.jsonl", "base": str(tmp_path / "tiny"),
+        "lm": "~/models/scorer", "heldout": f"{tmp_path}/held.jsonl", "embedder": str(tmp_path / "snapshot"),
+        "suite": f"{tmp_path}/own.jsonl", "baseline": f"{tmp_path}/answers.jsonl#org/model",
+        "evals": ["nll", f"mark[list={listed},task_data={tmp_path}/tasks]"], "trainer": f'sft[words="{words}"]',
+        "judge": ["http://host/v1#/models/judge", "checker"], "chat": "https://host/v1#m", "store": str(tmp_path / "s"),
+        "results": str(tmp_path / "results"), "task_data": str(tmp_path / "tasks"),
+    }  # fmt: skip
+    given.run = dataclasses.replace(given.run, given=told, settings=check_settings(told))
+    files = given.finish().write()
+    assert str(tmp_path) not in json.dumps(files) + " ".join(files)
+    short = {
+        "pool": "x.jsonl", "base": "tiny", "lm": "scorer", "heldout": "held.jsonl", "embedder": "snapshot",
+        "suite": "own.jsonl", "baseline": "answers.jsonl#org/model",
+        "evals": ["nll", "mark[list=list.txt,task_data=tasks]"],
+        "trainer": 'sft[words="words of mine"]', "judge": ["http://host/v1#/models/judge", "checker"],
+        "methods": ["gap[quality=rater]"] * 2, "chat": "https://host/v1#m",
+    }  # fmt: skip
+    about = files["run.json"]
+    for what in ("given", "settings"):
+        assert {name: about[what][name] for name in short} == short
+    labels = {file["label"] for file in files.values() if "label" in file}
+    apart = {each for each in labels if each.startswith("gap[quality=rater]")}
+    assert len(apart) == 2
+    assert "gap[quality=rater]" in apart
+    matched = {file["matched_to"] for file in files.values() if file.get("matched_to")}
+    assert matched == apart
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("tiny", "tiny"), ("org/model", "org/model"), ("./data/x.jsonl", "./data/x.jsonl"), ("a/../b", "a/../b"),
+        ("hf:org/data", "hf:org/data"), ("a/../../b/c.jsonl", "c.jsonl"), ("../x", "x"), ("/x/y/", "y"), ("~/m", "m"),
+        ("http://host/v1#m", "http://host/v1#m"),
+    ],
+)  # fmt: skip
+def test_a_place_that_leads_out_of_the_working_folder_is_told_by_its_name(place, told):
+    assert name_of(place) == told
 
 
 def test_writing_again_gives_the_same_bytes(made):

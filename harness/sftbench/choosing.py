@@ -40,7 +40,7 @@ class Choice:
 def score_pool(
     use: str, *, pool: str, plugins: Plugins, watcher: Watcher, seed: int = 0, limit: int | None = None,
     lm: str | None = None, base: str | None = None, store: Path | None = None, embedder: str = "auto",
-    chat: str | None = None, vllm: Path | None = None,
+    chat: str | None = None, vllm: Path | None = None, concurrency: int | None = None,
 ) -> tuple[Pool, Scores]:  # fmt: skip
     """Scores of every row by a scorer, such as `ifd[variant=super]`.
 
@@ -48,7 +48,7 @@ def score_pool(
     """
     wanted = parse_use(use)
     scorer = plugins.part("scorer", wanted)
-    settings = _settings(pool, limit, lm, base, seed, embedder, chat, vllm)
+    settings = _settings(pool, limit, lm, base, seed, embedder, chat, vllm, concurrency)
     recipes = resolve_recipes(plugins, scorer, parse_use("sft"))
     planner = planner_of(settings, plugins, [scorer, *parts_of(recipes.values())], seed)
     needs = scorer.needs()
@@ -65,7 +65,7 @@ def score_pool(
 def select_rows(
     use: str, *, pool: str, budget: str, plugins: Plugins, watcher: Watcher, seed: int = 0, limit: int | None = None,
     lm: str | None = None, base: str | None = None, trainer: str = "sft", store: Path | None = None,
-    embedder: str = "auto", chat: str | None = None, vllm: Path | None = None,
+    embedder: str = "auto", chat: str | None = None, vllm: Path | None = None, concurrency: int | None = None,
 ) -> Choice:  # fmt: skip
     """The rows that a method chooses from a pool under a budget, best first.
 
@@ -77,7 +77,7 @@ def select_rows(
     refuse_unpriced([wanted], [method], chat=chat)
     if method.matched_to_each:
         raise UsageError(f"{method.name} is matched to another method's selection; it exists in 'bench run' only")
-    settings = _settings(pool, limit, lm, base, seed, embedder, chat, vllm)
+    settings = _settings(pool, limit, lm, base, seed, embedder, chat, vllm, concurrency)
     planner = planner_of(settings, plugins, parts_of([method]), seed)
     source = planner.source(method, budget=wanted, seed=seed)
     ref = planner.choice(method, pool=source, budget=wanted, seed=seed)
@@ -94,7 +94,7 @@ def select_rows(
 
 def _settings(
     pool: str, limit: int | None, lm: str | None, base: str | None, seed: int, embedder: str, chat: str | None,
-    vllm: Path | None,
+    vllm: Path | None, concurrency: int | None,
 ) -> RunSettings:  # fmt: skip
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: at least one row must be read")
@@ -112,6 +112,7 @@ def _settings(
         "embedder": embedder,
         "chat": chat,
         "vllm": vllm,
+        "concurrency": concurrency,
     }
     return check_settings(given)
 

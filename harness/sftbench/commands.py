@@ -48,12 +48,12 @@ def run(*, watcher: Watcher | None = None, config: Path | None = None, **setting
 
 
 def select(method: str, *, pool: str, budget: str, watcher: Watcher | None = None, **more: Any) -> Choice:
-    """`bench select`: the rows a method chooses; `more` is seed, limit, lm, base, trainer, store."""
+    """`bench select`: the rows a method chooses; `more` is what its flags are."""
     return select_rows(method, pool=pool, budget=budget, plugins=plugins.load(), watcher=watcher or _silent(), **more)
 
 
 def score(scorer: str, *, pool: str, watcher: Watcher | None = None, **more: Any) -> pandas.DataFrame:
-    """`bench score`: id, score, further columns and the reason of every row; `more` is seed, limit, lm, base, store."""
+    """`bench score`: id, score, further columns and the reason of every row; `more` is what its flags are."""
     rows, scores = score_pool(scorer, pool=pool, plugins=plugins.load(), watcher=watcher or _silent(), **more)
     return score_table(rows.ids, scores)
 
@@ -173,7 +173,7 @@ def verify(bundle: str | Path, *, watcher: Watcher | None = None, **asked: Any) 
 
     `asked` is seal, rejudge (a share), of (whose verdicts), judge (one or more, or `none`), seed, reproduce
     (`LABEL@BUDGET/SEED`), tolerance, name, and what is one's own here: pool, base, heldout, lm, embedder, chat,
-    task_data, allow_code_execution, workers, store.
+    task_data, allow_code_execution, workers, concurrency, vllm, store.
     """
     judges = judges_given(asked.pop("judge", None))
     own = Own(settings={name: asked.pop(name) for name in OWN if name in asked}, judges=judges)

@@ -93,8 +93,17 @@ class WorkingDesk:
                 meter=self.meter_,
                 log=self.log,
                 num_at_once=int(at_once) if at_once else None,
+                another=self._another(role),
             )
         return self._chats[role]
+
+    def _another(self, role: str) -> str:
+        """How the user names another model to be asked; a part asks the one in its own parameters."""
+        if role == "chat":
+            return "name another with --chat"
+        if self.step.room == "verdicts":
+            return "name another judge"
+        return f"name another for {str(self.step.identity['part']).partition('@')[0]}"
 
     def stand_in(self, what: str) -> None:
         self._do_without("model was named for it", what)

@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,12 @@ from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
 from sftbench.judging.card.keeping import judge_identity
 from sftbench.ledger import Ledger
+from sftbench.placing import name_of
 from sftbench.plan import PlannedCell, Ref
 from sftbench.positions import positions_as_text
 from sftbench.record import Record
 from sftbench.rooms import Pool
 from sftbench.runner import Run
-from sftbench.serving.description import ServedModel
 from sftbench.shelf import load_pool, load_selection
 from sftbench.store import write_atomically
 
@@ -49,7 +48,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     for cell in run.plan.cells:
         described = describe(run, cell, outcomes, pool=pool)
         if described is not None:
-            written[folder / cell_path(cell)] = described
+            written[folder / cell_path(cell, described["label"])] = described
     if len(written) == len(run.plan.cells):
         for old in folder.glob("*/*/seed-*.json"):
             if old not in written:
@@ -59,7 +58,7 @@ def write_results(run: Run, outcomes: Mapping[Ref, Outcome]) -> tuple[Path, list
     about = {
         "schema": SCHEMA,
         "name": run.name,
-        "given": _placeless(run, {name: value for name, value in run.given.items() if name not in OF_THIS_MACHINE}),
+        "given": run.places.told({name: each for name, each in run.given.items() if name not in OF_THIS_MACHINE}),
         "settings": _settings(run),
         "num_cells": len(run.plan.cells),
     }
@@ -92,30 +91,18 @@ def _settings(run: Run) -> dict[str, Any]:
     number are left out."""
     full: dict[str, Any] = json.loads(run.settings.model_dump_json(exclude=set(OF_THIS_MACHINE)))
     embedder = run.facts.embedder
-    found = {"embedder": embedder.name, "embedder_fingerprint": embedder.fingerprint}
-    became = {"max_length": run.terms.max_length, "max_new_tokens": run.terms.max_new_tokens}
+    found = {"embedder": name_of(embedder.name), "embedder_fingerprint": embedder.fingerprint}
+    became: dict[str, Any] = {"max_length": run.terms.max_length, "max_new_tokens": run.terms.max_new_tokens}
     limits = {"limits": dataclasses.asdict(run.facts.limits)}
-    return {**_placeless(run, full), **became, **limits, **found}
+    if run.facts.answering is not None:
+        # With the precision that was settled here, which is not on every machine the same.
+        became["answers_identity"] = run.facts.answering.identity
+    return {**run.places.told(full), **became, **limits, **found}
 
 
-def _placeless(run: Run, value: Any) -> Any:
-    """Settings with each served model by its name, in place of the folder that it lies in here."""
-    if isinstance(value, dict):
-        return {name: _placeless(run, each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_placeless(run, each) for each in value]
-    if not isinstance(value, str):
-        return value
-    for text, asked in run.facts.asked.items():
-        if asked.name:
-            # As the user wrote it, in whatever else it stands: `pairwise[model=vllm:FOLDER]`.
-            value = value.replace(text, str(replace(ServedModel.parse(text), model=asked.name)))
-    return value
-
-
-def cell_path(cell: PlannedCell) -> Path:
-    """A path that reads as a sentence: `tshirt/10pct/seed-0.json`."""
-    return Path(_slug(cell.label)) / _slug(cell.budget.replace("%", "pct")) / f"seed-{cell.seed}.json"
+def cell_path(cell: PlannedCell, label: str = "") -> Path:
+    """A path that reads as a sentence: `tshirt/10pct/seed-0.json`; by another label than its own if one is given."""
+    return Path(_slug(label or cell.label)) / _slug(cell.budget.replace("%", "pct")) / f"seed-{cell.seed}.json"
 
 
 def _slug(label: str) -> str:
@@ -134,16 +121,17 @@ def describe(
     if failure is None and any(outcomes.get(ref) != "done" for ref in _own(cell)):
         return None
     records = {ref: run.store.record_of(ref) for ref in cell.refs if outcomes.get(ref) == "done"}
+    labels = run.labels
     selection = records.get(cell.chosen)
     return {
         "schema": SCHEMA,
         "method": cell.method,
-        "label": cell.label,
+        "label": labels[cell.label],
         "kind": cell.kind,
-        "matched_to": cell.matched_to,
+        "matched_to": labels.get(str(cell.matched_to), cell.matched_to),
         "budget": cell.budget,
         "seed": cell.seed,
-        "base": {"name": run.facts.base.name, "fingerprint": run.facts.base.fingerprint},
+        "base": {"name": name_of(run.facts.base.name), "fingerprint": run.facts.base.fingerprint},
         "pool": _pool(run, cell),
         "fidelity": cell.fidelity,
         "status": "failed" if failure else "done",
@@ -254,18 +242,18 @@ def _verdicts(run: Run, cell: PlannedCell, records: Mapping[Ref, Record | None])
     found: list[dict[str, Any] | None] = []
     for name in run.terms.judges:
         record = records.get(cell.verdicts[name]) if name in cell.verdicts else None
-        found.append(None if record is None else _verdict(record, name, cell.baseline))
+        found.append(None if record is None else _verdict(run, record, name, cell.baseline))
     return found
 
 
-def _verdict(record: Record, judge: str, baseline: str | None) -> dict[str, Any]:
+def _verdict(run: Run, record: Record, judge: str, baseline: str | None) -> dict[str, Any]:
     return {
-        "baseline": baseline,
+        "baseline": run.labels.get(str(baseline), baseline),
         "judge": judge,
         "ids": record.payload["ids"],
         "preference": record.payload["preference"],
         "columns": record.payload.get("columns", {}),
-        "judged_by": judge_identity(record.identity),
+        "judged_by": run.places.told(judge_identity(record.identity)),
     }
 
 
@@ -363,13 +351,13 @@ def _first_failed(run: Run, ends: Sequence[Ref], outcomes: Mapping[Ref, Outcome]
     refs = {*ends}.union(*(run.plan.ancestors(ref) for ref in ends))
     for ref in run.plan.steps:
         if ref in refs and outcomes.get(ref) in ("failed", "died"):
+            told = run.places.text(run.plan.steps[ref].label)
             record = run.store.record_of(ref)
-            step = run.plan.steps[ref]
             if record is not None and record.failure is not None:
                 message = _without_places(run, record.failure.message)
-                return {"step": step.label, "error": record.failure.error, "message": message}
+                return {"step": told, "error": record.failure.error, "message": message}
             return {
-                "step": step.label,
+                "step": told,
                 "error": "ProcessDied",
                 "message": "its process died twice; see the log in the store",
             }

@@ -8,6 +8,7 @@ import os
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,6 +25,7 @@ from sftbench.judging.naming import refuse_unasked
 from sftbench.jury import judges_of
 from sftbench.methods import ResolvedMethod, parts_of, resolve
 from sftbench.parameters import PartUse, fields_of, parse_use
+from sftbench.placing import Places, labels_told, places_of
 from sftbench.plan import CONCURRENCY, Facts, Likeness, Plan, Ref, Step, Terms
 from sftbench.planner import make_plan
 from sftbench.plugins import Plugins
@@ -74,6 +76,16 @@ class Run:
     store: Store
     methods: tuple[ResolvedMethod, ...]
     heard: Heard = field(default_factory=Heard)
+
+    @cached_property
+    def places(self) -> Places:
+        """How its settings are told in records."""
+        return places_of(self.facts)
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """How the rows of its plan are called in records, by their labels."""
+        return labels_told((cell.label for cell in self.plan.cells), self.places)
 
     @property
     def board_folder(self) -> Path:

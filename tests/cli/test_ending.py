@@ -41,3 +41,16 @@ def test_what_cards_have_cost_and_what_servers_failed_over_is_told_and_fails_not
     assert card == "judge j: its card took much"
     assert pairs.startswith("bench: 3 pairs have no whole verdict")
     assert "'--redo failed' asks these again" in pairs
+
+
+def test_grades_that_servers_failed_over_are_told_once_for_each_step(capsys):
+    """Cells share steps; of verdicts the pairs are told."""
+    told = {"evaluation/a": 2, "evaluation/b": None, "evaluation/c": 3, "verdicts/d": 7}
+    asked = {ref: {"model": "m", **({"num_refused": number} if number else {})} for ref, number in told.items()}
+    store = SimpleNamespace(record_of=lambda ref: SimpleNamespace(payload={"ids": ["1"], "asks:judge": asked[ref]}))
+    planned = SimpleNamespace(plan=SimpleNamespace(cells=[None]), store=store)
+    compared = Comparison(results=Path(), cells=[DONE], outcomes=dict.fromkeys(told, "done"), board=None)
+    assert ended(planned, compared) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bench: 5 requests of evaluators were refused")
+    assert "'--redo failed' asks these again" in line

@@ -82,15 +82,29 @@ def test_a_pair_that_the_server_refuses_is_left_out_and_asked_about_again_the_ne
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     assert (row["wins"], row["losses"], row["status"]) == (5, 3, "partial")
-    assert "1 pairs have a game that the judge's server refused or failed over" in done.stderr
+    assert "1 pairs have a game that the judge's server refused or failed over\n" in done.stderr
+    assert "bench: 1 pairs have no whole verdict" in done.stderr
+    assert "the same command asks these again" in done.stderr
+    assert "--redo" not in done.stderr
     lines = {line["id"]: line for line in map(json.loads, (bench.folder / "v.jsonl").read_text().splitlines())}
     assert (lines["3"]["preference"], lines["3"]["flags"]) == (None, ["model_error"])
     poison.clear()
     before = len(server.bodies)
     for _ in range(2):
-        (row,) = json.loads(bench(*command).stdout)
+        done = bench(*command)
+        (row,) = json.loads(done.stdout)
         assert (row["wins"], row["losses"]) == (6, 3)
+        assert "no whole verdict" not in done.stderr
         assert len(server.bodies) == before + 2
+
+
+def test_a_judge_that_is_not_there_is_told_once_and_by_its_role(bench, files, serve):
+    server = serve(better)
+    server.stop()
+    done = bench("judge", "pairs", *files, "--judge", f"{server.url}#m")
+    assert done.returncode == 4
+    assert done.stderr.count("nothing answers at") == 1
+    assert "start the server, or name another judge; " in done.stderr
 
 
 def test_how_much_is_asked_at_once_is_the_users_and_makes_no_other_judgement(bench, files, serve):

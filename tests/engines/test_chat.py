@@ -316,6 +316,27 @@ def test_a_request_that_does_not_fit_is_told_from_one_that_is_refused(serve, cli
     assert (answer.reason, answer.value, asked.num_failed) == (reason, None, 1)
 
 
+def test_what_is_refused_with_the_status_of_too_large_is_too_long_where_that_is_said(serve, client):
+    words = ["This model's maximum context length is 2048 tokens. However, you requested 3000 tokens.", "payload"]
+    for message, reason in zip(words, ("too_long", "model_error"), strict=True):
+        server = serve(lambda body, message=message: (413, message) if last(body) == "a" else "yes")
+        asked = client(server, waits=(0.0,))
+        answers = asked.ask([request("a"), request("b")], str, lenient=True)
+        assert [each.reason for each in answers] == [reason, None]
+        assert len(server.bodies) == 2
+
+
+def test_that_a_request_is_too_long_is_kept_and_another_refusal_is_not(serve, client):
+    long = "This model's maximum context length is 2048 tokens. However, you requested 3000 tokens."
+    server = serve(lambda body: {"a": (400, long), "b": (400, "context_length_exceeded")}.get(last(body), (400, "no")))
+    asked = [request(each) for each in "abc"]
+    found = [client(server).ask(asked, str) for _ in range(2)]
+    assert found[0] == found[1]
+    assert [each.room for each in found[0]] == [Room(asked=3000, window=2048), None, None]
+    assert [each.reason for each in found[0]] == ["too_long", "too_long", "model_error"]
+    assert [last(body) for body in server.bodies][3:] == ["c"]
+
+
 def test_an_answer_tells_the_tokens_of_all_attempts_kept_or_not(serve, client):
     server = serve(lambda body: "4" if body["temperature"] else "four")
     for _ in range(2):
@@ -432,7 +453,10 @@ def test_a_tokenizer_behind_an_endpoint_is_asked_and_one_that_is_not_there_only_
         return json.dumps({"count": len(last(body)), "max_model_len": 100}).encode()
 
     asked = [request("abc", max_new_tokens=8), request("abcde", max_new_tokens=8)]
-    assert client(serve(reply)).measured(asked) == [Room(asked=11, window=100), Room(asked=13, window=100)]
+    server = serve(reply)
+    for _ in range(2):
+        assert client(server).measured(asked) == [Room(asked=11, window=100), Room(asked=13, window=100)]
+    assert len(server.bodies) == 2
     for other in (lambda body: (404, "no such place"), lambda body: "an answer", lambda body: b'{"tokens": [1, 2]}'):
         server = serve(other)
         without = client(server)

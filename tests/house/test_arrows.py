@@ -18,7 +18,7 @@ LAYERS = (
         "record", "store", "shelf", "budget", "plugins", "pools", "engines", "serving", "plant", "planted", "board",
         "scaffold", "judging", "sandbox",
     },
-    {"composition", "methods", "settings", "plan", "planner", "jury", "prompting"},
+    {"composition", "methods", "settings", "plan", "planner", "jury", "placing", "prompting"},
     {"cards", "desk", "bench", "prepare", "responding", "answering", "diversity", "contamination", "perform"},
     {"executors"},
     {"survey", "runner"},

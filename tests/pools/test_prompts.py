@@ -100,11 +100,18 @@ def test_prompts_are_known_by_what_they_are_and_not_by_their_place(tmp_path):
         ([{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}], r"line 2: the id 'a' was in line 1 already"),
         ([{"prompt": "x", "temperature": -1}], "temperature -1 is not a number of 0 or more"),
         ([{"prompt": "x", "temperature": "hot"}], "temperature 'hot'"),
+        ([{"prompt": "x"}, {"prompt": "x", "temperature": float("nan")}], "line 2: temperature nan is not a number"),
+        ([{"prompt": "x", "temperature": float("inf")}], "line 1: temperature inf is not a number"),
+        ([{"prompt": "x", "temperature": 10**400}], "line 1: temperature 1000.*is not a number"),
+        ([{"prompt": "x", "temperature": True}], "line 1: temperature True is not a number"),
         ([{"prompt": 3}], "a turn is a int where text is expected"),
         ([{"prompt": "x", "reference": ["a", "b"]}], "2 references for 1 turns"),
         ([{"prompt": ""}], "has no prompt"),
         ([], "has no prompt"),
         ([{"prompt": "x", "id": [1]}], "line 1: 'id' is a list; an id is text or a number"),
+        ([{"prompt": "x", "id": 0.5}], "line 1: 'id' is 0.5; an id is text or a whole number"),
+        ([{"prompt": "x"}, {"prompt": "x", "uid": float("nan")}], "line 2: 'uid' is nan; an id is text or a whole"),
+        ([{"prompt": "x", "id": 0}, {"prompt": "y", "id": 0.0}], "line 2: the id '0' was in line 1 already"),
     ],
 )
 def test_a_file_that_holds_no_prompts_is_refused_with_the_line(tmp_path, rows, part):
@@ -139,6 +146,13 @@ def test_answers_find_their_prompts_by_id_place_or_words(tmp_path, asked, answer
     assert found == {"p0": ("a",), "p1": ("b", "c")}
 
 
+@pytest.mark.parametrize(("of_prompt", "of_answer"), [(0, 0.0), (0.0, 0), ("7", 7.0), (7.0, "7"), (3.0, 3.0)])
+def test_a_whole_number_is_one_id_however_it_is_written(tmp_path, of_prompt, of_answer):
+    prompts = read(tmp_path, {"id": of_prompt, "prompt": "how many"}).rows
+    answers = write(tmp_path / "answers.jsonl", [{"id": of_answer, "output": "a"}])
+    assert read_answers(answers, None, prompts) == {str(int(of_prompt)): ("a",)}
+
+
 def test_one_model_of_several_is_named(tmp_path, asked):
     rows = [{"i": 0, "model": name, "output": name} for name in ("m", "n")]
     source = write(tmp_path / "answers.jsonl", rows)
@@ -157,6 +171,7 @@ def test_one_model_of_several_is_named(tmp_path, asked):
         ([{"id": "p1", "output": "a"}], "line 1: 1 answers to a prompt of 2 turns"),
         ([{"id": "p0", "said": "a"}], "line 1: no answer among the keys id, said"),
         ([{"id": "p0", "output": [3]}], "'output' is a int where text is expected"),
+        ([{"id": "p0", "output": "a"}, {"id": 0.5, "output": "b"}], "line 2: 'id' is 0.5; an id is text or a whole"),
     ],
 )
 def test_a_file_without_every_answer_is_refused(tmp_path, asked, rows, part):

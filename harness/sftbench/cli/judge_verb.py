@@ -101,8 +101,15 @@ def _pairs(options: argparse.Namespace) -> int:
     from sftbench.judgement import PairsWanted, judge_files
 
     flags = {name: value for name, value in vars(options).items() if name not in ("action", "act", "output")}
-    with Watching() as watcher:
+    with Watching(tells_why=False) as watcher:
         judged = judge_files(PairsWanted(**flags), plugins=plugins.load(), watcher=watcher)
+    num_refused = sum("model_error" in line.get("flags", ()) for line in judged.lines)
+    if num_refused:
+        print(
+            f"bench: {num_refused} pairs have no whole verdict because the judge's server refused or failed over them; "
+            "the same command asks these again, and nothing else",
+            file=sys.stderr,
+        )
     if options.output in ("table", "md"):
         rows: list[dict[str, Any]] = [
             {"of the judgement": name, "value": value} for name, value in _for_people(judged.summary).items()

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sftbench.cli.options import FORMATS, add_format, add_vllm, print_rows
+from sftbench.cli.options import FORMATS, add_concurrency, add_format, add_vllm, print_rows
 
 SHOWN = 20
 
@@ -30,6 +30,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--chat", metavar="URL#MODEL", help="language model that parts may ask, or vllm:MODEL (default: stand-ins)"
     )
+    add_concurrency(parser)
     add_vllm(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     parser.add_argument("--store", type=Path, help="folder of step outputs")
@@ -43,11 +44,11 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out is not None:
         check_suffix(options.out, (".parquet", ".csv", ".jsonl"))
-    with Watching() as watcher:
+    with Watching(tells_why=False) as watcher:
         pool, scores = score_pool(
             options.scorer, pool=options.pool, plugins=plugins.load(), watcher=watcher, seed=options.seed,
             limit=options.limit, lm=options.lm, base=options.base, store=options.store, embedder=options.embedder,
-            chat=options.chat, vllm=options.vllm,
+            chat=options.chat, vllm=options.vllm, concurrency=options.concurrency,
         )  # fmt: skip
     table = score_table(pool.ids, scores)
     if options.out is not None:

@@ -28,11 +28,12 @@ def run(options: argparse.Namespace) -> int:
 
     if options.out is not None:
         check_suffix(options.out, (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet"))
-    with Watching() as watcher:
+    with Watching(tells_why=False) as watcher:
         choice = select_rows(
             options.method, pool=options.pool, budget=options.budget, plugins=plugins.load(), watcher=watcher,
             seed=options.seed, limit=options.limit, lm=options.lm, base=options.base, trainer=options.trainer,
             store=options.store, embedder=options.embedder, chat=options.chat, vllm=options.vllm,
+            concurrency=options.concurrency,
         )  # fmt: skip
     selection = choice.selection
     if choice.generated is not None:

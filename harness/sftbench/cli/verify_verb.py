@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sftbench.cli.options import add_format, print_rows
+from sftbench.cli.options import add_concurrency, add_format, add_vllm, print_rows
 
 if TYPE_CHECKING:
     from sftbench.publishing.checking import Checked
@@ -47,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="let evaluators of the run execute code that models wrote, in a sandbox",
     )  # fmt: skip
     parser.add_argument("--workers", type=int, metavar="N", help="processes at a time")
+    add_concurrency(parser)
+    add_vllm(parser)
     parser.add_argument("--store", type=Path, help="store for what is made again (default: one for this bundle alone)")
     add_format(parser, ("table", "json"))
 
@@ -71,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         own=own,
     )
     if asked.runs_something:
-        with Watching() as watcher:
+        with Watching(tells_why=False) as watcher:
             checked = check(options.bundle, asked, plugins=plugins.load(), watcher=watcher)
     else:
         checked = check(options.bundle, asked)

@@ -23,9 +23,10 @@ QUIET_SECONDS = 2.0
 
 
 class Watching:
-    """Hears what a run does and shows it."""
+    """Hears what a run does and shows it. Why a step failed is left to the verb itself where that ends with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tells_why: bool = True) -> None:
+        self._tells_why = tells_why
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
         self._progress = Progress(
@@ -98,9 +99,8 @@ class Watching:
                 self._say(f"[{self._num_done}/{self._num_steps}] {step.label}: {seconds:.1f} s")
         else:
             failure = record.failure if record is not None else None
-            self._say(
-                f"[{self._num_done}/{self._num_steps}] {step.label} FAILED: {failure.message if failure else why}"
-            )
+            reason = f": {failure.message if failure else why}" if self._tells_why else ""
+            self._say(f"[{self._num_done}/{self._num_steps}] {step.label} FAILED{reason}")
 
     def _show_overall(self) -> None:
         if self._overall is not None:

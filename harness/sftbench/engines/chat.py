@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +44,7 @@ class Refusal:
 class ChatClient:
     """A model behind an endpoint, or one that is served when it is first asked.
 
-    `cache` is a folder shared by all runs; `unparsed` a file of texts of no use.
+    `cache` is a folder shared by all runs, of answers and of what was too long; `unparsed` a file of texts of no use.
     """
 
     endpoint: Service
@@ -54,6 +54,8 @@ class ChatClient:
     log: Callable[[str], None]
     num_at_once: int | None = None
     """None: what is fit for the endpoint."""
+    another: str = "name another"
+    """How the user has another model asked."""
     timeout_seconds: float = 600.0
     waits: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 8.0)
     num_requests: int = 0
@@ -69,7 +71,9 @@ class ChatClient:
         self._left_out: set[str] = set()
         self._measures = True
         self._why_refused = ""
-        self._sender = Sender(service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits)
+        self._sender = Sender(
+            service=self.endpoint, timeout_seconds=self.timeout_seconds, waits=self.waits, another=self.another
+        )
 
     def counts(self) -> dict[str, Json]:
         """What became of the requests."""
@@ -124,10 +128,17 @@ class ChatClient:
         """See `sftbench.chat.Chat`."""
         if requests and self._measures:
             with self._workers() as workers:
-                found = list(workers.map(self._sender.room, requests))
+                found = list(workers.map(self._measured, requests))
             self._measures = any(each is not None for each in found)
             return found
         return [None] * len(requests)
+
+    def _measured(self, request: ChatRequest) -> Room | None:
+        place = self._place({"measured": dataclasses.asdict(request)})
+        room = _room(_told(place))
+        if room is None and (room := self._sender.room(request)) is not None:
+            self._write(place, {"room": dataclasses.asdict(room)})
+        return room
 
     def _workers(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self.num_at_once or self.endpoint.num_at_once)
@@ -176,7 +187,7 @@ class ChatClient:
     def _reply(self, request: ChatRequest, *, lenient: bool) -> Reply | Refusal:
         """The answer from the cache or the endpoint, or why the endpoint refuses this one request.
 
-        Counted alike, so that what a step costs does not depend on what was asked before it.
+        Answers are counted alike, so that what a step costs does not depend on what was asked before it.
         """
         reply = self._found(request, lenient=lenient)
         if isinstance(reply, Reply):
@@ -186,27 +197,28 @@ class ChatClient:
     def _found(self, request: ChatRequest, *, lenient: bool) -> Reply | Refusal:
         for _ in range(1 + len(DISPENSABLE)):
             left_out = frozenset(self._left_out) & set(optional_fields(request))
-            place = self._place(request, left_out)
-            reply = _kept(place)
-            if reply is not None:
-                return reply
+            place = self._place({"request": dataclasses.asdict(request), "left_out": sorted(left_out)})
+            kept = _kept(place)
+            if kept is not None:
+                return kept
             import openai
 
             try:
                 reply = self._sender.sent(request, left_out, lenient=lenient)
             except StubbornError as problem:
                 return self._refused(f"failed over a request again and again, and answers others: {problem}")
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as problem:
+            except openai.APIStatusError as problem:
                 if is_too_long(str(problem)):
-                    return Refusal(reason="too_long", room=room_in(str(problem), request.max_new_tokens))
+                    room = room_in(str(problem), request.max_new_tokens)
+                    self._write(place, {"refused": "too_long", "room": dataclasses.asdict(room) if room else None})
+                    return Refusal(reason="too_long", room=room)
                 refused = {name for name in DISPENSABLE if name in str(problem)} - left_out
                 if not refused:
                     return self._refused(f"refused a request: {problem}")
                 self.log(f"{self.model} does not know {', '.join(sorted(refused))}; going on without")
                 self._left_out |= refused
             else:
-                kept = {"endpoint": self.endpoint.identity, **dataclasses.asdict(reply)}
-                write_atomically(place, json.dumps(kept, ensure_ascii=False))
+                self._write(place, dataclasses.asdict(reply))
                 return reply
         return Refusal(reason="model_error", why="it knows none of the fields of a request")
 
@@ -214,11 +226,13 @@ class ChatClient:
         self.log(f"{self.model} {why[:300]}")
         return Refusal(reason="model_error", why=why[:300])
 
-    def _place(self, request: ChatRequest, left_out: frozenset[str]) -> Path:
-        """Where the cache has the answer of this endpoint to a request, as it is sent: without the fields left out."""
-        asked: dict[str, Json] = {"endpoint": self.endpoint.identity, "request": dataclasses.asdict(request)}
-        key = key_of({**asked, "left_out": sorted(left_out)})
+    def _place(self, asked: Mapping[str, Json]) -> Path:
+        """Where the cache has what this endpoint said to a request, as it is sent: without the fields left out."""
+        key = key_of({"endpoint": self.endpoint.identity, **asked})
         return self.cache / key[:2] / f"{key}.json"
+
+    def _write(self, place: Path, told: Mapping[str, Json]) -> None:
+        write_atomically(place, json.dumps({"endpoint": self.endpoint.identity, **told}, ensure_ascii=False))
 
     def _count(self, reply: Reply) -> None:
         with self._lock:
@@ -241,13 +255,32 @@ def _sum(counts: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(counts) else None
 
 
-def _kept(place: Path) -> Reply | None:
-    """An answer as the cache has it; None where it has none, or what another version wrote."""
+def _told(place: Path) -> dict[str, Any]:
+    """What the cache has in a place; nothing where it has nothing, or what another version wrote."""
     try:
         told = json.loads(place.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _kept(place: Path) -> Reply | Refusal | None:
+    """An answer as the cache has it, or that the request was refused as too long; None where it has neither."""
+    told = _told(place)
+    if told.get("refused") == "too_long":
+        return Refusal(reason="too_long", room=_room(told))
+    try:
         names = [each.name for each in dataclasses.fields(Reply) if each.name != "top_logprobs"]
         return Reply(**{name: told[name] for name in names}, top_logprobs=tuple(told.get("top_logprobs", ())))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
+        return None
+
+
+def _room(told: Mapping[str, Any]) -> Room | None:
+    """The room in what the cache has; None where none was told."""
+    try:
+        return Room(asked=int(told["room"]["asked"]), window=int(told["room"]["window"]))
+    except (KeyError, TypeError, ValueError):
         return None
 
 

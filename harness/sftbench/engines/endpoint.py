@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONGEST_WAIT = 60.0
+OF_ONE_REQUEST = (400, 413, 422)
+"""With such a status a request is refused by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class Sender:
 
     service: Service
     timeout_seconds: float
+    another: str = "name another"
+    """How the user has another model asked."""
     waits: tuple[float, ...]
     """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
     seconds_starting: float = 0.0
@@ -202,10 +206,8 @@ class Sender:
             ) from None
         except openai.APIConnectionError:
             raise EnvironmentProblem(
-                f"nothing answers at {url}; start the server, or give another with --chat; {again}"
+                f"nothing answers at {url}; start the server, or {self.another}; {again}"
             ) from None
-        except (openai.BadRequestError, openai.UnprocessableEntityError):
-            raise
         except openai.NotFoundError:
             raise EnvironmentProblem(f"{url} does not serve a model '{model}' (or the URL lacks its /v1)") from None
         except (openai.AuthenticationError, openai.PermissionDeniedError):
@@ -217,6 +219,8 @@ class Sender:
         except BrokenAnswerError as problem:
             raise EnvironmentProblem(f"{url} sends what is no whole answer ({str(problem)[:200]}); {again}") from None
         except openai.APIStatusError as problem:
+            if problem.status_code in OF_ONE_REQUEST:
+                raise
             raise EnvironmentProblem(
                 f"{url} answers with an error ({problem.status_code}: {str(problem)[:200]}); {again}"
             ) from None
@@ -317,8 +321,8 @@ def _may_be_the_request(problem: Exception) -> bool:
     import openai
 
     if isinstance(problem, openai.APIStatusError):
-        # 400 and 422 are told as they are.
-        return problem.status_code not in (400, 401, 403, 404, 422, 429)
+        # What is refused by itself is told as it is.
+        return problem.status_code not in (*OF_ONE_REQUEST, 401, 403, 404, 429)
     return isinstance(problem, (openai.APIConnectionError, BrokenAnswerError))
 
 

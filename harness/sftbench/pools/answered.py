@@ -8,7 +8,7 @@ from typing import Any
 
 from sftbench.errors import UsageError
 from sftbench.pools.answers import answer_texts, model_named
-from sftbench.pools.prompts import ID_KEYS, asked_in, asked_of, placed
+from sftbench.pools.prompts import ID_KEYS, asked_in, asked_of, id_text, placed
 
 
 def read_answers(source: str, model: str | None, asked: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
@@ -47,12 +47,12 @@ def read_answers(source: str, model: str | None, asked: Iterable[Mapping[str, An
 
 
 def _names_of(raw: Mapping[str, Any], place: str) -> Iterator[object]:
-    for key in ID_KEYS:
-        if raw.get(key) is not None:
-            yield ("id", str(raw[key]))
-    if isinstance(raw.get("i"), int):
-        yield ("i", raw["i"])
     try:
+        for key in ID_KEYS:
+            if raw.get(key) is not None:
+                yield ("id", id_text(raw[key], key))
+        if isinstance(raw.get("i"), int):
+            yield ("i", raw["i"])
         asked = asked_in(raw)
     except ValueError as problem:
         raise UsageError(f"{place}: {problem}") from None

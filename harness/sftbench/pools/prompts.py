@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,13 +114,22 @@ def placed(source: str) -> Iterator[Placed]:
 
 
 def given_id(raw: Mapping[str, Any]) -> str | None:
-    """The id that a row of prompts or of answers has. Raises `ValueError` for one that is neither text nor a number."""
+    """The id that a row of prompts or of answers has. Raises `ValueError` as `id_text` does."""
     key = next((each for each in ID_KEYS if raw.get(each) is not None), None)
     if key is None:
         return None
-    if not isinstance(raw[key], str | int | float) or isinstance(raw[key], bool):
-        raise ValueError(f"'{key}' is a {type(raw[key]).__name__}; an id is text or a number")
-    return str(raw[key])
+    return id_text(raw[key], key)
+
+
+def id_text(value: object, key: str) -> str:
+    """An id as text: 0 and 0.0 are the same. Raises `ValueError` for one that is neither text nor a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, float):
+        raise ValueError(f"'{key}' is {value}; an id is text or a whole number")
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ValueError(f"'{key}' is a {type(value).__name__}; an id is text or a number")
+    return str(value)
 
 
 def _prompt(raw: Mapping[str, Any], its_id: str, temperatures: Mapping[str, float]) -> Prompt:
@@ -129,7 +139,8 @@ def _prompt(raw: Mapping[str, Any], its_id: str, temperatures: Mapping[str, floa
     messages, num_open = _turns(raw, key)
     category = raw.get("category")
     temperature = raw.get("temperature", temperatures.get(str(category), 0.0))
-    if not isinstance(temperature, int | float) or temperature < 0:
+    is_number = isinstance(temperature, int | float) and not isinstance(temperature, bool)
+    if not is_number or not 0 <= temperature <= sys.float_info.max:
         raise ValueError(f"temperature {temperature!r} is not a number of 0 or more")
     row = {**raw, "id": its_id, "messages": messages}
     row |= {"_open_turns": num_open} if num_open > 1 else {}

@@ -24,7 +24,8 @@ from sftbench.runner import Run, Watcher, carry_out, prepare
 from sftbench.settings import RunSettings, check_settings
 
 UNTOLD = (
-    "results", "board", "store", "redo", "observers", "observer_folder", "task_data", "allow_code_execution",
+    "results", "board", "store", "redo", "observers", "observer_folder", "task_data", "allow_code_execution", "vllm",
+    "concurrency",
 )  # fmt: skip
 """What a stranger's configuration may not decide here: where files lie, who is told, and what may be executed."""
 COPIES = ("pool", "base", "heldout", "lm")

@@ -10,7 +10,8 @@ from typing import Any
 from sftbench.parameters import split_list
 
 OWN = (
-    "pool", "base", "heldout", "lm", "embedder", "chat", "task_data", "allow_code_execution", "workers", "store",
+    "pool", "base", "heldout", "lm", "embedder", "chat", "task_data", "allow_code_execution", "workers", "concurrency",
+    "vllm", "store",
 )  # fmt: skip
 """Settings of a run that whoever checks it says anew."""
 

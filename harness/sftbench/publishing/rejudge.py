@@ -145,6 +145,7 @@ def _judged(
     judged = judge_answers(
         used, asked, _responses([pair.answer for pair in picked]), _responses([pair.other for pair in picked]),
         plugins=plugins, watcher=watcher, store=own.given.get("store"), chat=own.given.get("chat"),
+        vllm=own.given.get("vllm"), concurrency=own.given.get("concurrency"),
     )  # fmt: skip
     found = readings_of(judged.verdicts)
     place = {row_id: at for at, row_id in enumerate(found.ids)}

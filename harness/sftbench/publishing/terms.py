@@ -14,6 +14,9 @@ from sftbench.serving.description import IN_PROCESS, AnswerServing
 
 SETTINGS = ("trainer", "plant", "heldout_share", "heldout_at_most", "max_length", "max_new_tokens", "evals", "limit")
 """Settings of a run that decide the numbers of every row."""
+WHERE_BOTH_TELL = ("servers of answers", "form of served adapters")
+"""Terms that a run may say nothing of: one of the base alone has no adapter."""
+WHOLE = "whole model"
 _FILE = "file:"
 
 
@@ -47,7 +50,9 @@ def terms_of(
         "judge's settings": "" if all(_is_known(cell) for cell in judged) else str(settings.get("judge")),
         "held-out items": _one("held-out items", (_items(cell) for cell in finished)),
         "evaluators": ", ".join(sorted({_part(cell, "evaluation") for cell in finished if cell.steps})),
-        "answers": _answers(str(settings.get("answers", IN_PROCESS))),
+        "answers": _answers(settings),
+        "servers of answers": _served("served_by", finished),
+        "form of served adapters": _served("served_as", finished, but=WHOLE),
         **{name.replace("_", " "): json.dumps(settings.get(name), sort_keys=True) for name in SETTINGS},
     }
     return ComparisonTerms(told=told)
@@ -59,7 +64,7 @@ def refuse_other_terms(sources: Sequence[tuple[str, ComparisonTerms]]) -> None:
     for name, other in others:
         for what, mine in terms.told.items():
             theirs = other.told[what]
-            if mine != theirs:
+            if mine != theirs and not (what in WHERE_BOTH_TELL and not (mine and theirs)):
                 raise UsageError(
                     f"{first} and {name} differ in {what}: {mine[:160] or 'none'} and {theirs[:160] or 'none'}; "
                     "a board compares like with like"
@@ -100,10 +105,18 @@ def _templates(cell: Cell) -> str:
     )
 
 
-def _answers(setting: str) -> str:
-    """What of the way in which answers were written may change them."""
-    serving = AnswerServing.parse(setting)
+def _answers(settings: Mapping[str, Any]) -> str:
+    """What of the way in which answers were written may change them; older records tell only what was asked for."""
+    if settings.get("answers_identity"):
+        return str(settings["answers_identity"])
+    serving = AnswerServing.parse(str(settings.get("answers", IN_PROCESS)))
     return serving.identity if serving else IN_PROCESS
+
+
+def _served(what: str, cells: Sequence[Cell], *, but: str = "") -> str:
+    """What records tell of the servers that wrote their answers; empty where a process of the run did."""
+    told = (str((cell.answered_by or {}).get(what) or "") for cell in cells)
+    return ", ".join(sorted({each for each in told if each not in ("", but)}))
 
 
 def _part(cell: Cell, room: str) -> str:

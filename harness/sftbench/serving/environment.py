@@ -66,7 +66,8 @@ def find_environment(given: Path | None = None) -> VllmEnvironment:
     """
     named = given or os.environ.get(VARIABLE)
     place = Path(named).expanduser() if named else default_folder()
-    by = "--vllm" if given else VARIABLE
+    # A run takes the variable for a setting like its others.
+    by = "--vllm" if given and str(given) != os.environ.get(VARIABLE) else VARIABLE
     whose = f"{by} names {place}" if named else f"looked in {place}"
     folder = place if place.is_dir() else place.parent.parent
     if (folder / UNFINISHED).exists():

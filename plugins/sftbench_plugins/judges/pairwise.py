@@ -16,7 +16,7 @@ MANY_UNREAD = 0.01
 _WARNINGS = {
     "judge_truncated": "were judged on answers with the middle cut out",
     "question_too_long": "have a question that is too long for the judge",
-    "model_error": "have a game that the judge's server refused or failed over; '--redo failed' asks these again",
+    "model_error": "have a game that the judge's server refused or failed over",
     "over_budget": "have no verdict because max_seconds or max_tokens was spent; answers until then are kept, so that "
     "a larger bound goes on from there",
     "missing_answer": "lack an answer",

@@ -390,6 +390,19 @@ def test_where_tokens_are_counted_nearly_the_most_that_fits_is_shown_after_a_few
         assert len(games) <= (10 if uneven else 6)
 
 
+@pytest.mark.parametrize(("told", "tokenizes"), [(old_vllm, False), (new_vllm, True), (new_vllm, False)])
+def test_long_pairs_that_were_judged_are_judged_the_same_with_the_server_down(judged, serve, told, tokenizes):
+    mine = ["good " + "m" * 18_000 + " end", "good", "good " * 50]
+    theirs = ["bad " + "t" * 3000 + " END", "bad " * 6000, "bad"]
+    server = counting(serve, 4000, prefers("good"), told=told, tokenizes=tokenizes)
+    first = judged(None, mine, theirs, server=server)
+    assert first.columns["flags"] == [["judge_truncated"], ["judge_truncated"], []]
+    server.stop()
+    again = judged(None, mine, theirs, server=server)
+    assert again.preference.tolist() == first.preference.tolist() == [1, 1, 1]
+    assert (again.columns, again.report) == (first.columns, first.report)
+
+
 def test_pairs_that_fit_are_asked_in_the_words_that_they_were_always_asked_in(judged, serve):
     """Beside one that does not fit: what was judged before is not judged again."""
     server = counting(serve, 2000, prefers("good"), told=old_vllm)
