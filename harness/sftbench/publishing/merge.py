@@ -20,13 +20,14 @@ from sftbench.board.making import NOT_MAKING
 from sftbench.board.reading import read_cell
 from sftbench.board.table import six_digits, strip_measured
 from sftbench.errors import UsageError
+from sftbench.publishing.allowance import TOLERANCE
 from sftbench.publishing.archive import opened
 from sftbench.publishing.gather import BundleWanted, gather
 from sftbench.publishing.layout import LEVELS, MANIFEST, RECORDS, files_below, json_in, json_text, run_in
 from sftbench.publishing.levels import RECOMPUTED, SELF_REPORTED, RowLevel, attestations
 from sftbench.publishing.manifest import seal_of
 from sftbench.publishing.publish import PublishedBundle, refuse_other
-from sftbench.publishing.reproduce import TOLERANCE, difference_of
+from sftbench.publishing.reproduce import difference_of
 from sftbench.publishing.terms import ComparisonTerms, refuse_other_terms, terms_of
 from sftbench.publishing.verify import verified_folder
 
@@ -286,12 +287,12 @@ def _write_records(sources: Sequence[Source], chosen: Mapping[Name, Path], into:
         target = into / place.relative_to(place.parents[2])
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(place, target)
-    for name, texts in (
+    for file, texts in (
         (CARD, {text for source in sources for text in source.cards}),
         (FURTHER_CARDS, {text for source in sources for text in source.further_cards}),
     ):
         if texts:
-            (into / name).write_text(min(texts), encoding="utf-8", newline="")
+            (into / file).write_text(min(texts), encoding="utf-8", newline="")
     methods: dict[str, Any] = {}
     # Where two tell otherwise of a method, the order of the sources must not show.
     for source in sorted(sources, key=lambda each: json.dumps(each.methods, sort_keys=True)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sftbench.errors import UsageError, VerificationError
+from sftbench.errors import SftbenchError, UsageError, VerificationError
 from sftbench.publishing.archive import opened
 from sftbench.publishing.crosscheck import check_records, check_sealed
 from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Discrepancy, check_schema, json_in
@@ -72,10 +72,14 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         compared_all = not made.uncompared
         notes += _notes(made, about)
     except (UsageError, VerificationError) as problem:
-        findings.append(_of_records(_short(str(problem), folder)))
+        findings.append(_of_records(problem, folder))
+    except (ArithmeticError, RecursionError) as problem:
+        # What no bound was set to: a stranger's numbers are no reason for a traceback.
+        what = f"no board can be made of them ({type(problem).__name__}: {problem})"
+        findings.append(Discrepancy(where=RECORDS, what=what))
     if (folder / RECORDS / LEVELS).is_file():
         notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
-    attested, wrong = attestations(folder)
+    attested, wrong = attestations(folder, cells or None)
     findings += wrong
     notes += [
         f"{each.row} was reproduced by {each.name or 'somebody'} {', '.join(each.reservations)}"
@@ -116,11 +120,10 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _of_records(message: str) -> Discrepancy:
+def _of_records(problem: SftbenchError, folder: Path) -> Discrepancy:
     """What is wrong with a record, under its file where that is named."""
-    where, sign, what = message.partition(": ")
-    is_file = sign and where.startswith(f"{RECORDS}/")
-    return Discrepancy(where=where, what=what) if is_file else Discrepancy(where=RECORDS, what=message)
+    what = _short(problem.what, folder)
+    return Discrepancy(where=_short(problem.where, folder) or RECORDS, what=what)
 
 
 def _short(message: str, folder: Path) -> str:
