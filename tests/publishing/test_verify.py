@@ -87,6 +87,53 @@ def test_a_forged_page_is_named_although_the_manifest_was_made_to_match(bundle, 
     assert {each.where for each in verify(bundle).findings} == {f"board/{name}"}
 
 
+def test_a_value_forged_in_a_script_of_data_is_told_by_seed_and_field(bundle):
+    path = bundle / "board/data/alpha.js"
+    text = path.read_text()
+    letters = re.search(r'"of":"([01]+)"', text)[1]
+    path.write_text(text.replace(letters, "1" * len(letters), 1))
+    make_manifest_match(bundle)
+    (finding,) = verify(bundle).findings
+    assert finding.where == "board/data/alpha.js"
+    assert finding.what == "seed 0 at 10, values exact-match, of"
+    assert (finding.told, finding.recomputed) == (f"'{'1' * len(letters)}'", f"'{letters}'")
+
+
+def publish_as_it_is(bundle):
+    """What a forger does: the hashes in `bundle.json` and the manifest are made to match."""
+    rewrite(bundle / "bundle.json", lambda about: about["sealed"].update(
+        {name: told_of(bundle / name) for name in about["sealed"]}
+    ))  # fmt: skip
+    make_manifest_match(bundle)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["figure.png"], "1 file beside the board follows from no record, checked by hash alone: board/figure.png"),
+        (["a.png", "own.HTML"], "2 files beside the board follow from no record, checked by hash alone: board/a.png, "
+         "board/own.HTML; among them a page or script that sftbench did not make and a browser runs: board/own.HTML"),
+        ([f"{each}.png" for each in "abcdefg"],
+         "7 files beside the board follow from no record, checked by hash alone: board/a.png, board/b.png, board/c.png, board/d.png, board/e.png and 2 more"),
+    ],
+)  # fmt: skip
+def test_files_that_no_record_is_behind_are_named(bundle, names, says):
+    for name in names:
+        (bundle / "board" / name).write_text("x")
+    publish_as_it_is(bundle)
+    found = verify(bundle)
+    assert found.holds
+    assert says in found.notes
+
+
+def test_the_last_line_of_a_mismatch_tells_the_way_out(bundle):
+    (bundle / "lock.json").write_text("{}")
+    make_manifest_match(bundle)
+    assert last_line(bundle) == (
+        "the bundle does not verify: 1 finding; get it anew from whoever published it, and compare the seal"
+    )
+
+
 def test_a_page_that_is_missing_or_of_no_row_is_named(bundle):
     (bundle / "board/rows/alpha.html").rename(bundle / "board/rows/omega.html")
     make_manifest_match(bundle)

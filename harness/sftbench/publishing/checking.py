@@ -80,7 +80,11 @@ class Checked:
         if self.attested is not None:
             yield f"attested: {self.attested}"
         if not self.verification.holds:
-            yield f"the bundle does not verify: {len(self.verification.findings)} findings"
+            found = len(self.verification.findings)
+            yield (
+                f"the bundle does not verify: {found} finding{'s' if found > 1 else ''}; get it anew from whoever "
+                "published it, and compare the seal"
+            )
         elif self.verification.compared_all:
             yield "the bundle verifies: every number of the board follows from its records"
         else:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sftbench.errors import SftbenchError, UsageError, VerificationError
@@ -17,6 +17,8 @@ from sftbench.publishing.lock import own_version
 from sftbench.publishing.manifest import check_files, read_manifest, seal_of
 from sftbench.publishing.recompute import Recomputed, recompute
 
+MOST_NAMED = 5
+_RUN = (".html", ".htm", ".xhtml", ".js", ".mjs", ".svg")
 LIMIT = (
     "what this cannot show: that whoever published ran it at all. Records that were made up as a whole, with board, "
     "bundle.json and manifest to match, recompute; --seal with a seal from elsewhere shows later changes, "
@@ -99,13 +101,29 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
 def _notes(made: Recomputed, about: Mapping[str, Any]) -> Iterator[str]:
     """What of the board was not held to the records."""
     if made.unproven:
-        yield f"{len(made.unproven)} files beside the board follow from no record and were checked by hash alone"
+        yield _beside(made.unproven)
     if made.uncompared:
         yield (
             f"bundle.json says that the board was made with sftbench {str(about['made_with'].get('sftbench'))[:40]}, "
             f"this is {own_version()}: what only one of the two tells was not compared"
         )
     yield from made.uncompared
+
+
+def _beside(names: Sequence[str]) -> str:
+    """Of files that no record is behind: how many, which, and which of them a browser runs."""
+    told, are = (f"{len(names)} files", "follow") if len(names) > 1 else ("1 file", "follows")
+    checked = f"{told} beside the board {are} from no record, checked by hash alone: {_listed(names)}"
+    run = [name for name in names if PurePosixPath(name).suffix.lower() in _RUN]
+    if not run:
+        return checked
+    pages = "pages or scripts" if len(run) > 1 else "a page or script"
+    return f"{checked}; among them {pages} that sftbench did not make and a browser runs: {_listed(run)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(name[:120] for name in names[:MOST_NAMED]) + more
 
 
 def about_of(folder: Path) -> dict[str, Any]:
