@@ -114,7 +114,8 @@ def publish_as_it_is(bundle):
         (["a.png", "own.HTML"], "2 files beside the board follow from no record, checked by hash alone: board/a.png, "
          "board/own.HTML; among them a page or script that sftbench did not make and a browser runs: board/own.HTML"),
         ([f"{each}.png" for each in "abcdefg"],
-         "7 files beside the board follow from no record, checked by hash alone: board/a.png, board/b.png, board/c.png, board/d.png, board/e.png and 2 more"),
+         "7 files beside the board follow from no record, checked by hash alone: board/a.png, board/b.png, "
+         "board/c.png, board/d.png, board/e.png and 2 more"),
     ],
 )  # fmt: skip
 def test_files_that_no_record_is_behind_are_named(bundle, names, says):
