@@ -7,9 +7,16 @@ from collections.abc import Iterable
 
 
 class SftbenchError(Exception):
-    """Something a user can mend. The command line prints the message alone, without a traceback."""
+    """Something a user can mend. The command line prints the message alone, without a traceback.
+
+    Where it is about one file, `where` is that file, and `what` is wrong with it; `advice` is for who made the file.
+    """
 
     exit_code = 1
+
+    def __init__(self, what: str = "", *, where: str = "", advice: str = "") -> None:
+        super().__init__((f"{where}: " if where else "") + what + (f"; {advice}" if advice else ""))
+        self.what, self.where, self.advice = what, where, advice
 
 
 class UsageError(SftbenchError):

@@ -59,7 +59,8 @@ class Run:
                 "preference": (0.25 + 0.5 * rng.uniform(size=NUM_ITEMS)).tolist()},
             "cost": {phase: {**counted, **measured} for phase in ("selecting", "training", "evaluating")},
             "steps": [{"room": "evaluation", "part": "exact-match@1", "key": key_of([label, seed, "evaluation"])},
-                      {"room": "verdicts", "part": "checker@1", "key": key_of([label, seed, "verdicts"])}],
+                      {"room": "verdicts", "part": "checker@1", "key": key_of([label, seed, "verdicts"])},
+                      {"room": "selection", "part": f"{label}@1", "key": key_of([label, seed])}],
             **changes,
         }  # fmt: skip
 

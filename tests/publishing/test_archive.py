@@ -126,8 +126,34 @@ def test_a_file_that_is_there_twice_or_is_a_folder_too_is_refused(tmp_path, kind
                 warnings.simplefilter("ignore")
                 for name in names:
                     made.writestr(name, "x")
-        with pytest.raises(VerificationError):
+        with pytest.raises(
+            VerificationError, match=r"^b\.\S+ holds bundle/x\S* twice, or a file that is a folder too$"
+        ):
             verify(archive)
+
+
+@pytest.mark.parametrize("name", ["b.tar", "b.zip"])
+@pytest.mark.parametrize("inner", ["bundle/" + "x" * 256, "bundle/" + "é" * 128, "a/" * 600 + "x"])
+def test_names_that_no_file_can_have_are_refused(tmp_path, name, inner):
+    archive = tmp_path / name
+    if name.endswith("zip"):
+        with zipfile.ZipFile(archive, "w") as made:
+            made.writestr(inner, "x")
+    else:
+        tar_of(archive, (member(inner), b"x"))
+    with pytest.raises(VerificationError, match="is too long, or would lie outside"):
+        verify(archive)
+
+
+def test_what_the_system_refuses_is_told_without_the_temporary_folder(bundle, tmp_path, monkeypatch):
+    archive = packed(bundle, tmp_path / "b.zip")
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device", "/tmp/hidden/place")
+
+    monkeypatch.setattr("sftbench.publishing.archive._Budget.copy", full)
+    with pytest.raises(VerificationError, match=r"^b.zip cannot be unpacked: No space left on device$"):
+        verify(archive)
 
 
 SMALL = UnpackLimits(num_files=5, file_bytes=1 << 20, total_bytes=4 << 20, ratio=10, free_bytes=2 << 20)

@@ -34,6 +34,8 @@ def test_rows_of_two_people_stand_on_one_board_that_verifies(new_run, tmp_path):
     assert {row["label"] for row in board["rows"]} == {"alpha", "beta", "gamma"}
     assert levels(merged) == {"alpha": "recomputed", "beta": "reproduced by 1", "gamma": "recomputed"}
     assert verify(tmp_path / "both").holds
+    run = json.loads((tmp_path / "both/records/run.json").read_text())
+    assert run["name"] == "both"
     told = json.loads((tmp_path / "both/records/levels.json").read_text())["rows"]
     assert {"label": "beta", "budget": "10", "level": "reproduced by 1"} in told
 

@@ -87,6 +87,54 @@ def test_a_forged_page_is_named_although_the_manifest_was_made_to_match(bundle, 
     assert {each.where for each in verify(bundle).findings} == {f"board/{name}"}
 
 
+def test_a_value_forged_in_a_script_of_data_is_told_by_seed_and_field(bundle):
+    path = bundle / "board/data/alpha.js"
+    text = path.read_text()
+    letters = re.search(r'"of":"([01]+)"', text)[1]
+    path.write_text(text.replace(letters, "1" * len(letters), 1))
+    make_manifest_match(bundle)
+    (finding,) = verify(bundle).findings
+    assert finding.where == "board/data/alpha.js"
+    assert finding.what == "seed 0 at 10, values exact-match, of"
+    assert (finding.told, finding.recomputed) == (f"'{'1' * len(letters)}'", f"'{letters}'")
+
+
+def publish_as_it_is(bundle):
+    """What a forger does: the hashes in `bundle.json` and the manifest are made to match."""
+    rewrite(bundle / "bundle.json", lambda about: about["sealed"].update(
+        {name: told_of(bundle / name) for name in about["sealed"]}
+    ))  # fmt: skip
+    make_manifest_match(bundle)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["figure.png"], "1 file beside the board follows from no record, checked by hash alone: board/figure.png"),
+        (["a.png", "own.HTML"], "2 files beside the board follow from no record, checked by hash alone: board/a.png, "
+         "board/own.HTML; among them a page or script that sftbench did not make and a browser runs: board/own.HTML"),
+        ([f"{each}.png" for each in "abcdefg"],
+         "7 files beside the board follow from no record, checked by hash alone: board/a.png, board/b.png, "
+         "board/c.png, board/d.png, board/e.png and 2 more"),
+    ],
+)  # fmt: skip
+def test_files_that_no_record_is_behind_are_named(bundle, names, says):
+    for name in names:
+        (bundle / "board" / name).write_text("x")
+    publish_as_it_is(bundle)
+    found = verify(bundle)
+    assert found.holds
+    assert says in found.notes
+
+
+def test_the_last_line_of_a_mismatch_tells_the_way_out(bundle):
+    (bundle / "lock.json").write_text("{}")
+    make_manifest_match(bundle)
+    assert last_line(bundle) == (
+        "the bundle does not verify: 1 finding; get it anew from whoever published it, and compare the seal"
+    )
+
+
 def test_a_page_that_is_missing_or_of_no_row_is_named(bundle):
     (bundle / "board/rows/alpha.html").rename(bundle / "board/rows/omega.html")
     make_manifest_match(bundle)
@@ -231,6 +279,22 @@ def test_a_record_cut_short_is_named(bundle):
         (lambda cell: cell["selection"].update(num_planted_rows=11), "11 of 10 chosen rows are planted"),
         (lambda cell: cell["selection"].update(trained_share=1.5), "1.5 of the tokens were trained"),
         (lambda cell: cell["cost"]["training"].update(flops=-1.0), "training cost -1.0 flops"),
+        (lambda cell: cell["selection"].update(num_planted_rows=-1), "selection: num_planted_rows is -1"),
+        (lambda cell: cell["selection"].update(num_response_tokens=501), "501 tokens were chosen from 500"),
+        (lambda cell: cell["selection"].update(num_planted_tokens=-2), "selection: num_planted_tokens is -2"),
+        (lambda cell: cell["selection"].update(key="selection/" + "0" * 64), "is none of its steps"),
+        (lambda cell: cell.update(seed=-1), "seed: -1 is outside 0..2**63"),
+        (lambda cell: cell.update(seed=10**25), "is outside 0..2**63"),
+        (lambda cell: cell["cost"]["training"].update(flops=1e308), "cost.training.flops: 1e+308 is beyond 1e+30"),
+        (lambda cell: cell["evaluations"]["exact-match"]["items"]["exact-match"].__setitem__(3, -1e308),
+         "evaluations.exact-match.items.exact-match.3: -1e+308 is beyond 1e+30"),
+        (lambda cell: cell["evaluations"]["exact-match"]["report"].update(a=[{"b": 10**400}]), "report.a.0.b: 1000"),
+        (lambda cell: cell.update(hits=hits(ids=["elsewhere"])), "'elsewhere', of which rows have something, is no"),
+        (lambda cell: cell.update(hits=hits(num_rows=11)), "11 of 10 chosen rows have something"),
+        (lambda cell: cell.update(hits=hits(num_rows=-1)), "hits: num_rows is -1"),
+        (lambda cell: cell.update(hits=hits(ids=["item-1", "item-1"])), "is named twice"),
+        (lambda cell: cell.update(hits=hits(key="pool/" + "0" * 64)), "is no step that looks for them"),
+        (lambda cell: cell.update(schema=True), "schema"),
         (lambda cell: cell.update(schema=2), "schema 2"),
         (lambda cell: cell.update(status="failed"), "status is 'failed' but failure is missing"),
     ],
@@ -238,10 +302,100 @@ def test_a_record_cut_short_is_named(bundle):
 def test_records_that_cannot_be_are_told(bundle, change, says):
     path = bundle / "records/alpha/10/seed-0.json"
     cell = json.loads(path.read_text())
+    cell["evaluations"]["exact-match"]["report"] = {}
     change(cell)
     path.write_text(json.dumps(cell))
     make_manifest_match(bundle)
-    assert any(says in each for each in told(bundle)), told(bundle)
+    places = {"records/alpha/10/seed-0.json", "alpha@10/0", "alpha@10/-1"}
+    assert any(says in each.what and each.where in places for each in verify(bundle).findings), told(bundle)
+
+
+def hits(**changes):
+    about = {"key": "contamination/" + "a" * 64, "num_words": 8, "cosine": None, "num_rows": 2, "ids": ["item-1"]}
+    return {**about, **changes}
+
+
+def test_seeds_far_apart_are_no_reason_to_count_all_between(bundle):
+    path = bundle / "records/alpha/10/seed-0.json"
+    for number in (2**62, 2**62 + 5, 2**63 - 1):
+        cell = json.loads(path.read_text())
+        cell["seed"] = number
+        path.with_name(f"seed-{number}.json").write_text(json.dumps(cell))
+    make_manifest_match(bundle)
+    assert any(each.what == "number of cells" for each in verify(bundle).findings)
+
+
+def test_arithmetic_that_no_bound_foresaw_is_a_finding(bundle, monkeypatch):
+    from sftbench.publishing import verify as module
+
+    def overflow(*_):
+        raise OverflowError("Result too large")
+
+    monkeypatch.setattr(module, "recompute", overflow)
+    assert told(bundle) == ["records: no board can be made of them (OverflowError: Result too large)"]
+
+
+@pytest.mark.parametrize("name", ["records/alpha/10/seed-0.json", "records/run.json", "bundle.json"])
+def test_a_key_that_occurs_twice_is_told_with_its_file(bundle, name):
+    text = (bundle / name).read_text()
+    (bundle / name).write_text(text.replace('"schema": 1', '"schema": 1, "schema": 1', 1))
+    make_manifest_match(bundle)
+    try:
+        found = told(bundle)
+    except VerificationError as problem:
+        found = [str(problem)]
+    (says,) = [each for each in found if "occurs twice" in each]
+    assert says.startswith(f"{name}: ")
+    assert "delete it" not in says
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_without_its_place_on_the_machine(bundle):
+    (bundle / "bundle.json").unlink()
+    (bundle / "bundle.json").mkdir()
+    make_manifest_match(bundle)
+    with pytest.raises(VerificationError, match=r"^bundle.json: cannot be read \(Is a directory\)$"):
+        verify(bundle)
+
+
+def test_a_schema_is_a_number_and_no_truth(bundle):
+    rewrite(bundle / "manifest.json", lambda value: value.update(schema=True))
+    with pytest.raises(VerificationError, match=r"manifest.json: does not tell its schema"):
+        verify(bundle)
+
+
+def test_ids_of_no_selection_are_told(bundle):
+    (bundle / "selections").mkdir()
+    (bundle / "selections/other.json").write_text("{}")
+    make_manifest_match(bundle)
+    assert "selections/other.json: is of no selection of a record" in told(bundle)
+
+
+def test_a_judge_is_held_to_the_identity_of_its_step(bundle):
+    path = bundle / "records/alpha/10/seed-0.json"
+    identity = {"part": "pairwise@1", "asks:judge": "vllm:large@0f", "template": "x"}
+    key = key_of({"room": "verdicts", "identity": identity, "parents": {}})
+    step = {"ref": f"verdicts/{key}", "identity": identity, "parents": {}}
+
+    def change(cell):
+        cell["steps"][1]["key"] = key
+        cell["verdicts"]["judged_by"] = {"part": "pairwise@1", "asks:judge": "vllm:large@0f"}
+
+    rewrite(path, change)
+    (bundle / "provenance").mkdir()
+    (bundle / "provenance/steps.jsonl").write_text(json.dumps(step) + "\n")
+    make_manifest_match(bundle)
+    says = "alpha@10/0: checker was judged by what made none of its steps"
+    assert says not in told(bundle)
+    rewrite(path, lambda cell: cell["verdicts"]["judged_by"].update({"asks:judge": "vllm:larger@0f"}))
+    make_manifest_match(bundle)
+    assert says in told(bundle)
+
+
+def test_provenance_that_is_no_text_is_a_finding(bundle):
+    (bundle / "provenance").mkdir()
+    (bundle / "provenance/steps.jsonl").write_bytes(b"\xff\xfe\n")
+    make_manifest_match(bundle)
+    assert "provenance/steps.jsonl, line 1: is no step" in told(bundle)
 
 
 def test_a_missing_seed_is_told(bundle):
@@ -337,7 +491,7 @@ def test_a_run_of_another_schema_is_told(bundle):
         {"records/run.json": told_of(bundle / "records/run.json")}
     ))  # fmt: skip
     make_manifest_match(bundle)
-    assert told(bundle) == ["records: records/run.json is of schema 2; this version of sftbench reads 1"]
+    assert told(bundle) == ["records/run.json: is of schema 2; this version of sftbench reads 1"]
 
 
 def test_numbers_by_row_and_column_come_before_the_pages_that_repeat_them(bundle):
@@ -353,7 +507,7 @@ def test_another_schema_is_told_as_such(bundle, name):
     rewrite(bundle / name, lambda value: value.update(schema=7))
     if name != "manifest.json":
         make_manifest_match(bundle)
-    with pytest.raises(UsageError, match=f"{name} is of schema 7"):
+    with pytest.raises(UsageError, match=f"{name}: is of schema 7"):
         verify(bundle)
 
 
@@ -376,13 +530,14 @@ def test_a_manifest_that_is_none_is_told(bundle, text):
 def test_what_is_no_bundle_is_told(tmp_path):
     with pytest.raises(UsageError, match="there is no bundle"):
         verify(tmp_path / "nothing")
-    with pytest.raises(VerificationError, match=r"manifest.json is missing"):
+    with pytest.raises(VerificationError, match=r"manifest.json: is missing"):
         verify(tmp_path)
 
 
 def attested(bundle, **changes):
-    about = {"row": "alpha@10/0", "label": "alpha", "budget": "10", "seed": 0, "outcome": "exact", "tolerance": 0.02}
-    return write_attestation(bundle, Attestation(**{**about, **changes}))
+    about = {"label": "alpha", "budget": "10", "seed": 0, "outcome": "exact", "tolerance": 0.02, **changes}
+    about = {"row": f"{about['label']}@{about['budget']}/{about['seed']}", **about}
+    return write_attestation(bundle, Attestation(**about))
 
 
 def level(bundle, label="alpha"):
@@ -410,7 +565,9 @@ def test_what_an_attestation_leaves_out_is_told(bundle):
     )
     assert says in found.notes
     path = attested(bundle, left_out="grade")
-    assert told(bundle) == [f"reproductions/{path.name}: does not tell what was left out"]
+    assert told(bundle) == [
+        f"reproductions/{path.name}: is no attestation of this version (left_out: Input should be a valid array)"
+    ]
 
 
 def test_an_attestation_of_before_there_were_reservations_counts(bundle):
@@ -433,3 +590,53 @@ def test_an_attestation_that_was_edited_or_is_of_another_bundle_does_not_count(b
     rewrite(bundle / "manifest.json", lambda value: value.update(name="other"))
     assert seal_of(bundle)
     assert any("is of another bundle" in each for each in told(bundle))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"left_out": [1, {}]}, "left_out.0: Input should be a valid string"),
+        ({"other_judges": {"a": 1}}, "other_judges.a: Input should be a valid string"),
+        ({"tolerance": "0.02"}, "tolerance: Input should be a valid number"),
+        ({"tolerance": -1.0}, "tells a tolerance of -1"),
+        ({"differences": {"nll": {"largest": "none"}}}, "differences.nll.largest: Input should be a valid number"),
+        ({"differences": {"nll": {"largest": 0.5}}}, "is exact with a difference of 0.5"),
+        ({"outcome": "roughly"}, "outcome: Input should be 'exact' or 'close'"),
+        ({"seed": True}, "seed: Input should be a valid integer"),
+        ({"stars": 5}, "stars: Unexpected keyword argument"),
+        ({"row": "beta@10/0"}, "is of beta@10/0 and names alpha@10/0"),
+        ({"row": "alpha@10/7", "seed": 7}, "names alpha@10/7, which is no finished row of the bundle"),
+    ],
+)  # fmt: skip
+def test_an_attestation_that_cannot_be_is_told_and_counts_for_nothing(bundle, changes, says):
+    path = attested(bundle)
+    value = {**json.loads(path.read_text()), **changes}
+    del value["digest"]
+    path.write_text(json.dumps({**value, "digest": key_of(value)}))
+    (finding,) = verify(bundle).findings
+    assert finding.where == f"reproductions/{path.name}"
+    assert says in finding.what
+    assert level(bundle) == "self-reported"
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema": 1, "a": 1e999}', '{"schema": 3}', "[" * 100_000])
+def test_an_attestation_that_cannot_be_read_names_its_place_once(bundle, text):
+    (bundle / "reproductions").mkdir()
+    (bundle / "reproductions/x.json").write_text(text)
+    (found,) = told(bundle)
+    assert found.startswith("reproductions/x.json: ")
+    assert found.count("x.json") == 1
+
+
+def test_a_larger_tolerance_is_a_reservation(bundle):
+    attested(bundle, name="Ann", tolerance=5.0)
+    assert "alpha@10/0 was reproduced by Ann with a tolerance of 5 in the place of 0.02" in verify(bundle).notes
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, -1e-9, float("nan"), float("inf")])
+def test_a_tolerance_that_is_none_is_refused_at_the_door(tolerance):
+    from sftbench.publishing.checking import ChecksWanted
+
+    with pytest.raises(UsageError, match="--tolerance is"):
+        ChecksWanted(tolerance=tolerance)
+    assert ChecksWanted(tolerance=0.0).tolerance == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sftbench.board.cells import SCHEMA, Cell, CellVerdicts
 from sftbench.errors import UsageError
@@ -13,6 +13,10 @@ from sftbench.positions import positions_from_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+MOST = 1e30
+"""No run counts or measures as much; beyond it sums and squares leave what a computer's numbers can hold."""
+MOST_SEED = 2**63
 
 
 def read_cells(results: Path) -> list[Cell]:
@@ -31,7 +35,8 @@ def read_cells(results: Path) -> list[Cell]:
     for cell, path in zip(cells, paths, strict=True):
         name = (cell.method, cell.label, cell.matched_to, cell.budget, cell.seed)
         if name in seen:
-            raise UsageError(f"{path} and {seen[name]} are both {cell.label} at {cell.budget}, seed {cell.seed}")
+            what = f"it and {seen[name]} are both {cell.label} at {cell.budget}, seed {cell.seed}"
+            raise UsageError(what, where=str(path))
         seen[name] = path
         for what, here, there in (
             ("pool", cell.pool, cells[0].pool),
@@ -39,7 +44,8 @@ def read_cells(results: Path) -> list[Cell]:
             ("suite of prompts", cell.prompts, cells[0].prompts),
         ):
             if here != there:
-                raise UsageError(f"{path} has another {what} than {paths[0]}: a board compares like with like")
+                told = f"has another {what} than {paths[0]}: a board compares like with like"
+                raise UsageError(told, where=str(path))
     return cells
 
 
@@ -49,25 +55,50 @@ def read_cell(path: Path) -> Cell:
 
     try:
         text = path.read_bytes()
-        schema = json.loads(text).get("schema")
+        plain = json.loads(text, object_pairs_hook=told_once)
+        schema = plain.get("schema")
     except (ValueError, AttributeError, RecursionError) as problem:
-        raise UsageError(
-            f"{path}: cut off or not a result ({problem}); delete it to have the cell done again"
-        ) from None
+        what, advice = f"cut off or not a result ({problem})", "delete it to have the cell done again"
+        raise UsageError(what, where=str(path), advice=advice) from None
     except OSError as problem:
-        raise UsageError(f"{path}: cannot be read ({problem.strerror})") from None
-    if schema != SCHEMA:
-        raise UsageError(f"{path}: result of schema {schema!r}; this version reads {SCHEMA}")
+        raise UsageError(f"cannot be read ({problem.strerror})", where=str(path)) from None
+    if type(schema) is not int or schema != SCHEMA:
+        raise UsageError(f"result of schema {schema!r}; this version reads {SCHEMA}", where=str(path))
     try:
         cell = _form().validate_json(text, strict=True)
     except ValidationError as problem:
         first = problem.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}: {where}: {first['msg']}") from None
-    wrong = inconsistency(cell)
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise UsageError(f"{place}: {first['msg']}", where=str(path)) from None
+    wrong = _beyond_numbers(plain) or inconsistency(cell)
     if wrong:
-        raise UsageError(f"{path}: {wrong}")
+        raise UsageError(wrong, where=str(path))
     return cell
+
+
+def told_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, for `object_pairs_hook`. Raises `ValueError` where a key occurs twice: readers differ in which
+    of the two they take."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key '{twice[:80]}' occurs twice")
+    return found
+
+
+def _beyond_numbers(value: Any) -> str | None:
+    """The place of a number that is not finite or beyond `MOST`, or None. Not by recursion: a stranger nests deeply."""
+    left: list[tuple[str, Any]] = [("", value)]
+    while left:
+        place, found = left.pop()
+        if isinstance(found, dict):
+            left += [(f"{place}.{name}", each) for name, each in found.items() if not isinstance(each, str)]
+        elif isinstance(found, list):
+            left += [(f"{place}.{index}", each) for index, each in enumerate(found) if not isinstance(each, str)]
+        elif isinstance(found, int | float) and not -MOST < found < MOST:
+            return f"{place.lstrip('.')}: {str(found)[:20]} is beyond {MOST:g}, which no run counts or measures"
+    return None
 
 
 @cache
@@ -81,6 +112,8 @@ def inconsistency(cell: Cell) -> str | None:
     """What in a well-formed cell contradicts itself, or None."""
     if (cell.status == "failed") != (cell.failure is not None):
         return f"status is '{cell.status}' but failure is {'given' if cell.failure else 'missing'}"
+    if not 0 <= cell.seed < MOST_SEED:
+        return f"seed: {cell.seed} is outside 0..2**63"
     for name, evaluation in cell.evaluations.items():
         if any(len(set(ids)) != len(ids) for ids in (evaluation.ids, *evaluation.ids_of.values())):
             return f"evaluations.{name}: an item id occurs twice"

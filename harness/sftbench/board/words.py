@@ -315,7 +315,7 @@ def _shortened(names: list[str], most: int = 6, ending: Sequence[str] = ()) -> s
 
 
 def _listed(seeds: tuple[int, ...]) -> str:
-    if len(seeds) > 3 and seeds == tuple(range(seeds[0], seeds[-1] + 1)):
+    if len(seeds) > 3 and seeds == tuple(range(seeds[0], seeds[0] + len(seeds))):
         return f"{seeds[0]} to {seeds[-1]}"
     return ", ".join(str(seed) for seed in seeds)
 

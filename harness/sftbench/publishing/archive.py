@@ -74,8 +74,11 @@ def _unpack(archive: Path, into: Path, limits: UnpackLimits) -> None:
             raise UsageError(f"{archive.name} is neither a folder nor a .tar.gz, .tar or .zip file")
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, gzip.BadGzipFile, ValueError) as problem:
         raise VerificationError(f"{archive.name} is cut off or damaged: {problem}") from None
-    except (NotImplementedError, RuntimeError, FileExistsError, NotADirectoryError) as problem:
+    except (NotImplementedError, RuntimeError) as problem:
         raise VerificationError(f"{archive.name} cannot be unpacked: {problem}") from None
+    except OSError as problem:
+        # Without the name, which would be one of the temporary folder.
+        raise VerificationError(f"{archive.name} cannot be unpacked: {problem.strerror}") from None
 
 
 @dataclass
@@ -91,14 +94,15 @@ class _Budget:
         """Where a file goes. Raises for what may not be there."""
         self.num_files += 1
         if not is_safe(name):
-            raise VerificationError(f"{self.archive}: {name[:200]!r} would lie outside of the bundle")
+            raise VerificationError(f"{self.archive}: {name[:200]!r} is too long, or would lie outside of the bundle")
         if self.num_files > self.limits.num_files:
             raise VerificationError(f"{self.archive} holds more than {self.limits.num_files} files")
         if told_bytes > min(self.limits.file_bytes, self.left):
             self.refuse()
         target = into / name
-        if target.exists():
-            raise VerificationError(f"{self.archive} holds {name} twice")
+        # Links cannot be there: a parent that is a file was unpacked from this archive.
+        if target.exists() or any(each.is_file() for each in target.parents):
+            raise VerificationError(f"{self.archive} holds {name} twice, or a file that is a folder too")
         return target
 
     def copy(self, source: IO[bytes], target: Path) -> None:

@@ -40,7 +40,7 @@ def names_a_model(text: str) -> bool:
     return "://" in text or PREFIX in text
 
 
-def asks_a_model(judge: str, plugins: Plugins) -> bool:
+def is_a_model(judge: str, plugins: Plugins) -> bool:
     """Whether a judge is a language model. Raises `UsageError` for a judge that nobody here has."""
     use = judge_use(judge)
     return _asks(use, plugins, role="judge")
@@ -71,7 +71,7 @@ def asking_again(settings: Mapping[str, Any], own: Own, plugins: Plugins) -> Ask
 def refuse_unnamed(judges: Sequence[str], own: Own, plugins: Plugins) -> None:
     """Raises `UsageError` for a bundle's judge that is a language model which nobody here has named."""
     for judge in judges:
-        if asks_a_model(judge, plugins) and not _by_chat(judge_use(judge), own):
+        if is_a_model(judge, plugins) and not _by_chat(judge_use(judge), own):
             raise UsageError(
                 f"the run was judged by {judge}, a language model, and none is asked that you have not named: {WAYS}; "
                 "or, for --reproduce, --judge none, which leaves win rates out"
@@ -93,7 +93,7 @@ def _by_chat(use: PartUse, own: Own) -> bool:
 
 def _in_place_of(grader: PartUse, judges: Sequence[str], plugins: Plugins) -> PartUse | None:
     """A grader that asks one's own judge's model; None where no judge here is a language model."""
-    asking = next((judge_use(judge) for judge in judges if asks_a_model(judge, plugins)), None)
+    asking = next((judge_use(judge) for judge in judges if is_a_model(judge, plugins)), None)
     if asking is None:
         return None
     kept = {name: value for name, value in grader.parameters.items() if name != MODEL}

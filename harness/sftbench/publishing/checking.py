@@ -11,12 +11,13 @@ from sftbench.board.reading import read_cells
 from sftbench.errors import UsageError
 from sftbench.plugins import Plugins
 from sftbench.publishing.agreement import Agreement
+from sftbench.publishing.allowance import TOLERANCE
 from sftbench.publishing.archive import opened
 from sftbench.publishing.layout import RECORDS, Discrepancy
 from sftbench.publishing.levels import write_attestation
 from sftbench.publishing.own import Own
 from sftbench.publishing.rejudge import Rejudged, RejudgedPart, rejudge
-from sftbench.publishing.reproduce import TOLERANCE, Reproduction, reproduce
+from sftbench.publishing.reproduce import Reproduction, reproduce
 from sftbench.publishing.verify import Verification, verify_folder
 from sftbench.runner import Watcher
 
@@ -25,7 +26,8 @@ from sftbench.runner import Watcher
 class ChecksWanted:
     """What is to be checked besides the bundle itself; `own` says where things lie and who judges here.
 
-    `rejudge` is a share of the verdicts of the judge `of`, the first of the bundle where none is named.
+    `rejudge` is a share of the verdicts of the judge `of`, the first of the bundle where none is named. Raises
+    `UsageError` for a tolerance that is none.
     """
 
     seal: str | None = None
@@ -36,6 +38,10 @@ class ChecksWanted:
     tolerance: float | None = None
     name: str = ""
     own: Own = field(default_factory=Own)
+
+    def __post_init__(self) -> None:
+        if self.tolerance is not None and not (math.isfinite(self.tolerance) and self.tolerance >= 0):
+            raise UsageError(f"--tolerance is {self.tolerance}; it is a distance: 0 or more, and finite")
 
     @property
     def runs_something(self) -> bool:
@@ -74,7 +80,11 @@ class Checked:
         if self.attested is not None:
             yield f"attested: {self.attested}"
         if not self.verification.holds:
-            yield f"the bundle does not verify: {len(self.verification.findings)} findings"
+            found = len(self.verification.findings)
+            yield (
+                f"the bundle does not verify: {found} finding{'s' if found > 1 else ''}; get it anew from whoever "
+                "published it, and compare the seal"
+            )
         elif self.verification.compared_all:
             yield "the bundle verifies: every number of the board follows from its records"
         else:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from sftbench.board.cells import Cell
-from sftbench.board.reading import read_cells
+from sftbench.board.reading import read_cells, told_once
 from sftbench.errors import UsageError
 from sftbench.fingerprint import key_of
+from sftbench.judging.card.keeping import judge_identity
 from sftbench.positions import positions_from_text
 from sftbench.publishing.layout import (
     BOARD,
@@ -91,9 +93,16 @@ def _name(cell: Cell) -> str:
 
 
 def _impossible(cell: Cell) -> Iterator[str]:
-    """Counts and shares that no run can give."""
+    """Counts, shares and keys that no run can give."""
+    yield from _negative(cell)
+    yield from _impossible_hits(cell)
     chosen = cell.selection
     if chosen is not None:
+        if chosen.key not in {f"{step.room}/{step.key}" for step in cell.steps}:
+            yield f"its selection {chosen.key} is none of its steps"
+        among = cell.pool.num_response_tokens
+        if cell.generated is None and among is not None and chosen.num_response_tokens > among:
+            yield f"{chosen.num_response_tokens} tokens were chosen from {among}"
         if cell.generated is None and chosen.num_rows > cell.pool.num_rows:
             yield f"{chosen.num_rows} rows were chosen from {cell.pool.num_rows}"
         if (chosen.num_planted_rows or 0) > chosen.num_rows:
@@ -110,17 +119,48 @@ def _impossible(cell: Cell) -> Iterator[str]:
         yield "failed without a reason"
 
 
+def _negative(cell: Cell) -> Iterator[str]:
+    counted = {"pool": cell.pool, "selection": cell.selection, "hits": cell.hits, "prompts": cell.prompts}
+    for name, part in counted.items():
+        for what, value in dataclasses.asdict(part).items() if part is not None else ():
+            if what.startswith("num_") and value is not None and value < 0:
+                yield f"{name}: {what} is {value}"
+
+
+def _impossible_hits(cell: Cell) -> Iterator[str]:
+    """The step that looked for hits is none of the cell's: no number rests on it."""
+    hits, chosen = cell.hits, cell.selection
+    if hits is None:
+        return
+    if re.fullmatch(r"contamination/[0-9a-f]{64}", hits.key) is None:
+        yield f"its hits were found in {hits.key[:80]!r}, which is no step that looks for them"
+    if chosen is None or hits.num_rows > chosen.num_rows:
+        yield f"{hits.num_rows} of {chosen.num_rows if chosen else 0} chosen rows have something of held-out items"
+    on_heldout = [each for each in cell.evaluations.values() if each.items and not each.ids_of]
+    listed = [each.ids for each in on_heldout] + [each.ids for each in cell.judgements]
+    known = {item for ids in listed for item in ids}
+    # Evaluators with items of their own do not tell the held-out ones.
+    other = next((item for item in hits.ids if item not in known), None) if known else None
+    if other is not None:
+        yield f"'{other[:80]}', of which rows have something, is no item that was evaluated"
+    if len(set(hits.ids)) < len(hits.ids):
+        yield "an item of which rows have something is named twice"
+
+
 def _selections(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
     """Ids against their hash and number, and against the positions in the pool that the records tell.
 
     The record of no single cell says which id stands where; but two selections that share a position share an id.
     """
+    named = {_ids_of(cell.selection.key) for cell in cells if cell.selection is not None}
+    there = [f"{SELECTIONS}/{name}" for name in files_below(bundle / SELECTIONS)]
+    yield from (Discrepancy(where=name, what="is of no selection of a record") for name in there if name not in named)
     by_position: dict[int, list[str]] = {}
     by_id: dict[str, list[str]] = {}
     seen: set[str] = set()
     for cell in cells:
         chosen = cell.selection
-        name = f"{SELECTIONS}/{chosen.key.split('/')[-1]}.json" if chosen is not None else ""
+        name = _ids_of(chosen.key) if chosen is not None else ""
         if chosen is None or not (bundle / name).is_file():
             continue
         told = json_in(bundle / name, name)
@@ -145,16 +185,24 @@ def _selections(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
         yield Discrepancy(where=SELECTIONS, what="ids and positions do not name the same rows")
 
 
+def _ids_of(key: str) -> str:
+    """The file with the ids of a selection."""
+    return f"{SELECTIONS}/{key.split('/')[-1]}.json"
+
+
 def _steps(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
-    """Keys against the identities that they are hashes of."""
+    """Keys against the identities that they are hashes of, and judges against the identities of their steps."""
     if not (bundle / STEPS).is_file():
         return
     known = {f"{step.room}/{step.key}" for cell in cells for step in cell.steps}
-    for number, line in enumerate((bundle / STEPS).read_text(encoding="utf-8").splitlines(), start=1):
+    judges: dict[str, Mapping[str, Any]] = {}
+    for number, line in enumerate(_step_lines(bundle), start=1):
         where = f"{STEPS}, line {number}"
         try:
-            told = json.loads(line)
+            told = json.loads(line, object_pairs_hook=told_once)
             room, key = told["ref"].split("/")
+            if room == "verdicts":
+                judges[key] = judge_identity(told["identity"])
             found = key_of({"room": room, "identity": told["identity"], "parents": told["parents"]})
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError):
             yield Discrepancy(where=where, what="is no step")
@@ -163,12 +211,26 @@ def _steps(cells: list[Cell], bundle: Path) -> Iterator[Discrepancy]:
             yield Discrepancy(where=where, what=f"key of {room}", told=key, recomputed=found)
         if told["ref"] not in known:
             yield Discrepancy(where=where, what=f"no record went through {told['ref']}")
+    for cell in cells:
+        judging = [step.key for step in cell.steps if step.room == "verdicts"]
+        known_here = [judges[key] for key in judging if key in judges]
+        # Provenance that names places was left out: only where all of it is there does it speak against a record.
+        for each in cell.judgements if len(known_here) == len(judging) > 0 else ():
+            if each.judged_by and each.judged_by not in known_here:
+                what = f"{each.judge} was judged by what made none of its steps"
+                yield Discrepancy(where=_name(cell), what=what)
+
+
+def _step_lines(bundle: Path) -> list[str]:
+    """By line feeds alone, since text may hold other separators; what is no UTF-8 makes a line that is no step."""
+    text = (bundle / STEPS).read_bytes().decode("utf-8", "replace")
+    return text.removesuffix("\n").split("\n")
 
 
 def identities(bundle: Path, keys: Collection[str]) -> Iterator[dict[str, Any]]:
     """What was hashed into the keys of some steps, as far as the bundle tells it. `check_records` comes before."""
     if (bundle / STEPS).is_file():
-        for line in (bundle / STEPS).read_text(encoding="utf-8").splitlines():
+        for line in _step_lines(bundle):
             told = json.loads(line)
             if told["ref"].split("/")[-1] in keys:
                 yield told["identity"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sftbench.board.cells import SCHEMA as OF_RECORDS
+from sftbench.board.reading import told_once
 from sftbench.errors import UsageError, VerificationError
 
 SCHEMA = 1
@@ -28,6 +30,9 @@ ROWS = "rows/rows.jsonl"
 RESPONSES = "responses"
 REPRODUCTIONS = "reproductions"
 """Folder of what others found on reproducing; it grows after publication, so that the manifest leaves it out."""
+LONGEST_PART = 255
+LONGEST_NAME = 1024
+"""In bytes of UTF-8: what the file systems in use allow."""
 _SAFE = re.compile(r"[^\x00-\x1f\\:*?\"<>|\x7f]+")
 
 
@@ -46,9 +51,11 @@ class Discrepancy:
 
 
 def is_safe(name: str) -> bool:
-    """Whether a name stays inside the folder that it is in, on every system."""
+    """Whether a name stays inside the folder that it is in, and may be one, on every system."""
     parts = name.split("/")
-    return bool(_SAFE.fullmatch(name)) and not any(part in ("", ".", "..") for part in parts) and len(name) < 1024
+    sizes = [len(part.encode("utf-8", "surrogatepass")) for part in parts]
+    fits = max(sizes) <= LONGEST_PART and sum(sizes) + len(parts) <= LONGEST_NAME
+    return fits and bool(_SAFE.fullmatch(name)) and not any(part in ("", ".", "..") for part in parts)
 
 
 def files_below(folder: Path) -> dict[str, Path]:
@@ -78,25 +85,31 @@ def json_text(value: Any) -> str:
 
 
 def json_in(path: Path, what: str) -> dict[str, Any]:
-    """A JSON object from a file. Raises `VerificationError` for anything else, NaN included."""
+    """A JSON object from a file that messages call `what`. Raises `VerificationError` for anything else, NaN and keys
+    that occur twice included."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        value = json.loads(
+            path.read_text(encoding="utf-8"),
+            parse_constant=_refuse, parse_float=_finite, object_pairs_hook=told_once,
+        )  # fmt: skip
     except FileNotFoundError:
-        raise VerificationError(f"{what} is missing") from None
-    except (ValueError, RecursionError, OSError) as problem:
-        raise VerificationError(f"{what} is cut off or not JSON: {str(problem)[:200]}") from None
+        raise VerificationError("is missing", where=what) from None
+    except OSError as problem:
+        raise VerificationError(f"cannot be read ({problem.strerror})", where=what) from None
+    except (ValueError, RecursionError) as problem:
+        raise VerificationError(f"is cut off or not JSON ({str(problem)[:200]})", where=what) from None
     if not isinstance(value, dict):
-        raise VerificationError(f"{what} holds no JSON object")
+        raise VerificationError("holds no JSON object", where=what)
     return value
 
 
 def check_schema(value: dict[str, Any], what: str, *, expected: int = SCHEMA) -> None:
     """Raises `UsageError` for a file of another version, `VerificationError` for one that tells none."""
     schema = value.get("schema")
-    if not isinstance(schema, int):
-        raise VerificationError(f"{what} does not tell its schema")
+    if type(schema) is not int:
+        raise VerificationError("does not tell its schema", where=what)
     if schema != expected:
-        raise UsageError(f"{what} is of schema {schema}; this version of sftbench reads {expected}")
+        raise UsageError(f"is of schema {schema}; this version of sftbench reads {expected}", where=what)
 
 
 def run_in(records: Path, what: str = "run.json") -> dict[str, Any]:
@@ -104,6 +117,11 @@ def run_in(records: Path, what: str = "run.json") -> dict[str, Any]:
     about = json_in(records / "run.json", what)
     check_schema(about, what, expected=OF_RECORDS)
     return about
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse(text)
 
 
 def _refuse(constant: str) -> Any:

@@ -52,7 +52,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise VerificationError(f"{MANIFEST} is not that of a bundle; 'bench publish' makes one from results")
     for name, told in manifest["files"].items():
         if not is_safe(name):
-            raise VerificationError(f"{MANIFEST} names {name!r}, which would lie outside of the bundle")
+            raise VerificationError(
+                f"{MANIFEST} names {name[:200]!r}, which is too long, or would lie outside of the bundle"
+            )
         if not isinstance(told, dict) or set(told) != {"sha256", "bytes"}:
             raise VerificationError(f"{MANIFEST}: {name} has no sha256 and bytes")
     return manifest

@@ -19,15 +19,13 @@ from sftbench.jury import judge_names
 from sftbench.plugins import Plugins
 from sftbench.publishing.again import answers_step, carried_out, questions_again, told_settings
 from sftbench.publishing.agreement import Agreement, OfOrders, agreement_of, orders_of
-from sftbench.publishing.asking import asks_a_model, judges_told, refuse_unnamed
+from sftbench.publishing.allowance import STANDARD_ERRORS
+from sftbench.publishing.asking import is_a_model, judges_told, refuse_unnamed
 from sftbench.publishing.layout import RESPONSES, Discrepancy
 from sftbench.publishing.own import Own
 from sftbench.publishing.pairs import PublishedPair, PublishedPairs, pairs_of
 from sftbench.rooms import Responses, Row
 from sftbench.runner import Run, Watcher
-
-STANDARD_ERRORS = 4.0
-"""A mean difference as many standard errors from 0 is no accident of the sample."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +101,11 @@ def _used(bundle: Path, published: str, own: Own, plugins: Plugins) -> tuple[str
         if known is None:
             raise UsageError(f"run.json does not tell the settings of the judge {published}; give one with --judge")
         refuse_unnamed([known], own, plugins)
-        return known, not asks_a_model(known, plugins)
+        return known, not is_a_model(known, plugins)
     if len(own.judges) != 1:
         raise UsageError(f"--rejudge is done by one judge, and --judge names {len(own.judges)}")
     (used,) = own.judges
-    return used, used == known and not asks_a_model(used, plugins)
+    return used, used == known and not is_a_model(used, plugins)
 
 
 def _questions(run: Run, watcher: Watcher) -> tuple[dict[str, Row], dict[str, dict[str, tuple[str, ...]]]]:

@@ -16,6 +16,7 @@ from sftbench.judging.card.keeping import asks_a_model
 from sftbench.plan import PlannedCell, Ref
 from sftbench.plugins import Plugins
 from sftbench.publishing.again import carried_out, planned_again
+from sftbench.publishing.allowance import EXACT, STANDARD_ERRORS, TOLERANCE
 from sftbench.publishing.crosscheck import identities
 from sftbench.publishing.judged_again import JudgedAgain, judged_again
 from sftbench.publishing.layout import Discrepancy
@@ -24,12 +25,6 @@ from sftbench.publishing.lock import installed, own_version
 from sftbench.publishing.own import Own
 from sftbench.runner import Run, Watcher
 
-TOLERANCE = 0.02
-"""How far the mean of a metric may be from the one told, in its own unit: rounding differs between processors, and
-training makes more of it. Rows that were chosen are held to equality."""
-EXACT = 1e-6
-STANDARD_ERRORS = 4.0
-"""A mean difference as many standard errors from 0 is no accident of the items or of a language model's moods."""
 _PACKAGES = ("sftbench", "torch", "transformers", "peft", "numpy")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from sftbench.errors import UsageError, VerificationError
+from sftbench.errors import SftbenchError, UsageError, VerificationError
 from sftbench.publishing.archive import opened
 from sftbench.publishing.crosscheck import check_records, check_sealed
 from sftbench.publishing.layout import ABOUT, KIND, LEVELS, RECORDS, Discrepancy, check_schema, json_in
@@ -17,6 +17,8 @@ from sftbench.publishing.lock import own_version
 from sftbench.publishing.manifest import check_files, read_manifest, seal_of
 from sftbench.publishing.recompute import Recomputed, recompute
 
+MOST_NAMED = 5
+_RUN = (".html", ".htm", ".xhtml", ".js", ".mjs", ".svg")
 LIMIT = (
     "what this cannot show: that whoever published ran it at all. Records that were made up as a whole, with board, "
     "bundle.json and manifest to match, recompute; --seal with a seal from elsewhere shows later changes, "
@@ -72,10 +74,14 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
         compared_all = not made.uncompared
         notes += _notes(made, about)
     except (UsageError, VerificationError) as problem:
-        findings.append(_of_records(_short(str(problem), folder)))
+        findings.append(_of_records(problem, folder))
+    except (ArithmeticError, RecursionError) as problem:
+        # What no bound was set to: a stranger's numbers are no reason for a traceback.
+        what = f"no board can be made of them ({type(problem).__name__}: {problem})"
+        findings.append(Discrepancy(where=RECORDS, what=what))
     if (folder / RECORDS / LEVELS).is_file():
         notes.append(f"a merged bundle: {RECORDS}/{LEVELS} tells what was known of its rows in the bundles before")
-    attested, wrong = attestations(folder)
+    attested, wrong = attestations(folder, cells or None)
     findings += wrong
     notes += [
         f"{each.row} was reproduced by {each.name or 'somebody'} {', '.join(each.reservations)}"
@@ -95,13 +101,29 @@ def verify_folder(folder: Path, *, seal: str | None = None, name: str = "") -> V
 def _notes(made: Recomputed, about: Mapping[str, Any]) -> Iterator[str]:
     """What of the board was not held to the records."""
     if made.unproven:
-        yield f"{len(made.unproven)} files beside the board follow from no record and were checked by hash alone"
+        yield _beside(made.unproven)
     if made.uncompared:
         yield (
             f"bundle.json says that the board was made with sftbench {str(about['made_with'].get('sftbench'))[:40]}, "
             f"this is {own_version()}: what only one of the two tells was not compared"
         )
     yield from made.uncompared
+
+
+def _beside(names: Sequence[str]) -> str:
+    """Of files that no record is behind: how many, which, and which of them a browser runs."""
+    told, are = (f"{len(names)} files", "follow") if len(names) > 1 else ("1 file", "follows")
+    checked = f"{told} beside the board {are} from no record, checked by hash alone: {_listed(names)}"
+    run = [name for name in names if PurePosixPath(name).suffix.lower() in _RUN]
+    if not run:
+        return checked
+    pages = "pages or scripts" if len(run) > 1 else "a page or script"
+    return f"{checked}; among them {pages} that sftbench did not make and a browser runs: {_listed(run)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(name[:120] for name in names[:MOST_NAMED]) + more
 
 
 def about_of(folder: Path) -> dict[str, Any]:
@@ -116,11 +138,10 @@ def about_of(folder: Path) -> dict[str, Any]:
     return about
 
 
-def _of_records(message: str) -> Discrepancy:
+def _of_records(problem: SftbenchError, folder: Path) -> Discrepancy:
     """What is wrong with a record, under its file where that is named."""
-    where, sign, what = message.partition(": ")
-    is_file = sign and where.startswith(f"{RECORDS}/")
-    return Discrepancy(where=where, what=what) if is_file else Discrepancy(where=RECORDS, what=message)
+    what = _short(problem.what, folder)
+    return Discrepancy(where=_short(problem.where, folder) or RECORDS, what=what)
 
 
 def _short(message: str, folder: Path) -> str:

@@ -145,11 +145,11 @@ def _told(path: Path, form: type[Told]) -> Told | None:
     except FileNotFoundError:
         return None
     except OSError as problem:
-        raise UsageError(f"{path}: cannot be read ({problem.strerror})") from None
+        raise UsageError(f"cannot be read ({problem.strerror})", where=str(path)) from None
     except ValidationError as problem:
         first = problem.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise UsageError(f"{path}: {place}: {first['msg']}") from None
+        raise UsageError(f"{place}: {first['msg']}", where=str(path)) from None
 
 
 def _beside(results: Path, out: Path) -> str | None:
