@@ -43,6 +43,7 @@ if behaviour == "stubborn":
 
 adapters = {}
 counted = []
+frozen = []
 OF_ADAPTER = 40
 
 
@@ -107,8 +108,11 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(1)
         if behaviour == "dies-always":
             os._exit(1)
-        if behaviour == "hangs-once" and start == 0:
+        frozen.extend([asked] * (behaviour == f"freezes-over-{asked}"))
+        if frozen or (behaviour == "hangs-once" and start == 0) or behaviour == f"hangs-over-{asked}":
             time.sleep(600)
+        if behaviour.startswith("dies-over-") and asked in behaviour.split("-"):
+            os._exit(1)
         message = {"role": "assistant", "content": f"answer to {asked}"}
         choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
