@@ -30,6 +30,8 @@ if behaviour == "never-ready":
     time.sleep(600)
 if behaviour == "slow":
     time.sleep(0.6)
+if behaviour == "very-slow":
+    time.sleep(3.0)
 if behaviour in ("with-children", "stubborn"):
     # One in the same process group, one that has left it.
     for alone in (False, True):
@@ -90,6 +92,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"error": {"message": "too busy"}}, 503)
         if behaviour == "refuses-prompts":
             return self.answer({"error": {"message": "Token id 9999 is out of vocabulary"}}, 400)
+        if behaviour == "dies-for-good" and (start or len(counted) > 5):
+            os._exit(1)
+        if behaviour.startswith("refuses-") and len(body["prompt"]) > 150:
+            if behaviour == "refuses-by-death":
+                os._exit(1)
+            return self.answer({"error": {"message": "not this one"}}, int(behaviour.rpartition("-")[2]))
         if body["model"] not in (model, *adapters):
             return self.answer({"error": {"message": "no such model"}}, 404)
         new = [OF_ADAPTER] * (body["model"] in adapters) + body["prompt"][::-1][:6] + body["stop_token_ids"][:1]

@@ -16,6 +16,9 @@ from sftbench.store import Store
 
 from .conftest import bench_score, gone_within, runs
 
+SLOWLY = 3.0
+"""Seconds in which the stand-in starts where it is slow and told so."""
+
 
 def scored(command, **more):
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, **more)
@@ -45,6 +48,17 @@ def test_a_command_has_its_model_served_and_leaves_nothing(house, material, smal
     assert len(set(named)) == 1
     assert named[0].startswith("vllm:model@")
     assert str(material.model) not in named[0]
+
+
+def test_the_start_of_a_server_is_told_and_in_no_cost(house, material, small_pool, tmp_path):
+    house.behave("very-slow")
+    _, said = scored(bench_score(small_pool, material.model, tmp_path / "s", chat=f"vllm:{material.model}"))
+    (record,) = [json.loads(each.read_text()) for each in (tmp_path / "s" / "scores").rglob("record.json")]
+    started = record["payload"]["seconds_starting"]
+    assert started >= SLOWLY
+    assert f"{started:.0f} s went by until the server was there" in said
+    assert 0 <= record["ledger"]["wall_seconds"] < SLOWLY
+    assert record["ledger"]["device_seconds"] == record["ledger"]["wall_seconds"]
 
 
 def test_a_model_that_is_not_there_fails_before_anything_is_done(house, material, small_pool, tmp_path):

@@ -19,7 +19,7 @@ from sftbench.errors import EnvironmentProblem
 from sftbench.rooms import Message
 
 if TYPE_CHECKING:
-    from openai import OpenAI, OpenAIError
+    from openai import OpenAI
 
 T = TypeVar("T")
 LONGEST_WAIT = 60.0
@@ -420,7 +420,7 @@ def _trifle(request: ChatRequest) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content="Say yes."),), max_new_tokens=1)
 
 
-def _asked_to_wait(problem: OpenAIError) -> float | None:
+def _asked_to_wait(problem: Exception) -> float | None:
     """The seconds that an endpoint asks for before it is tried again, at most `LONGEST_WAIT`."""
     response = getattr(problem, "response", None)
     try:

@@ -58,8 +58,8 @@ class Servers:
         """Where `vllm:FOLDER[...]` answers under `name`, and who serves it; it is started if it does not run.
 
         `lost` is the URL at which it answered no more; `silent` says that it took a request and never answered;
-        `forgiven` that neither this loss nor those before it count, since it has answered much since its start, or it is
-        known over what it was lost; `alone` that all other servers are to be ended first.
+        `forgiven` that neither this loss nor those before it count, since it has answered much since its start, or the
+        request is known that it was lost over; `alone` that all other servers are to be ended first.
         Raises `EnvironmentProblem` when it cannot be started, or has crashed more than `RESTARTS` times.
         """
         if alone:
