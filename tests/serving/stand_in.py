@@ -30,8 +30,6 @@ if behaviour == "never-ready":
     time.sleep(600)
 if behaviour == "slow":
     time.sleep(0.6)
-if behaviour == "very-slow":
-    time.sleep(3.0)
 if behaviour in ("with-children", "stubborn"):
     # One in the same process group, one that has left it.
     for alone in (False, True):
