@@ -32,6 +32,7 @@ from sftbench.prompting import prompt_suite_of
 from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
+from sftbench.serving.fitting import refuse_unfit
 from sftbench.serving.household import KeptServers, served
 from sftbench.settings import Contamination, Redo, RunSettings
 from sftbench.store import Store
@@ -102,6 +103,9 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     refuse_unmeasured(facts, methods, settings, judges)
     max_new_tokens = _max_new_tokens(settings, given, facts)
     refuse_short_window(facts, max_new_tokens)
+    if facts.answering is not None:
+        options, given_as = facts.answering.options, f"--answers {settings.answers}"
+        refuse_unfit(options, Path(facts.base.path), text=given_as, num_gpus=len(visible_gpus()))
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),

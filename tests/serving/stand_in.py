@@ -18,7 +18,7 @@ behaviour, port, model, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], Pat
 start = len(list(folder.glob("start-*")))
 (folder / f"start-{start}").write_text(str(os.getpid()))
 
-if behaviour == "dies-at-start":
+if behaviour == "dies-at-start" or (behaviour == "serves-one-of-two" and start % 2):
     print("loading", flush=True)
     print("(EngineCore pid=7) ERROR 11-28 16:01:21 [core.py:5] ValueError: no such layer", file=sys.stderr)
     print("RuntimeError: Engine core initialization failed. See root cause above.", file=sys.stderr)

@@ -300,11 +300,17 @@ def test_a_plan_tells_by_whom_answers_will_be_written(house, material, tmp_path)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Answers of 2 models are written by vLLM (vllm[dtype=float32])" in done.stdout
+    # One for the base with adapters, one for the whole model.
+    assert "vLLM starts about 2 times, for which 60 s each" in done.stdout
     assert house.num_starts == 0
     too_long = [*command, "--answers", "vllm[max_model_len=8]"]
     done = subprocess.run(too_long, capture_output=True, text=True)
     assert done.returncode == 2
     assert "no room for a prompt" in done.stderr
+    too_long = [*command, "--answers", "vllm[max_model_len=100000]"]
+    done = subprocess.run(too_long, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "and the model has a window of" in done.stderr
 
 
 def test_a_store_record_is_no_place_for_the_folder_of_a_model(house, material, small_pool, tmp_path):

@@ -94,6 +94,27 @@ def test_a_server_that_dies_at_its_start_fails_at_once_with_the_cause_and_is_not
     assert served.num_starts == 1
 
 
+def test_where_the_first_of_several_models_is_not_served_the_others_fail_at_once_with_the_reason(trial):
+    served = trial("dies-at-start")
+    models = ["vllm:/a[dtype=float32]", "vllm:/b[dtype=float32]", "vllm:/c[dtype=bfloat16]"]
+    for each, num_starts in zip(models, (1, 1, 2), strict=True):
+        with pytest.raises(EnvironmentProblem, match="no such layer"):
+            served.servers.reach(each, "m", served.told.append, alone=True)
+        assert served.num_starts == num_starts
+
+
+def test_a_model_that_is_not_served_keeps_no_other_from_it_once_one_was(trial):
+    served = trial("serves-one-of-two")
+    for number in range(4):
+        try:
+            served.servers.reach(f"vllm:/{number}", "m", served.told.append, alone=True)
+        except EnvironmentProblem:
+            assert number % 2
+        else:
+            assert not number % 2
+    assert served.num_starts == 4
+
+
 def test_another_port_is_tried_when_the_first_is_taken_meanwhile(trial):
     served = trial("port-taken")
     assert served.reach().url.startswith("http://127.0.0.1:")

@@ -50,6 +50,10 @@ class Servers:
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _started_with: set[str] = field(default_factory=set)
+    """Options with which a server has started."""
+    _refused_with: dict[str, str] = field(default_factory=dict)
+    """Options with which the first server did not start, where one is to follow another, and why."""
 
     def reach(
         self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
@@ -75,12 +79,20 @@ class Servers:
                 if not silent and server.is_well():
                     return server.endpoint, server.launch.server
                 self._note_crash(entry, server, tell, silent=silent, forgiven=forgiven)
+            options = str(ServedModel.parse(described).options)
+            if alone and options in self._refused_with:
+                raise EnvironmentProblem(self._refused_with[options])
             try:
-                return self._started(entry, described, name, tell)
+                found = self._started(entry, described, name, tell)
             except EnvironmentProblem as problem:
-                if entry.wanted:
+                if entry.wanted and not self._closed:
                     entry.problem = str(problem)
+                    # What has not served any model will serve no other of the run.
+                    if alone and options not in self._started_with:
+                        self._refused_with[options] = f"{problem} (not tried again for other models with these options)"
                 raise
+            self._started_with.add(options)
+            return found
 
     def stop(self, described: str) -> None:
         """End a server if it runs. Asked for again, it is started again."""
