@@ -198,8 +198,8 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
         )
     if starts:
         lines.append(
-            f"vLLM starts about {starts} times, for which {SERVER_SECONDS:.0f} s each are in that time: a fixed figure, "
-            "and not measured here."
+            f"vLLM starts about {starts} times, for which {SERVER_SECONDS:.0f} s each are in that time: a fixed figure "
+            "that was not measured here."
         )
     return "\n".join([*lines, *planned_checks(run)])
 

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sftbench.chat import ChatRequest, Endpoint, Room, Service, is_loopback
-from sftbench.engines.gate import Gate
+from sftbench.engines.entrance import Entrance
 from sftbench.errors import EnvironmentProblem
 from sftbench.rooms import Message
 
@@ -76,7 +76,7 @@ class Sender:
     """How long its server was waited for, also after a crash; all requests wait together."""
     _num_answers: int = 0
     """Since the server was last lost."""
-    _gate: Gate = field(default_factory=Gate)
+    _entrance: Entrance = field(default_factory=Entrance)
     _endpoint: Endpoint | None = None
     _clients: dict[str, OpenAI] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -139,7 +139,7 @@ class Sender:
         losses, waits = 0, list(self.waits)
         while True:
             with ExitStack() as stack:
-                with self._gate.among_others():
+                with self._entrance.among_others():
                     endpoint = self._reached()
                     try:
                         return self._answered(endpoint, ask)
@@ -152,7 +152,7 @@ class Sender:
                     num = SUSPECT if silent else 1
                     if is_lost and trifle is not None and losses + num >= SUSPECT:
                         # Before the server is there again: no other like it may come in between.
-                        stack.enter_context(self._gate.closed())
+                        stack.enter_context(self._entrance.closed())
                     if is_lost and self._moved(endpoint, silent=silent):
                         losses, wait = losses + num, 0.0
                     elif silent or not waits:
@@ -171,7 +171,7 @@ class Sender:
 
     def _alone(self, ask: Callable[[OpenAI, str], T], trifle: Callable[[OpenAI, str], object]) -> T:
         """Ask while nobody else does. Raises `StubbornError` where a server that works is lost, or fails, over it."""
-        with self._gate.alone():
+        with self._entrance.alone():
             self._make_sure(trifle)
             endpoint = self._reached()
             for _ in range(2):

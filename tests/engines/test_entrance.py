@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 
-from sftbench.engines.gate import Gate
+from sftbench.engines.entrance import Entrance
 
 
 def test_many_are_inside_together_and_one_alone_is_with_nobody():
-    gate, inside, seen, most = Gate(), [], [], []
+    entrance, inside, seen, most = Entrance(), [], [], []
     lock = threading.Lock()
 
     def stay(name):
@@ -24,11 +24,11 @@ def test_many_are_inside_together_and_one_alone_is_with_nobody():
             inside.remove(name)
 
     def among(name):
-        with gate.among_others():
+        with entrance.among_others():
             stay(name)
 
     def alone():
-        with gate.closed(), gate.alone():
+        with entrance.closed(), entrance.alone():
             stay("alone")
 
     threads = [threading.Thread(target=alone if at % 5 == 0 else among, args=() if at % 5 == 0 else (at,))
@@ -42,16 +42,16 @@ def test_many_are_inside_together_and_one_alone_is_with_nobody():
     assert not inside
 
 
-def test_whoever_is_about_to_be_alone_has_the_right_of_way_and_an_error_opens_the_gate():
-    gate, order = Gate(), []
+def test_whoever_is_about_to_be_alone_has_the_right_of_way_and_an_error_opens_the_entrance():
+    entrance, order = Entrance(), []
 
     def among():
-        with gate.among_others():
+        with entrance.among_others():
             order.append("other")
 
     late = threading.Thread(target=among)
     try:
-        with gate.among_others(), gate.closed():
+        with entrance.among_others(), entrance.closed():
             late.start()
             time.sleep(0.05)
             order.append("first")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Gate:
+class Entrance:
     """Lets threads in together, or one by itself; whoever is to be alone has the right of way."""
 
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -44,7 +44,7 @@ class Gate:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Inside with nobody else; to be entered where the gate is `closed`, by one who has left the others."""
+        """Inside with nobody else; to be entered where the entrance is `closed`, by one who has left the others."""
         with self._changed:
             self._changed.wait_for(lambda: not self._has_one and not self._inside)
             self._has_one = True
