@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -29,27 +30,41 @@ def served_writer(step: Step, desk: WorkingDesk) -> Iterator[ServedWriter]:
     """Who writes the answers of the model that a step is about; the model is served when the block begins.
 
     One server at a time: whatever else the run has served is ended. The server itself is left for the next step, which
-    may want the same. Raises `EnvironmentProblem` for a model that vLLM cannot serve.
+    may want the same. What is written is kept until the block ends well, for the step done again.
+    Raises `EnvironmentProblem` for a model that vLLM cannot serve.
     """
     from sftbench.engines.completing import ServedWriter
     from sftbench.engines.forward import LanguageModel
+    from sftbench.engines.kept_answers import KeptAnswers
 
     trained = desk.model_path("trained")
     with ExitStack() as stack:
-        service, served_as = _Serving(step, desk).reached(trained, stack)
+        begun = time.monotonic()
+        try:
+            service, served_as = _Serving(step, desk).reached(trained, stack)
+        finally:
+            desk.note_start(time.monotonic() - begun)
         model = LanguageModel.without_weights(trained.base_path or trained.path, meter=desk.meter)
         longest = ServedModel.parse(step.where["answers"]).options.max_model_len
         model.max_length = min(model.max_length, longest or model.max_length)
         # Many long answers at a time may each take long, and are no sign of a server that hangs.
         patience = FEWEST_SECONDS + SECONDS_PER_TOKEN * step.number("max_new_tokens")
         at_once = step.where.get(CONCURRENCY)
-        yield ServedWriter(
+        kept = KeptAnswers(desk.unfinished(f"answers-{step.key}.jsonl"))
+        writer = ServedWriter(
             service=service,
             model=model,
             served_as=served_as,
             timeout_seconds=patience,
             num_at_once=int(at_once) if at_once else None,
+            kept=kept,
+            log=desk.log,
         )
+        try:
+            yield writer
+        finally:
+            desk.note_start(writer.seconds_starting)
+        kept.forget()
 
 
 class _Serving:

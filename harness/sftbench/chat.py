@@ -64,7 +64,7 @@ class Endpoint:
         """See `Service`."""
         return self
 
-    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
+    def reach_again(self, lost: Endpoint, *, silent: bool, forgiven: bool = False) -> Endpoint | None:
         """See `Service`: what others serve cannot be started again from here."""
         return None
 
@@ -112,9 +112,10 @@ class Service(Protocol):
         """Where it answers; it is started if need be. Raises `EnvironmentProblem` when it cannot be."""
         ...
 
-    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
+    def reach_again(self, lost: Endpoint, *, silent: bool, forgiven: bool = False) -> Endpoint | None:
         """Where it answers after an endpoint was lost, or was silent for too long; None when nobody here can mend that.
 
+        `forgiven` says that neither this loss nor those before it are to be counted.
         Raises `EnvironmentProblem` when it was mended too often.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Responses, Row, Verdicts
 from sftbench.runner import Watcher, default_store
+from sftbench.serving.household import KeptServers, keeping, logs_in
 from sftbench.store import Store
 
 NUM_PROBES = 100
@@ -53,22 +55,27 @@ class JudgeCheck:
         return read_material(self.data, labelled, human=human, own=own, seed=self.seed)
 
 
-def check_judge(wanted: JudgeCheck, *, plugins: Plugins, watcher: Watcher) -> JudgeCard:
+def check_judge(
+    wanted: JudgeCheck, *, plugins: Plugins, watcher: Watcher, kept: KeptServers | None = None
+) -> JudgeCard:
     """Ask a judge the probes, and make and keep its card. What was asked before comes out of the store.
 
+    Its server is that of a run where that has `kept` it, and one for all that is asked here.
     Raises `UsageError` for an unknown judge and unusable files, and the error of the judging where that fails.
     """
     material = wanted.material()
     store = Store(wanted.store or default_store())
     pairs = check_pairs(wanted, material)
-    told, record = _judged(wanted, pairs, store, plugins=plugins, watcher=watcher)
-    judge = judge_identity(record.identity)
     again, why_not = None, "no language model is asked: the same by construction"
-    if asks_a_model(judge):
-        why_not = "not asked again"
-        if wanted.repeat and orders.NAME in pairs:
-            anew, place = _otherwise_seeded(wanted, plugins), Store(store.root / AGAIN)
-            again, _ = _judged(anew, {orders.NAME: pairs[orders.NAME]}, place, plugins=plugins, watcher=watcher)
+    with nullcontext(kept) if kept is not None else keeping(logs_in(store.root, "judge-check")) as servers:
+        ask = _Asking(plugins, watcher, servers)
+        told, record = ask.judged(wanted, pairs, store)
+        judge = judge_identity(record.identity)
+        if asks_a_model(judge):
+            why_not = "not asked again"
+            if wanted.repeat and orders.NAME in pairs:
+                anew, place = _otherwise_seeded(wanted, plugins), Store(store.root / AGAIN)
+                again, _ = ask.judged(anew, {orders.NAME: pairs[orders.NAME]}, place)
     card = card_of(
         findings_of(told, model=model_of(judge), again=again, why_not_again=why_not),
         judge=judge,
@@ -96,21 +103,29 @@ def _otherwise_seeded(wanted: JudgeCheck, plugins: Plugins) -> JudgeCheck:
     return replace(wanted, judge=str(replace(use, parameters={**use.parameters, "seed": seed + 1})))
 
 
-def _judged(
-    wanted: JudgeCheck, pairs: Mapping[str, Sequence[Any]], store: Store, *, plugins: Plugins, watcher: Watcher
-) -> tuple[ProbesAsked, Record]:
-    records: list[Record] = []
+@dataclass(frozen=True)
+class _Asking:
+    """What all judgements of a check are made with."""
 
-    def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
-        found: Judgement = judge_answers(
-            wanted.judge, rows, model, baseline, plugins=plugins, watcher=watcher, store=store.root,
-            chat=wanted.chat, vllm=wanted.vllm, concurrency=wanted.concurrency,
-        )  # fmt: skip
-        records.append(found.record)
-        return found.verdicts
+    plugins: Plugins
+    watcher: Watcher
+    kept: KeptServers
 
-    told = asked(ask, pairs)
-    return told, records[0]
+    def judged(
+        self, wanted: JudgeCheck, pairs: Mapping[str, Sequence[Any]], store: Store
+    ) -> tuple[ProbesAsked, Record]:
+        records: list[Record] = []
+
+        def ask(rows: Sequence[Row], model: Responses, baseline: Responses) -> Verdicts:
+            found: Judgement = judge_answers(
+                wanted.judge, rows, model, baseline, plugins=self.plugins, watcher=self.watcher, store=store.root,
+                chat=wanted.chat, vllm=wanted.vllm, concurrency=wanted.concurrency, kept=self.kept,
+            )  # fmt: skip
+            records.append(found.record)
+            return found.verdicts
+
+        told = asked(ask, pairs)
+        return told, records[0]
 
 
 def _speed(record: Record, told: ProbesAsked) -> dict[str, float]:

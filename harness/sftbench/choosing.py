@@ -19,6 +19,7 @@ from sftbench.plugins import Plugins
 from sftbench.record import Record
 from sftbench.rooms import Json, Pool, Scores, Selection
 from sftbench.runner import Run, Watcher, carry_out, default_store, refuse_step_bounds, refuse_unpriced
+from sftbench.serving.household import KeptServers
 from sftbench.settings import RunSettings, check_settings
 from sftbench.store import Store
 from sftbench.survey import survey, window
@@ -131,8 +132,9 @@ def planner_of(
 
 
 def carried_out(
-    planner: Planner, ref: Ref, settings: RunSettings, plugins: Plugins, watcher: Watcher, store: Path | None
-) -> Run:
+    planner: Planner, ref: Ref, settings: RunSettings, plugins: Plugins, watcher: Watcher, store: Path | None,
+    *, kept: KeptServers | None = None,
+) -> Run:  # fmt: skip
     """Do what one step needs, and the step. Raises the error of the first that fails."""
     plan = Plan(
         cells=(),
@@ -146,7 +148,7 @@ def carried_out(
         name="", settings=settings, given={}, facts=planner.facts, terms=planner.terms, plan=plan,
         plugins=plugins, store=place, methods=(),
     )  # fmt: skip
-    outcomes = carry_out(run, watcher)
+    outcomes = carry_out(run, watcher, kept=kept)
     for each, step in plan.steps.items():
         record = place.record_of(each)
         if outcomes.get(each) != "done":

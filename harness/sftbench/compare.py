@@ -25,6 +25,7 @@ from sftbench.runner import (
     known_outcomes,
     require_places,
 )
+from sftbench.serving.household import KeptServers, keeping, logs_in
 from sftbench.store import full_disk_explained
 
 
@@ -55,17 +56,21 @@ def compare(run: Run, watcher: Watcher) -> Comparison:
     check_budgets(run)
     before = {ref: outcome for ref, outcome in prepared.items() if is_preparing(run.plan.steps[ref])}
     try:
-        return _written(run, carry_out(run, watcher, ended_before=before), watcher)
+        # The judges of the run are asked for their cards too.
+        with keeping(logs_in(run.store.root, run.name)) as kept:
+            return _written(run, carry_out(run, watcher, ended_before=before, kept=kept), watcher, kept)
     except KeyboardInterrupt:
         _written(run, known_outcomes(run.plan, run.store, "missing")[0], None)
         raise
 
 
-def _written(run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None) -> Comparison:
+def _written(
+    run: Run, outcomes: Mapping[Ref, Outcome], watcher: Watcher | None, kept: KeptServers | None = None
+) -> Comparison:
     """Without a watcher nothing more is asked of a judge for its card."""
     with full_disk_explained(run.settings.results, "results"):
         folder, cells = write_results(run, outcomes)
-        cards = cards_for(run, cells, watcher)
+        cards = cards_for(run, cells, watcher, kept=kept)
         write_cards(folder, cards.cards, first=next(iter(run.terms.judges), None))
     board = build_board(folder) if cells else None
     if board is not None:

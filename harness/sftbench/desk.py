@@ -45,6 +45,7 @@ class WorkingDesk:
     """What parts did without the model that they would have asked."""
     _models: dict[str, LanguageModel] = field(default_factory=dict)
     _chats: dict[str, ChatClient] = field(default_factory=dict)
+    _seconds_starting: float = 0.0
 
     @property
     def seed(self) -> int:
@@ -117,6 +118,19 @@ class WorkingDesk:
         """What was asked of a language model, or stood in for one, for the record."""
         told: dict[str, Json] = {"stand_ins": list(self.stand_ins)} if self.stand_ins else {}
         return told | {role: client.counts() for role, client in self._chats.items()}
+
+    @property
+    def seconds_starting(self) -> float:
+        """How long servers of language models were waited for: whoever asks first waits for all."""
+        return self._seconds_starting + sum(client.seconds_starting for client in self._chats.values())
+
+    def note_start(self, seconds: float) -> None:
+        """A server was waited for that no chat of this desk asks."""
+        self._seconds_starting += seconds
+
+    def unfinished(self, name: str) -> Path:
+        """A file for what this step has of use if it does not end; what is there is left when it fails."""
+        return self.store.root / "unfinished" / name
 
     def model_path(self, name: str) -> TrainedModel:
         if name == "trained" and self.step.measures:

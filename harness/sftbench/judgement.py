@@ -29,6 +29,7 @@ from sftbench.pools.prompts import prompt_lines
 from sftbench.record import Record
 from sftbench.rooms import Json, Responses, Row, Verdicts
 from sftbench.runner import Watcher, default_store
+from sftbench.serving.household import KeptServers, keeping, logs_in
 from sftbench.settings import check_settings
 from sftbench.store import Store, full_disk_explained, write_atomically
 
@@ -44,14 +45,15 @@ class Judgement:
 def judge_answers(
     judge: str, rows: Sequence[Row], model: Responses, baseline: Responses, *, plugins: Plugins, watcher: Watcher,
     store: Path | None = None, chat: str | None = None, embedder: str = "auto", concurrency: int | None = None,
-    vllm: Path | None = None,
+    vllm: Path | None = None, kept: KeptServers | None = None,
 ) -> Judgement:  # fmt: skip
     """What a judge (`checker`, `pairwise[model=...]`, `vllm:MODEL`, `URL#MODEL`) says of two answers to each row.
 
     Verdicts are in the order of `rows`, whose last turn is the reference answer, empty where there is none; a row
     that lacks an answer is not judged and has the flag `missing_answer`. What was judged before, with the same judge,
     rows and answers, comes out of the store (default: that of runs); what failed at its server is asked again.
-    `concurrency` is how many requests are made at a time (None: what is fit for the server).
+    `concurrency` is how many requests are made at a time (None: what is fit for the server); servers that are `kept`
+    outlast this judgement.
     Raises `UsageError` for an unknown judge or parameter, and the error of the step where judging fails.
     """
     both = set(model.ids) & set(baseline.ids)
@@ -72,7 +74,7 @@ def judge_answers(
         baseline=_given_responses(baseline, planner, place),
         label=f"verdicts of {part.name} on {len(answered)} pairs of answers",
     )
-    carried_out(planner, ref, settings, plugins, watcher, place.root)
+    carried_out(planner, ref, settings, plugins, watcher, place.root, kept=kept)
     record = place.ended(ref)
     return Judgement(verdicts=_for_all(rows, shelf.verdicts_of(record.payload)), record=record)
 
@@ -111,11 +113,12 @@ def judge_files(wanted: PairsWanted, *, plugins: Plugins, watcher: Watcher) -> P
     files = read_answer_file(wanted.model), read_answer_file(wanted.baseline)
     aligned = align(*files, list(prompt_lines(str(wanted.prompts))) if wanted.prompts else None)
     names = _names(*files)
-    judged = judge_answers(
-        wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,
-        store=wanted.store, chat=wanted.chat, embedder=wanted.embedder, concurrency=wanted.concurrency,
-        vllm=wanted.vllm,
-    )  # fmt: skip
+    with keeping(logs_in(wanted.store or default_store(), "judge-pairs")) as kept:
+        judged = judge_answers(
+            wanted.judge, aligned.rows, aligned.model, aligned.baseline, plugins=plugins, watcher=watcher,
+            store=wanted.store, chat=wanted.chat, embedder=wanted.embedder, concurrency=wanted.concurrency,
+            vllm=wanted.vllm, kept=kept,
+        )  # fmt: skip
     lines = verdict_lines(judged.verdicts, model=names[0], baseline=names[1])
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,7 +17,8 @@ from pathlib import Path
 class Ledger:
     """The cost of a step. FLOPs and tokens are counted; seconds and memory are measured.
 
-    `device_seconds` is wall time multiplied by the accelerators in use (on a CPU: by 1).
+    `device_seconds` is wall time multiplied by the accelerators in use (on a CPU: by 1). Waiting for the server of a
+    language model to start is in neither: whoever asks first would pay for all.
     """
 
     wall_seconds: float = 0.0
@@ -48,6 +49,7 @@ class Meter:
         self._amounts = dict.fromkeys(self.COUNTED, 0.0)
         self._started = time.monotonic()
         self._seconds: float | None = None
+        self._waited = 0.0
 
     def __call__(self, **amounts: float) -> None:
         for name, amount in amounts.items():
@@ -55,13 +57,18 @@ class Meter:
                 raise ValueError(f"the ledger has no entry '{name}'; it has {', '.join(self.COUNTED)}")
             self._amounts[name] += amount
 
+    def waited(self, seconds: float) -> None:
+        """Time that is not to be counted."""
+        self._waited += seconds
+
     def stop(self) -> None:
         """Fix the time; work after this is not counted."""
         self._seconds = time.monotonic() - self._started
 
     def ledger(self) -> Ledger:
         """What was used so far."""
-        seconds = self._seconds if self._seconds is not None else time.monotonic() - self._started
+        passed = self._seconds if self._seconds is not None else time.monotonic() - self._started
+        seconds = max(0.0, passed - self._waited)
         return Ledger(
             wall_seconds=seconds, device_seconds=seconds, peak_memory_bytes=_peak_memory_bytes(), **self._amounts
         )

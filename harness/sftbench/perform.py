@@ -50,8 +50,15 @@ def perform(step: Step, bench: Bench) -> Payload:
         "description": describe_rows,
         "contamination": find_items,
     }[step.room]
-    payload = doer(step, bench, desk)
-    return {**payload, **desk.asked()}
+    try:
+        payload = doer(step, bench, desk)
+    finally:
+        started = desk.seconds_starting
+        bench.meter.waited(started)
+        if started >= 1:
+            desk.log(f"{started:.0f} s went by until the server was there; they are not in the cost of this step")
+    waited: Payload = {"seconds_starting": started} if started else {}
+    return {**payload, **desk.asked(), **waited}
 
 
 def _part(step: Step, bench: Bench, role: str) -> Any:

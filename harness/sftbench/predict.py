@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from sftbench.runner import Run, Watcher, carry_out, first_failure, is_preparing
 
 STARTUP_SECONDS = 8.0
 """Loading libraries and a model, once for each stage and process."""
+SERVER_SECONDS = 60.0
+"""A fixed figure for each start of vLLM, which was seen to take 40 to 294 s."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,8 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
     slots = local_slots(run.settings.workers)
     stages = Counter(run.plan.steps[ref].stage for ref in works)
     busy = sum(work.seconds for work in works.values())
-    seconds = busy / slots.num_workers + STARTUP_SECONDS * len(stages)
+    starts = server_starts(run, [run.plan.steps[ref] for ref in works])
+    seconds = busy / slots.num_workers + STARTUP_SECONDS * len(stages) + SERVER_SECONDS * starts
     tokens = sum(work.tokens for work in works.values())
     disk = sum(work.disk_bytes for work in works.values())
     free = os.statvfs(run.store.root)
@@ -193,7 +196,31 @@ def _summary(run: Run, known: Mapping[Ref, str], works: Mapping[Ref, _Work]) -> 
             f"Answers of {answered} models are written by vLLM ({run.facts.answering}), which starts once for adapters "
             "of one base and for each whole model; their time is told as if a process of the run wrote them."
         )
+    if starts:
+        lines.append(
+            f"vLLM starts about {starts} times, for which {SERVER_SECONDS:.0f} s each are in that time: a fixed figure "
+            "that was not measured here."
+        )
     return "\n".join([*lines, *planned_checks(run)])
+
+
+def server_starts(run: Run, steps: Sequence[Step]) -> int:
+    """How often servers are expected to start for steps: once for each model in each stage.
+
+    Adapters count as one with their base, though the base may turn out not to take them.
+    """
+    return len({(step.stage, served, _answering(run, step)) for step in steps for served in step.serves})
+
+
+def _answering(run: Run, step: Step) -> str:
+    """The trained model of its own that a step has served; empty where it is that of the step's `serves`, or in it."""
+    made = step.parents.get("model") if step.stage == "answer" else None
+    if made is None:
+        return ""
+    trainers = [method.trainer for method in run.methods if method.trains]
+    identity = run.plan.steps[made].identity
+    trainer = next((each for each in trainers if part_identity(each, run.facts).items() <= identity.items()), None)
+    return "" if getattr(trainer, "rank", 0) else made
 
 
 def _time(seconds: float) -> str:

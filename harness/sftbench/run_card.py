@@ -27,6 +27,7 @@ from sftbench.judging.card.readings import readings_of
 from sftbench.prompting import places
 from sftbench.rooms import Json, Verdicts
 from sftbench.runner import Run, Watcher
+from sftbench.serving.household import KeptServers
 from sftbench.store import write_atomically
 
 SHORT = 50
@@ -42,12 +43,15 @@ class RunCards:
     told: tuple[str, ...] = ()
 
 
-def cards_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | None) -> RunCards:
+def cards_for(
+    run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | None, *, kept: KeptServers | None = None
+) -> RunCards:
     """The card of each judge of a run; none for one that asks no language model, or that has not judged anything.
 
     Order flips, position bias, parse failures and the preference for length come from the run's own verdicts. The rest
     comes from the card that `bench judge check` has made, or, where `--task-data` has LLMBar, from a short check (not
-    without a watcher, when a run was interrupted). A check that fails is named in `missing`: it must not cost a run.
+    without a watcher, when a run was interrupted), of the servers that the run has `kept`. A check that fails is named
+    in `missing`: it must not cost a run.
     """
     cards, told = {}, []
     for name, judge in _asking_judges(run).items():
@@ -61,7 +65,7 @@ def cards_for(run: Run, cells: Sequence[Mapping[str, Any]], watcher: Watcher | N
             try:
                 check = _short_check(run, name)
                 if check is not None:
-                    known = check_judge(check, plugins=run.plugins, watcher=watcher)
+                    known = check_judge(check, plugins=run.plugins, watcher=watcher, kept=kept)
                     told.append(f"judge {name}: {_cost_of(known)}")
             except SftbenchError as problem:
                 missing = [f"a short check, which failed ({type(problem).__name__})"]

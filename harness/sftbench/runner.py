@@ -34,7 +34,8 @@ from sftbench.prompting import prompt_suite_of
 from sftbench.record import Record
 from sftbench.reporting import Event
 from sftbench.rooms import Json
-from sftbench.serving.household import served
+from sftbench.serving.fitting import refuse_unfit
+from sftbench.serving.household import KeptServers, served
 from sftbench.settings import Contamination, Redo, RunSettings
 from sftbench.store import Store
 from sftbench.survey import embedder_facts, survey, window
@@ -114,6 +115,9 @@ def prepare(settings: RunSettings, given: Mapping[str, Any], plugins: Plugins) -
     refuse_unmeasured(facts, methods, settings, judges)
     max_new_tokens = _max_new_tokens(settings, given, facts)
     refuse_short_window(facts, max_new_tokens)
+    if facts.answering is not None:
+        options, given_as = facts.answering.options, f"--answers {settings.answers}"
+        refuse_unfit(options, Path(facts.base.path), text=given_as, num_gpus=len(visible_gpus()))
     terms = Terms(
         budgets=budgets,
         seeds=tuple(dict.fromkeys(settings.seeds)),
@@ -313,10 +317,12 @@ def carry_out(
     *,
     only: Callable[[Step], bool] = lambda step: True,
     ended_before: Mapping[Ref, Outcome] | None = None,
+    kept: KeptServers | None = None,
 ) -> dict[Ref, Outcome]:
     """Do what is missing, and return the outcome of every step that was reached.
 
     In a run of several parts each is told what ended before it, which is not done again, and `announce` comes first.
+    Servers that are `kept` outlast this part.
     """
     known, redo = known_outcomes(run.plan, run.store, run.settings.redo)
     if ended_before is None:
@@ -335,7 +341,7 @@ def carry_out(
 
     slots = local_slots(run.settings.workers)
     logs = run.store.root / "logs"
-    with served(steps, known, logs / run.name, vllm=run.settings.vllm) as house:
+    with served(steps, known, logs / run.name, vllm=run.settings.vllm, kept=kept) as house:
 
         def ended_and_told(step: Step, outcome: Outcome, why: str) -> None:
             ended(step, outcome, why)

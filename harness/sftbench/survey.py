@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sftbench.chat import Endpoint
-from sftbench.devices import device_kind, processor
+from sftbench.devices import device_kind, processor, visible_gpus
 from sftbench.errors import EnvironmentProblem, UsageError
 from sftbench.fingerprint import (
     TOKENIZER_FILES,
@@ -29,6 +29,7 @@ from sftbench.prompting import RunPrompts, asked, baseline_answers, prompt_suite
 from sftbench.roles import Needs, Suite
 from sftbench.rooms import Json
 from sftbench.serving.description import AnswerServing, ServedModel, is_served
+from sftbench.serving.fitting import refuse_unfit
 from sftbench.settings import EMBEDDED, RunSettings
 
 PREFERRED_EMBEDDER = "BAAI/bge-base-en-v1.5"
@@ -182,7 +183,8 @@ def _asked(chat: str | None, needs: Iterable[Needs]) -> dict[str, None]:
 def asked_facts(text: str) -> AskedFacts:
     """Read `vllm:MODEL[...]`, find the model and hash it; or read `URL#MODEL`, of which no more can be known.
 
-    Raises `UsageError` for anything else, and `EnvironmentProblem` for a model that is not there.
+    Raises `UsageError` for anything else and for options that cannot be met here, and `EnvironmentProblem` for a model
+    that is not there.
     """
     if not is_served(text):
         endpoint = str(Endpoint.parse(text))
@@ -190,6 +192,7 @@ def asked_facts(text: str) -> AskedFacts:
     served = ServedModel.parse(text)
     found = model_facts(served.model)
     settled = served.settled(path=Path(found.path), on_gpu=device_kind() != "cpu")
+    refuse_unfit(served.options, Path(found.path), text=text, num_gpus=len(visible_gpus()))
     identity = settled.identity(name=found.name, fingerprint=found.fingerprint)
     return AskedFacts(identity=identity, where=str(settled), name=found.name, folder=found.path)
 

@@ -18,7 +18,7 @@ behaviour, port, model, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3], Pat
 start = len(list(folder.glob("start-*")))
 (folder / f"start-{start}").write_text(str(os.getpid()))
 
-if behaviour == "dies-at-start":
+if behaviour == "dies-at-start" or (behaviour == "serves-one-of-two" and start % 2):
     print("loading", flush=True)
     print("(EngineCore pid=7) ERROR 11-28 16:01:21 [core.py:5] ValueError: no such layer", file=sys.stderr)
     print("RuntimeError: Engine core initialization failed. See root cause above.", file=sys.stderr)
@@ -43,6 +43,7 @@ if behaviour == "stubborn":
 
 adapters = {}
 counted = []
+frozen = []
 OF_ADAPTER = 40
 
 
@@ -89,6 +90,12 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"error": {"message": "too busy"}}, 503)
         if behaviour == "refuses-prompts":
             return self.answer({"error": {"message": "Token id 9999 is out of vocabulary"}}, 400)
+        if behaviour == "dies-for-good" and (start or len(counted) > 5):
+            os._exit(1)
+        if behaviour.startswith("refuses-") and len(body["prompt"]) > 150:
+            if behaviour == "refuses-by-death":
+                os._exit(1)
+            return self.answer({"error": {"message": "not this one"}}, int(behaviour.rpartition("-")[2]))
         if body["model"] not in (model, *adapters):
             return self.answer({"error": {"message": "no such model"}}, 404)
         new = [OF_ADAPTER] * (body["model"] in adapters) + body["prompt"][::-1][:6] + body["stop_token_ids"][:1]
@@ -107,8 +114,11 @@ class Handler(BaseHTTPRequestHandler):
             os._exit(1)
         if behaviour == "dies-always":
             os._exit(1)
-        if behaviour == "hangs-once" and start == 0:
+        frozen.extend([asked] * (behaviour == f"freezes-over-{asked}"))
+        if frozen or (behaviour == "hangs-once" and start == 0) or behaviour == f"hangs-over-{asked}":
             time.sleep(600)
+        if behaviour.startswith("dies-over-") and asked in behaviour.split("-"):
+            os._exit(1)
         message = {"role": "assistant", "content": f"answer to {asked}"}
         choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
         usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}

@@ -12,6 +12,7 @@ from sftbench.chat import Endpoint
 from sftbench.engines.completing import ServedWriter
 from sftbench.engines.forward import LanguageModel
 from sftbench.engines.generate import prompt_tokens, stop_tokens
+from sftbench.engines.kept_answers import KeptAnswers
 from sftbench.errors import EnvironmentProblem, SftbenchError
 from sftbench.ledger import Meter
 from sftbench.plan import Step
@@ -51,14 +52,17 @@ def rows(count):
     return [row(f"r{index}", f"Tell me about number {index}.") for index in range(count)]
 
 
-def writer_for(served, model, *, adapter=None, num_at_once=4):
+def writer_for(served, model, *, adapter=None, num_at_once=4, kept=None):
     service = ServedService(
         described=DESCRIBED, model="tiny", identity=IDENTITY, keeper=served.servers, tell=served.told.append,
         num_at_once=num_at_once,
     )  # fmt: skip
-    kept = AdaptedService(base=service, model="tiny-adapted", folder=adapter) if adapter else service
+    asked = AdaptedService(base=service, model="tiny-adapted", folder=adapter) if adapter else service
+    if kept is not None:
+        # By whom they were written is known then.
+        asked.reach()
     made = LanguageModel(model.model, model.tokenizer, meter=Meter())
-    return ServedWriter(service=kept, model=made, waits=(0.01,) * 5)
+    return ServedWriter(service=asked, model=made, waits=(0.01,) * 5, kept=kept, log=served.told.append)
 
 
 def expected(model, asked, *, limit=LIMIT, first=()):
@@ -103,6 +107,7 @@ def test_the_ids_of_this_process_are_asked_and_what_comes_back_is_cut_and_counte
         assert ledger.tokens_forward == sum(map(len, prompt_tokens(model, asked, max_new_tokens=limit)))
     assert writer.told() == {
         "served_by": "stand-in 1", "served_as": "whole model", "num_answers": 9, "num_cut_off": 9,
+        "num_refused": 0,
     }  # fmt: skip
 
 
@@ -215,9 +220,52 @@ def test_an_adapter_that_is_not_taken_is_told_with_the_reason(trial, adapter, be
     assert served.num_starts == starts
 
 
-def test_a_prompt_that_is_refused_fails_with_the_reason(trial, model):
-    with pytest.raises(SftbenchError, match=r"tiny refuses a prompt of \d+ tokens: .*out of vocabulary"):
-        writer_for(trial("refuses-prompts"), model).answer_rows(rows(2), max_new_tokens=LIMIT)
+@pytest.mark.parametrize(("num_rows", "num_told"), [(2, 2), (40, 16)])
+def test_a_server_that_refuses_all_prompts_or_the_first_sixteen_fails_with_the_reason(trial, model, num_rows, num_told):
+    why = rf"none of {num_told} prompts: it refuses a prompt of \d+ tokens: .*out of vocabulary"
+    with pytest.raises(SftbenchError, match=why):
+        writer_for(trial("refuses-prompts"), model).answer_rows(rows(num_rows), max_new_tokens=LIMIT)
+
+
+@pytest.mark.parametrize("behaviour", ["refuses-400", "refuses-413", "refuses-422", "refuses-by-death"])
+def test_a_single_prompt_that_is_refused_or_fatal_is_answered_by_nothing_and_counted(trial, model, behaviour):
+    served = trial(behaviour)
+    writer = writer_for(served, model)
+    asked = rows(20)
+    asked[13] = row("r13", "word " * 400)
+    answers = told(writer.answer_rows(asked, max_new_tokens=LIMIT))
+    wanted = list(expected(model, asked))
+    assert [at for at in range(20) if answers[at] != wanted[at]] == [13]
+    assert answers[13] == ("", True)
+    assert (writer.told()["num_answers"], writer.told()["num_refused"]) == (19, 1)
+    assert served.num_starts == (4 if behaviour == "refuses-by-death" else 1)
+
+
+def test_an_attempt_that_broke_off_is_gone_on_with_and_only_what_is_missing_is_asked(trial, model, tmp_path):
+    asked = rows(12)
+    dying = trial("dies-for-good")
+    first = writer_for(dying, model, kept=KeptAnswers(tmp_path / "kept"), num_at_once=1)
+    with pytest.raises(EnvironmentProblem):
+        first.answer_rows(asked, max_new_tokens=LIMIT)
+    # The process was killed in the midst of a line.
+    with (tmp_path / "kept").open("a") as stream:
+        stream.write('["abc", [1, 2')
+    served = trial("fine")
+    again = writer_for(served, model, kept=KeptAnswers(tmp_path / "kept"), num_at_once=1)
+    assert told(again.answer_rows(asked, max_new_tokens=LIMIT)) == list(expected(model, asked))
+    assert len(served.notes) == 12 - 5
+    assert any("5 answers of an attempt" in line for line in served.told)
+    assert again.told()["num_answers"] == 12
+    # What they cost is counted as if they had been written now.
+    assert again.model.meter.ledger().tokens_generated == 12 * 6
+    third = writer_for(trial("fine"), model, kept=KeptAnswers(tmp_path / "kept"))
+    third.answer_rows(asked, max_new_tokens=LIMIT)
+    assert len(KeptAnswers(tmp_path / "kept")) == 12
+    # Other limits, seeds and temperatures have other answers.
+    warm = writer_for(trial("fine"), model, kept=KeptAnswers(tmp_path / "kept"))
+    warm.answer_rows(asked[:2], max_new_tokens=LIMIT, temperature=0.5, seeds=[1, 2])
+    warm.answer_rows(asked[:2], max_new_tokens=LIMIT - 1)
+    assert len(KeptAnswers(tmp_path / "kept")) == 16
 
 
 def test_an_endpoint_that_tells_no_token_ids_is_no_use(serve, model):
@@ -232,6 +280,11 @@ class Table:
 
     def __init__(self, scratch, trained):
         self.scratch, self.trained, self.lines, self.meter = scratch, trained, [], Meter()
+        self.started = []
+        self.note_start = self.started.append
+
+    def unfinished(self, name):
+        return self.scratch / name
 
     def model_path(self, name):
         assert name == "trained"
@@ -327,6 +380,8 @@ def test_an_adapter_that_is_refused_is_merged_and_the_whole_is_served_for_as_lon
     assert any("does not yet support DoRA" in line and "merged" in line for line in table.lines)
     assert served.described[-1] == f"vllm:{table.scratch / 'merged'}[dtype=float32]"
     assert not (table.scratch / "merged").exists()
+    assert table.started[0] > 0.1
+    assert not list(table.scratch.glob("answers-*"))
     assert served.num_starts == 2
 
 

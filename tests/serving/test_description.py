@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -150,3 +151,44 @@ def test_a_base_with_room_for_adapters_lets_them_come_and_go(tmp_path):
     plain, environment = words(ServedModel.parse(f"vllm:{tmp_path}"), CUDA)
     assert not {"--enable-lora", "--max-lora-rank"} & set(plain)
     assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING" not in environment
+
+
+@pytest.mark.parametrize("model", ["/a[b]/c", "/a/m[b]", "/a[b/c", "/a]b", "m[1][2]", "/plain"])
+@pytest.mark.parametrize("options", [ServeOptions(), ServeOptions(dtype="float32", lora_rank=8)])
+def test_a_path_with_brackets_is_read_back_as_it_was(model, options):
+    served = ServedModel(model=model, options=options)
+    assert ServedModel.parse(str(served)) == served
+
+
+@pytest.mark.parametrize("name", ["tiny", "a[b]", "a[b", "x@y"])
+def test_the_name_of_a_model_is_found_in_its_identity(name):
+    from sftbench.serving.service import name_in
+
+    for options in (ServeOptions(), ServeOptions(dtype="float32")):
+        assert name_in(ServedModel(model="/m", options=options).identity(name=name, fingerprint="abc")) == name
+
+
+@pytest.mark.parametrize(
+    ("config", "inside", "num_gpus", "message"),
+    [
+        ({"max_position_embeddings": 512}, "max_model_len=513", 0, "window of 512 tokens"),
+        ({"n_positions": 512}, "max_model_len=4096", 1, "window of 512 tokens"),
+        ({"n_positions": 512}, "max_model_len=512", 0, None),
+        ({}, "max_model_len=99999", 0, None),
+        ({"max_position_embeddings": 512, "rope_scaling": {"factor": 4.0}}, "max_model_len=2048", 0, None),
+        ({}, "tensor_parallel=2", 0, "asks for 2 GPUs; there is none"),
+        ({}, "tensor_parallel=2,data_parallel=2", 3, "asks for 4 GPUs; 3 can be seen"),
+        ({}, "tensor_parallel=2,data_parallel=2", 4, None),
+    ],
+)
+def test_what_vllm_would_refuse_at_its_start_is_refused_before(tmp_path, config, inside, num_gpus, message):
+    from sftbench.serving.fitting import refuse_unfit
+
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    text = f"vllm:m[{inside}]"
+    options = ServedModel.parse(text).options
+    if message is None:
+        refuse_unfit(options, tmp_path, text=text, num_gpus=num_gpus)
+    else:
+        with pytest.raises(UsageError, match=message):
+            refuse_unfit(options, tmp_path, text=text, num_gpus=num_gpus)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -45,6 +46,42 @@ def test_a_command_has_its_model_served_and_leaves_nothing(house, material, smal
     assert len(set(named)) == 1
     assert named[0].startswith("vllm:model@")
     assert str(material.model) not in named[0]
+
+
+def test_the_start_of_a_server_is_told(house, material, small_pool, tmp_path):
+    house.behave("slow")
+    _, said = scored(bench_score(small_pool, material.model, tmp_path / "s", chat=f"vllm:{material.model}"))
+    (record,) = [json.loads(each.read_text()) for each in (tmp_path / "s" / "scores").rglob("record.json")]
+    started = record["payload"]["seconds_starting"]
+    assert started >= 0.6
+    assert (f"{started:.0f} s went by until the server was there" in said) == (started >= 1)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_start_of_a_server_is_in_no_cost(monkeypatch, tmp_path, fails):
+    from sftbench.ledger import Meter
+    from sftbench.perform import perform
+
+    now = [100.0]
+    monkeypatch.setattr("sftbench.ledger.time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def score(step, bench, desk):
+        now[0] += 50.0
+        desk.note_start(44.0)
+        return {"rows": 3 // (not fails)}
+
+    monkeypatch.setattr("sftbench.perform._score", score)
+    told, meter = [], Meter()
+    reporter = SimpleNamespace(log=told.append)
+    bench = SimpleNamespace(work=tmp_path, store=Store(tmp_path), meter=meter, reporter=reporter)
+    if fails:
+        with pytest.raises(ZeroDivisionError):
+            perform(step("scores"), bench)
+    else:
+        assert perform(step("scores"), bench) == {"rows": 3, "seconds_starting": 44.0}
+    meter.stop()
+    assert (meter.ledger().wall_seconds, meter.ledger().device_seconds) == (6.0, 6.0)
+    assert told == ["scores: 44 s went by until the server was there; they are not in the cost of this step"]
 
 
 def test_a_model_that_is_not_there_fails_before_anything_is_done(house, material, small_pool, tmp_path):
@@ -168,6 +205,37 @@ def test_all_servers_rest_before_a_step_that_expects_the_memory_to_be_free():
     assert servers.rested == 1
 
 
+def test_kept_servers_outlast_a_part_and_end_for_what_asks_another(house, material, tmp_path):
+    from sftbench.serving.household import keeping, served
+
+    described = f"vllm:{material.model}"
+    with keeping(tmp_path / "logs" / "mine") as kept:
+        for each in (labelled("a", asks=described), labelled("b", asks=described)):
+            with served({each.ref: each}, {}, tmp_path / "elsewhere", kept=kept) as home:
+                home.begins(each)
+                home.servers.reach(described, "model", print)
+                home.ended(each, "done")
+        assert house.num_starts == 1
+        assert all(map(runs, house.pids))
+        other = labelled("c", asks=f"{described}[dtype=bfloat16]")
+        with served({other.ref: other}, {}, tmp_path / "elsewhere", kept=kept):
+            assert not any(map(runs, house.pids))
+            kept.opened(None)[0].reach(described, "model", print)
+    assert not any(map(runs, house.pids))
+    assert {each.parent.name for each in tmp_path.rglob("vllm-*.log")} == {"mine"}
+
+
+def test_a_judge_that_is_checked_is_served_once(house, material, tmp_path):
+    bench = str(Path(sys.executable).parent / "bench")
+    command = [bench, "judge", "check", f"vllm:{material.model}", "--probes", "2", "--store", str(tmp_path / "s")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert house.num_starts == 1
+    (log,) = {each.parent for each in (tmp_path / "s").rglob("vllm-*.log")}
+    assert log == tmp_path / "s" / "logs" / "judge-check"
+    assert (tmp_path / "s" / "asked-again").is_dir()
+
+
 def test_what_was_served_for_one_stage_makes_room_for_another():
     from sftbench.serving.household import Household
 
@@ -234,11 +302,17 @@ def test_a_plan_tells_by_whom_answers_will_be_written(house, material, tmp_path)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Answers of 2 models are written by vLLM (vllm[dtype=float32])" in done.stdout
+    # One for the base with adapters, one for the whole model.
+    assert "vLLM starts about 2 times, for which 60 s each" in done.stdout
     assert house.num_starts == 0
     too_long = [*command, "--answers", "vllm[max_model_len=8]"]
     done = subprocess.run(too_long, capture_output=True, text=True)
     assert done.returncode == 2
     assert "no room for a prompt" in done.stderr
+    too_long = [*command, "--answers", "vllm[max_model_len=100000]"]
+    done = subprocess.run(too_long, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "and the model has a window of" in done.stderr
 
 
 def test_a_store_record_is_no_place_for_the_folder_of_a_model(house, material, small_pool, tmp_path):

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,6 +94,27 @@ def test_a_server_that_dies_at_its_start_fails_at_once_with_the_cause_and_is_not
     assert served.num_starts == 1
 
 
+def test_where_the_first_of_several_models_is_not_served_the_others_fail_at_once_with_the_reason(trial):
+    served = trial("dies-at-start")
+    models = ["vllm:/a[dtype=float32]", "vllm:/b[dtype=float32]", "vllm:/c[dtype=bfloat16]"]
+    for each, num_starts in zip(models, (1, 1, 2), strict=True):
+        with pytest.raises(EnvironmentProblem, match="no such layer"):
+            served.servers.reach(each, "m", served.told.append, alone=True)
+        assert served.num_starts == num_starts
+
+
+def test_a_model_that_is_not_served_keeps_no_other_from_it_once_one_was(trial):
+    served = trial("serves-one-of-two")
+    for number in range(4):
+        try:
+            served.servers.reach(f"vllm:/{number}", "m", served.told.append, alone=True)
+        except EnvironmentProblem:
+            assert number % 2
+        else:
+            assert not number % 2
+    assert served.num_starts == 4
+
+
 def test_another_port_is_tried_when_the_first_is_taken_meanwhile(trial):
     served = trial("port-taken")
     assert served.reach().url.startswith("http://127.0.0.1:")
@@ -140,6 +163,52 @@ def test_a_server_that_always_dies_is_given_up_and_what_was_answered_is_kept(tri
     with pytest.raises(EnvironmentProblem, match="started again 3 times"):
         client(served, tmp_path).ask(requests(1), str)
     assert served.num_starts == 4
+
+
+@pytest.mark.parametrize("fatal", [(7,), (0, 8, 19)])
+def test_a_prompt_that_its_server_dies_over_is_counted_and_all_others_are_answered(trial, tmp_path, fatal):
+    served = trial("dies-over-" + "-".join(map(str, fatal)))
+    asking = client(served, tmp_path)
+    answers = asking.ask(requests(20), str, lenient=True)
+    wanted = ["model_error" if at in fatal else None for at in range(20)]
+    assert [each.reason for each in answers] == wanted
+    assert values(answers) == [None if at in fatal else f"answer to {at}" for at in range(20)]
+    assert asking.counts()["num_refused"] == len(fatal)
+    # The last of them, too, was asked with others, with others, and alone.
+    assert served.num_starts <= 1 + 3 * len(fatal)
+    assert all(served.asked.count(str(at)) <= 3 for at in fatal)
+
+
+@pytest.mark.parametrize(("behaviour", "most_starts"), [("hangs-over-3", 1), ("freezes-over-3", 3)])
+def test_a_prompt_that_its_server_hangs_over_is_counted_soon(trial, tmp_path, behaviour, most_starts):
+    served = trial(behaviour)
+    begun = time.monotonic()
+    answers = client(served, tmp_path, timeout_seconds=1.0).ask(requests(8), str, lenient=True)
+    assert [each.reason for each in answers] == [None, None, None, "model_error", None, None, None, None]
+    assert time.monotonic() - begun < 20
+    # Where it still answers others, nothing is gained by starting it again.
+    assert served.num_starts <= most_starts
+
+
+def test_one_that_dies_over_everything_is_given_up_also_where_it_is_asked_leniently(trial, tmp_path):
+    served = trial("dies-always")
+    with pytest.raises(EnvironmentProblem, match="started again 3 times"):
+        client(served, tmp_path).ask(requests(6), str, lenient=True)
+    assert served.num_starts == 4
+
+
+def test_time_alone_forgives_no_loss_and_many_answers_do(trial, monkeypatch):
+    served = trial("fine")
+    lost = served.reach().url
+    monkeypatch.setattr("sftbench.serving.server.time", SimpleNamespace(monotonic=lambda: time.monotonic() + 1e6,
+                                                                        sleep=time.sleep))  # fmt: skip
+    for _ in range(3):
+        lost = served.reach(lost=lost, silent=True).url
+    lost = served.reach(lost=lost, silent=True, forgiven=True).url
+    for _ in range(3):
+        lost = served.reach(lost=lost, silent=True).url
+    with pytest.raises(EnvironmentProblem, match="started again 3 times"):
+        served.reach(lost=lost, silent=True)
 
 
 def test_a_server_that_takes_a_request_and_is_silent_is_started_again(trial, tmp_path):

@@ -59,9 +59,7 @@ def _checked(path: Path, read: Callable[[], T]) -> T:
     try:
         return read()
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise UsageError(
-            f"not a judge's card ({type(problem).__name__}: {problem})", where=str(path)
-        ) from None
+        raise UsageError(f"not a judge's card ({type(problem).__name__}: {problem})", where=str(path)) from None
 
 
 def _of_schema(text: str) -> dict[str, Any]:

@@ -8,22 +8,31 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sftbench.chat import ChatRequest, Endpoint, Room, Service, is_loopback
+from sftbench.engines.entrance import Entrance
 from sftbench.errors import EnvironmentProblem
 from sftbench.rooms import Message
 
 if TYPE_CHECKING:
-    from openai import OpenAI, OpenAIError
+    from openai import OpenAI
 
 T = TypeVar("T")
 LONGEST_WAIT = 60.0
 OF_ONE_REQUEST = (400, 413, 422)
 """With such a status a request is refused by itself."""
+TRIFLE_SECONDS = 60.0
+"""A server that works writes one token in this time."""
+SUSPECT = 2
+"""So often may a server be lost while it has a request before that is asked alone."""
+MOST_LOSSES = 4
+"""So often and no more, whatever was answered in between, where nobody is lenient."""
+FORGIVING = 100
+"""After so many answers since its start, earlier losses of a server are no longer counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +78,9 @@ class Sender:
     """Seconds before a request is sent again that the endpoint was too busy for, or broke over."""
     seconds_starting: float = 0.0
     """How long its server was waited for, also after a crash; all requests wait together."""
+    _num_answers: int = 0
+    """Since the server was last lost."""
+    _entrance: Entrance = field(default_factory=Entrance)
     _endpoint: Endpoint | None = None
     _clients: dict[str, OpenAI] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -78,24 +90,24 @@ class Sender:
 
         Raises `EnvironmentProblem` for an endpoint that cannot be used, or is silent, and what openai raises for a
         request that is refused by itself; where `lenient`, `StubbornError` for one that all tries break over while
-        another is answered.
+        another is answered, and for one that the server is lost over again and again.
         """
-        ask = partial(_read, request=request, left_out=left_out)
-        with self._explained():
-            try:
-                return self._patiently(ask, self.waits)
-            except Exception as problem:
-                if lenient and _may_be_the_request(problem) and self._answers(_trifle(request)):
-                    raise StubbornError(f"{type(problem).__name__}: {problem}") from None
-                raise
+        trifle = partial(_read, request=_trifle(request), left_out=frozenset()) if lenient else None
+        return self.asked(partial(_read, request=request, left_out=left_out), trifle=trifle)
 
-    def asked(self, ask: Callable[[OpenAI, str], T]) -> T:
+    def asked(self, ask: Callable[[OpenAI, str], T], *, trifle: Callable[[OpenAI, str], object] | None = None) -> T:
         """What `ask(client, model)` returns, where the model answers; it is called again as `sent` sends again.
 
-        Whatever it raises of an answer's form is taken for half an answer. Raises as `sent` does.
+        Whatever it raises of an answer's form is taken for half an answer. Raises as `sent` does; it is lenient where
+        there is a `trifle`, which asks for what the model answers if it answers anything.
         """
         with self._explained():
-            return self._patiently(ask, self.waits)
+            try:
+                return self._patiently(ask, trifle)
+            except Exception as problem:
+                if trifle is not None and _may_be_the_request(problem) and self._answers(trifle, *self.waits[:1]):
+                    raise _stubborn(problem) from None
+                raise
 
     def room(self, request: ChatRequest) -> Room | None:
         """What a chat would ask for, by the tokenizer of a vLLM server; None where there is no such thing to ask."""
@@ -113,34 +125,83 @@ class Sender:
         except (openai.OpenAIError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    def _answers(self, request: ChatRequest) -> bool:
+    def _answers(self, trifle: Callable[[OpenAI, str], object], *waits: float) -> bool:
+        """Whether the model answers a trifle where it is now; asked again after each of `waits`, in seconds."""
         import openai
 
-        try:
-            self._patiently(partial(_read, request=request, left_out=frozenset()), self.waits[:1])
-        except (openai.OpenAIError, BrokenAnswerError):
-            return False
-        return True
+        for wait in (*waits, None):
+            try:
+                self._answered(self._reached(), trifle, at_most=TRIFLE_SECONDS)
+            except (openai.OpenAIError, BrokenAnswerError):
+                time.sleep(wait or 0.0)
+            else:
+                return True
+        return False
 
-    def _patiently(self, ask: Callable[[OpenAI, str], T], waits: tuple[float, ...]) -> T:
-        import openai
+    def _patiently(self, ask: Callable[[OpenAI, str], T], trifle: Callable[[OpenAI, str], object] | None) -> T:
+        """Among others, and alone once the server was lost too often while it had this request."""
+        losses, waits = 0, list(self.waits)
+        while True:
+            with ExitStack() as stack:
+                with self._entrance.among_others():
+                    endpoint = self._reached()
+                    try:
+                        return self._answered(endpoint, ask)
+                    except _fleeting() as problem:
+                        failure = problem
+                    is_lost, silent = _is_loss(failure), _is_silence(failure)
+                    # It has had all the time that an answer may take, and each further try would take as much.
+                    if silent and trifle is not None and self._answers(trifle):
+                        raise _stubborn(failure)
+                    num = SUSPECT if silent else 1
+                    if is_lost and trifle is not None and losses + num >= SUSPECT:
+                        # Before the server is there again: no other like it may come in between.
+                        stack.enter_context(self._entrance.closed())
+                    if is_lost and self._moved(endpoint, silent=silent):
+                        losses, wait = losses + num, 0.0
+                    elif silent or not waits:
+                        raise failure
+                    else:
+                        wait = _asked_to_wait(failure) or waits[0]
+                        del waits[0]
+                if losses >= SUSPECT and trifle is not None:
+                    return self._alone(ask, trifle)
+            if losses >= MOST_LOSSES:
+                raise EnvironmentProblem(
+                    f"the server of {self.service.model} was lost {losses} times over one request; what was answered "
+                    "until now is kept"
+                )
+            time.sleep(wait)
 
-        for wait in waits:
+    def _alone(self, ask: Callable[[OpenAI, str], T], trifle: Callable[[OpenAI, str], object]) -> T:
+        """Ask while nobody else does. Raises `StubbornError` where a server that works is lost, or fails, over it."""
+        with self._entrance.alone():
+            self._make_sure(trifle)
+            endpoint = self._reached()
+            for _ in range(2):
+                try:
+                    return self._answered(endpoint, ask)
+                except _fleeting() as problem:
+                    failure = problem
+                # An engine that has died answers with errors until its server has ended too.
+                if not self._answers(trifle):
+                    self._moved(endpoint, silent=_is_silence(failure), blamed=True)
+                    break
+                if _is_silence(failure):
+                    break
+            raise _stubborn(failure)
+
+    def _make_sure(self, trifle: Callable[[OpenAI, str], object]) -> None:
+        """Have a server that answers a trifle. Raises `EnvironmentProblem` when it is lost over that too often."""
+        while True:
             endpoint = self._reached()
             try:
-                return self._answered(endpoint, ask)
-            except openai.APITimeoutError:
-                # It has had all the time that an answer may take, and each further try would take as much.
-                if not self._moved(endpoint, silent=True):
+                self._answered(endpoint, trifle, at_most=TRIFLE_SECONDS)
+            except _fleeting() as problem:
+                if not self._moved(endpoint, silent=_is_silence(problem)):
                     raise
-            except openai.APIConnectionError:
-                if not self._moved(endpoint, silent=False):
-                    time.sleep(wait)
-            except (openai.RateLimitError, openai.InternalServerError) as problem:
-                time.sleep(_asked_to_wait(problem) or wait)
-            except BrokenAnswerError:
-                time.sleep(wait)
-        return self._answered(self._reached(), ask)
+            else:
+                return
 
     def _reached(self) -> Endpoint:
         """Where the model answers now; the first request waits for its start, and all others with it."""
@@ -150,12 +211,15 @@ class Sender:
                     self._endpoint = self.service.reach()
             return self._endpoint
 
-    def _moved(self, lost: Endpoint, *, silent: bool) -> bool:
-        """Whether the model answers elsewhere now."""
+    def _moved(self, lost: Endpoint, *, silent: bool, blamed: bool = False) -> bool:
+        """Whether the model answers elsewhere now. `blamed`: it is known over which request it was lost."""
         with self._lock:
             if self._endpoint == lost:
+                forgiven = blamed or self._num_answers >= FORGIVING
                 with self._starting():
-                    self._endpoint = self.service.reach_again(lost, silent=silent) or lost
+                    found = self.service.reach_again(lost, silent=silent, forgiven=forgiven)
+                if found is not None and found != lost:
+                    self._endpoint, self._num_answers = found, 0
             return self._endpoint != lost
 
     @contextmanager
@@ -166,12 +230,16 @@ class Sender:
         finally:
             self.seconds_starting += time.monotonic() - begun
 
-    def _answered(self, endpoint: Endpoint, ask: Callable[[OpenAI, str], T]) -> T:
+    def _answered(self, endpoint: Endpoint, ask: Callable[[OpenAI, str], T], *, at_most: float | None = None) -> T:
         client = self._client(endpoint.url)
+        if at_most is not None and at_most < self.timeout_seconds:
+            client = client.with_options(timeout=at_most)
         try:
-            return ask(client, endpoint.model)
+            answer = ask(client, endpoint.model)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as problem:
             raise BrokenAnswerError(f"{type(problem).__name__}: {problem}") from None
+        self._num_answers += 1
+        return answer
 
     def _client(self, url: str) -> OpenAI:
         import openai
@@ -326,6 +394,29 @@ def _may_be_the_request(problem: Exception) -> bool:
     return isinstance(problem, (openai.APIConnectionError, BrokenAnswerError))
 
 
+def _fleeting() -> tuple[type[Exception], ...]:
+    """What may pass, or be mended by another start of a server."""
+    import openai
+
+    return (openai.APIConnectionError, openai.RateLimitError, openai.InternalServerError, BrokenAnswerError)
+
+
+def _is_loss(problem: Exception) -> bool:
+    import openai
+
+    return isinstance(problem, openai.APIConnectionError)
+
+
+def _is_silence(problem: Exception) -> bool:
+    import openai
+
+    return isinstance(problem, openai.APITimeoutError)
+
+
+def _stubborn(problem: Exception) -> StubbornError:
+    return StubbornError(f"{type(problem).__name__}: {problem}")
+
+
 def _trifle(request: ChatRequest) -> ChatRequest:
     """What any endpoint answers that answers at all, asked for in the same way."""
     if request.prompt is not None:
@@ -333,7 +424,7 @@ def _trifle(request: ChatRequest) -> ChatRequest:
     return ChatRequest(messages=(Message(role="user", content="Say yes."),), max_new_tokens=1)
 
 
-def _asked_to_wait(problem: OpenAIError) -> float | None:
+def _asked_to_wait(problem: Exception) -> float | None:
     """The seconds that an endpoint asks for before it is tried again, at most `LONGEST_WAIT`."""
     response = getattr(problem, "response", None)
     try:

@@ -67,8 +67,9 @@ class AdaptedService:
         """Where it answers. Raises `AdapterRefusedError` for an adapter that the server does not take."""
         return self._adapted(self.base.reach())
 
-    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint | None:
-        found = self.base.reach_again(Endpoint(url=lost.url, model=self.base.model), silent=silent)
+    def reach_again(self, lost: Endpoint, *, silent: bool, forgiven: bool = False) -> Endpoint | None:
+        where = Endpoint(url=lost.url, model=self.base.model)
+        found = self.base.reach_again(where, silent=silent, forgiven=forgiven)
         return self._adapted(found) if found is not None else None
 
     def unload(self) -> None:

@@ -76,7 +76,7 @@ class _Visit:
         try:
             endpoint, server = self.servers.reach(
                 wish["described"], wish["name"], self._tell, lost=wish["lost"], silent=wish["silent"],
-                alone=wish["alone"],
+                alone=wish["alone"], forgiven=wish["forgiven"],
             )  # fmt: skip
         except SftbenchError as problem:
             return problem_line(problem)

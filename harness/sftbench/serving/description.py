@@ -74,8 +74,9 @@ class ServedModel:
     def parse(cls, text: str) -> ServedModel:
         """Raises `UsageError` for anything else than `vllm:MODEL[option=value,...]`, with the nearest option."""
         rest = text.strip().removeprefix(PREFIX)
-        model, sign, inside = rest.partition("[") if rest.endswith("]") else (rest, "", "")
-        if not is_served(text) or not model.strip() or (not sign and set("[]") & set(rest)):
+        # A folder may have brackets in its path: the last ones are those of the options, if there are any.
+        model, sign, inside = rest.rpartition("[") if rest.endswith("]") else (rest, "", "")
+        if not is_served(text) or not model.strip() or (not sign and model.count("[") != model.count("]")):
             raise UsageError(f"cannot read the served model '{text}': expected vllm:MODEL or vllm:MODEL[option=value]")
         return cls(model=model.strip(), options=_options(inside.removesuffix("]"), text))
 
@@ -88,7 +89,9 @@ class ServedModel:
         return f"{PREFIX}{name}@{fingerprint}.{SERVING_VERSION}{_inside(self.options.of_numbers())}"
 
     def __str__(self) -> str:
-        return f"{PREFIX}{self.model}{_inside(self.options.given())}"
+        # Without options a path with brackets would end in what looks like some.
+        empty = "[]" if set("[]") & set(self.model) else ""
+        return f"{PREFIX}{self.model}{_inside(self.options.given()) or empty}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,8 @@ class Household:
 
     servers: Servers | None
     environment: Mapping[str, str]
+    keeps_last: bool = False
+    """Whether the servers of the last steps are left to whoever comes after them."""
     _children: dict[str, list[str]] = field(default_factory=dict)
     _wishes: dict[str, frozenset[str]] = field(default_factory=dict)
     _stage: str | None = None
@@ -48,6 +50,11 @@ class Household:
                 self._children.setdefault(parent, []).append(ref)
             if step.serves and ref not in ended:
                 self._wishes[ref] = step.serves
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """The models that steps to come ask."""
+        return frozenset().union(*self._wishes.values())
 
     def begins(self, step: ServedStep) -> None:
         """A step begins. One that does not ask a served model may want the memory that servers hold.
@@ -64,6 +71,8 @@ class Household:
         unwanted: set[str] = set()
         for ref in gone:
             unwanted |= self._wishes.pop(ref, frozenset())
+        if self.keeps_last and not self._wishes:
+            return
         for described in unwanted.difference(*self._wishes.values()):
             if self.servers is not None:
                 self.servers.stop(described)
@@ -78,12 +87,45 @@ class Household:
         return found
 
 
+def logs_in(store: Path, command: str) -> Path:
+    """Where the servers of a run, or of a command without one, have their logs."""
+    return store / "logs" / command
+
+
+@dataclass
+class KeptServers:
+    """The servers of a command that carries out more than once: what one part leaves running the next one asks."""
+
+    logs: Path
+    _stack: ExitStack
+    _opened: tuple[Servers, str] | None = None
+
+    def opened(self, vllm: Path | None) -> tuple[Servers, str]:
+        """The servers, and the address where processes ask for them; the same every time."""
+        if self._opened is None:
+            servers = Servers(logs=self.logs, launched=partial(launched, vllm=vllm))
+            self._opened = servers, self._stack.enter_context(receiving(servers))
+        return self._opened
+
+
+@contextmanager
+def keeping(logs: Path) -> Iterator[KeptServers]:
+    """Servers for all that is carried out in the block, started when they are first asked for; none is left at its end.
+
+    Their logs go to `logs`.
+    """
+    with ExitStack() as stack:
+        yield KeptServers(logs, stack)
+
+
 @contextmanager
 def served(
-    steps: Mapping[str, ServedStep], ended: Mapping[str, str], logs: Path, *, vllm: Path | None = None
-) -> Iterator[Household]:
+    steps: Mapping[str, ServedStep], ended: Mapping[str, str], logs: Path, *, vllm: Path | None = None,
+    kept: KeptServers | None = None,
+) -> Iterator[Household]:  # fmt: skip
     """What steps need that ask served models; nothing for others. At the end of the block no server is left.
 
+    Unless they are `kept`: then those that the last steps asked are left for what comes next, and `logs` is theirs.
     `vllm` is where the environment of vLLM is, if it was said.
     Raises `EnvironmentProblem` where models are to be served and there is no vLLM.
     """
@@ -92,10 +134,13 @@ def served(
         return
     # Told now rather than after hours of choosing and training.
     find_environment(vllm)
-    servers = Servers(logs=logs, launched=partial(launched, vllm=vllm))
-    with receiving(servers) as address:
+    with ExitStack() as stack:
+        house = kept or stack.enter_context(keeping(logs))
+        servers, address = house.opened(vllm)
         # Steps ask its vLLM what that can do.
         place = {VARIABLE: str(vllm)} if vllm is not None else {}
-        household = Household(servers=servers, environment={ADDRESS: address, **place})
+        household = Household(servers=servers, environment={ADDRESS: address, **place}, keeps_last=kept is not None)
         household.expect(steps, ended)
+        # What another part has left may hold the memory that this one wants.
+        servers.stop_all(but=household.wanted)
         yield household

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +17,6 @@ from sftbench.serving.environment import find_environment
 from sftbench.serving.server import Server
 
 RESTARTS = 3
-FORGIVEN_SECONDS = 600.0
-"""After so long without a crash the earlier ones no longer count."""
 START_SECONDS = 1800.0
 PATIENCE_SECONDS = 10.0
 Tell = Callable[[str], None]
@@ -53,15 +50,20 @@ class Servers:
     _entries: dict[str, _Entry] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
+    _started_with: set[str] = field(default_factory=set)
+    """Options with which a server has started."""
+    _refused_with: dict[str, str] = field(default_factory=dict)
+    """Options with which the first server did not start, where one is to follow another, and why."""
 
     def reach(
         self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
-        alone: bool = False,
+        alone: bool = False, forgiven: bool = False,
     ) -> tuple[Endpoint, str]:  # fmt: skip
         """Where `vllm:FOLDER[...]` answers under `name`, and who serves it; it is started if it does not run.
 
         `lost` is the URL at which it answered no more; `silent` says that it took a request and never answered;
-        `alone` that all other servers are to be ended first.
+        `forgiven` that neither this loss nor those before it count, since it has answered much since its start, or the
+        request is known that it was lost over; `alone` that all other servers are to be ended first.
         Raises `EnvironmentProblem` when it cannot be started, or has crashed more than `RESTARTS` times.
         """
         if alone:
@@ -76,13 +78,21 @@ class Servers:
                     return server.endpoint, server.launch.server
                 if not silent and server.is_well():
                     return server.endpoint, server.launch.server
-                self._note_crash(entry, server, tell, silent=silent)
+                self._note_crash(entry, server, tell, silent=silent, forgiven=forgiven)
+            options = str(ServedModel.parse(described).options)
+            if alone and options in self._refused_with:
+                raise EnvironmentProblem(self._refused_with[options])
             try:
-                return self._started(entry, described, name, tell)
+                found = self._started(entry, described, name, tell)
             except EnvironmentProblem as problem:
-                if entry.wanted:
+                if entry.wanted and not self._closed:
                     entry.problem = str(problem)
+                    # What has not served any model will serve no other of the run.
+                    if alone and options not in self._started_with:
+                        self._refused_with[options] = f"{problem} (not tried again for other models with these options)"
                 raise
+            self._started_with.add(options)
+            return found
 
     def stop(self, described: str) -> None:
         """End a server if it runs. Asked for again, it is started again."""
@@ -117,13 +127,15 @@ class Servers:
         with self._lock:
             return self._entries.setdefault(described, _Entry())
 
-    def _note_crash(self, entry: _Entry, server: Server, tell: Tell, *, silent: bool) -> None:
+    def _note_crash(self, entry: _Entry, server: Server, tell: Tell, *, silent: bool, forgiven: bool) -> None:
         """Put an end to what does not serve; refuse when that has happened too often."""
         died = not silent and server.has_ended(within=1.0)
         why = f"died: {' | '.join(server.told()) or 'no word'}" if died else "gives no answer"
-        if time.monotonic() - server.since > FORGIVEN_SECONDS:
-            entry.restarts = 0
         server.stop()
+        if forgiven:
+            entry.restarts = 0
+            tell(f"the server of {server.launch.model} {why}; starting it again")
+            return
         if entry.restarts >= RESTARTS:
             entry.problem = (
                 f"the server of {server.launch.model} {why}; it was started again {RESTARTS} times; its log is "

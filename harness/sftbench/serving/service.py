@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from sftbench.chat import Endpoint, Service
 from sftbench.errors import EnvironmentProblem, SftbenchError
 from sftbench.fingerprint import user_cache
-from sftbench.serving.description import ServedModel, is_served
+from sftbench.serving.description import PREFIX, is_served
 from sftbench.serving.servers import Servers, Tell
 
 NUM_AT_ONCE = 96
@@ -29,7 +29,7 @@ class _Keeper(Protocol):
 
     def reach(
         self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
-        alone: bool = False,
+        alone: bool = False, forgiven: bool = False,
     ) -> tuple[Endpoint, str]: ...  # fmt: skip
 
 
@@ -50,12 +50,12 @@ class ServedService:
     def reach(self) -> Endpoint:
         return self._told(lost=None, silent=False)
 
-    def reach_again(self, lost: Endpoint, *, silent: bool) -> Endpoint:
-        return self._told(lost=lost.url, silent=silent)
+    def reach_again(self, lost: Endpoint, *, silent: bool, forgiven: bool = False) -> Endpoint:
+        return self._told(lost=lost.url, silent=silent, forgiven=forgiven)
 
-    def _told(self, *, lost: str | None, silent: bool) -> Endpoint:
+    def _told(self, *, lost: str | None, silent: bool, forgiven: bool = False) -> Endpoint:
         endpoint, self.server = self.keeper.reach(
-            self.described, self.model, self.tell, lost=lost, silent=silent, alone=self.alone
+            self.described, self.model, self.tell, lost=lost, silent=silent, alone=self.alone, forgiven=forgiven
         )
         return endpoint
 
@@ -68,9 +68,10 @@ class Concierge:
 
     def reach(
         self, described: str, name: str, tell: Tell, *, lost: str | None = None, silent: bool = False,
-        alone: bool = False,
+        alone: bool = False, forgiven: bool = False,
     ) -> tuple[Endpoint, str]:  # fmt: skip
-        wish = {"described": described, "name": name, "lost": lost, "silent": silent, "alone": alone}
+        how = {"silent": silent, "alone": alone, "forgiven": forgiven}
+        wish = {"described": described, "name": name, "lost": lost, **how}
         try:
             with socket.socket(socket.AF_UNIX) as wire:
                 wire.connect(self.address)
@@ -109,7 +110,7 @@ def concierge(where: str) -> Concierge:
 
 def name_in(identity: str) -> str:
     """The name of a model in the identity that `ServedModel.identity` gave."""
-    return ServedModel.parse(identity).model.rpartition("@")[0]
+    return identity.removeprefix(PREFIX).rpartition("@")[0]
 
 
 @contextmanager

@@ -428,7 +428,7 @@ def test_time_in_which_the_server_starts_is_not_the_judges(judged, monkeypatch, 
             now[0] += 60.0
             return endpoint
 
-        def reach_again(self, lost, *, silent):
+        def reach_again(self, lost, *, silent, forgiven):
             return None
 
     given.client = replace(given.client, endpoint=Starting())
