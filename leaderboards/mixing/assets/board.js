@@ -26,16 +26,37 @@
     button.hidden = false;
   }
 
-  function tabs() {
+  // What is kept in the fragment of the address: the budget, and the order of its table. Other fragments are anchors.
+  const state = () => new URLSearchParams(location.hash.slice(1));
+  function keep(changed) {
+    const kept = new URLSearchParams();
+    for (const name of ["budget", "order", "by", "first"]) {
+      const value = name in changed ? changed[name] : state().get(name);
+      if (value) kept.set(name, value);
+    }
+    history.replaceState(null, "", `#${kept}`);
+  }
+
+  function tabs(orders) {
     const buttons = all('[role="tab"]');
-    const choose = (chosen, focus) => {
+    const budgetOf = (button) => button.textContent.replace(/^Budget /, "");
+    const open = (chosen) => {
       for (const each of buttons) {
         const on = each === chosen;
         each.setAttribute("aria-selected", String(on));
         each.tabIndex = on ? 0 : -1;
         document.getElementById(each.getAttribute("aria-controls")).classList.toggle("on", on);
       }
+    };
+    const choose = (chosen, focus) => {
+      open(chosen);
+      keep({ budget: budgetOf(chosen), order: "", by: "", first: "", ...orders.get(chosen.getAttribute("aria-controls"))?.told() });
       if (focus) chosen.focus();
+    };
+    const restore = () => {
+      const wanted = buttons.find((each) => budgetOf(each) === state().get("budget"));
+      if (wanted) open(wanted);
+      orders.get(document.querySelector(".panel.on")?.id)?.restore(state());
     };
     buttons.forEach((button, index) => {
       button.addEventListener("click", () => choose(button, false));
@@ -47,6 +68,8 @@
         choose(buttons[event.key === "ArrowLeft" ? (index || last + 1) - 1 : to[event.key]], true);
       });
     });
+    addEventListener("hashchange", restore);
+    restore();
   }
 
   const numberWithUnit = /^([+-]?[0-9.]+(?:e[+-]?[0-9]+)?) ?([eptgmk%sh]|min|mb)?$/;
@@ -66,6 +89,8 @@
   const compare = (first, second) =>
     typeof first === "number" && typeof second === "number" ? first - second : order.compare(first, second);
 
+  const narrow = matchMedia("(max-width: 46rem)");
+
   // The table with all its cells. Those of hidden columns are kept out of the page, which makes sorting quick.
   function tableOfBoard(table) {
     const body = table.tBodies[0];
@@ -73,15 +98,25 @@
     const [head, ...rows] = lines;
     const keys = new Map();
     const shown = new Set(head.cells.keys());
+    const box = table.closest(".box");
+    let lead = null;
+    // On a phone the column that sorts stands beside the method, since there is room for no more than two or three.
     const draw = () => {
-      for (const { row, cells } of lines) row.replaceChildren(...cells.filter((_, index) => shown.has(index)));
+      const first = narrow.matches && shown.has(lead) ? [0, lead] : [0];
+      for (const { row, cells } of lines) {
+        const rest = cells.filter((_, index) => shown.has(index) && !first.includes(index));
+        row.replaceChildren(...first.map((index) => cells[index]), ...rest);
+      }
     };
+    narrow.addEventListener("change", draw);
     const keysOf = (column) => {
       if (!keys.has(column)) keys.set(column, new Map(rows.map(({ row, cells }) => [row, keyOf(cells[column])])));
       return keys.get(column);
     };
     return {
       rows: rows.map(({ row }) => row),
+      // What the first row that has something is sorted by.
+      firstKey: (heading) => [...keysOf(head.cells.indexOf(heading)).values()].find((each) => each !== null),
       show(columns, on) {
         for (const column of columns) {
           if (on) shown.add(column);
@@ -89,6 +124,9 @@
         }
         draw();
       },
+      headings: head.cells,
+      // The heading of the column that sorts.
+      sorted: () => head.cells.find((each) => each.hasAttribute("aria-sort")),
       // As a first click on a heading that nothing is sorted by.
       sortFirst(column) {
         head.cells[column].removeAttribute("aria-sort");
@@ -108,6 +146,12 @@
         body.replaceChildren(...sorted);
         for (const each of head.cells) each.removeAttribute("aria-sort");
         heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+        lead = column === 0 || heading.classList.contains("rank") ? null : column;
+        if (!narrow.matches) return;
+        const focused = document.activeElement;
+        draw();
+        box.scrollLeft = 0;
+        if (heading.contains(focused)) focused.focus({ preventScroll: true });
       },
     };
   }
@@ -132,23 +176,79 @@
     find.addEventListener("input", filter);
     for (const box of all(".kind", tools)) box.addEventListener("change", filter);
     const boxes = all(".column", tools);
-    for (const box of boxes) box.addEventListener("change", () => filled.show([box.value - 1], box.checked));
-    for (const button of all("thead button", table)) {
-      button.addEventListener("click", () => filled.sortBy(button.closest("th")));
+    const orders = all(".order", tools);
+    const by = table.querySelector(".by");
+    const atFirst = by.textContent;
+    const nameOf = (heading) => {
+      const name = heading.textContent.replace(/ [↑↓]$/, "").trim();
+      return heading.classList.contains("rank") ? "place" : heading.classList.contains("matched") ? `difference ${name}` : name;
+    };
+    const told = () => {
+      const heading = filled.sorted();
+      const pressed = orders.find((each) => each.getAttribute("aria-pressed") === "true");
+      const first = heading.getAttribute("aria-sort") === "ascending" ? "up" : "down";
+      return pressed ? { order: pressed.textContent, by: "", first: "" } : { order: "", by: nameOf(heading), first };
+    };
+    // The caption and the buttons say what the table is sorted by.
+    const tell = () => {
+      const heading = filled.sorted();
+      const up = heading.getAttribute("aria-sort") === "ascending";
+      const isFirst = heading.dataset.first === (up ? "up" : "down");
+      const isText = typeof filled.firstKey(heading) === "string";
+      const way = isText ? (up ? "from A to Z" : "from Z to A") : `${up ? "smallest" : "largest"} first`;
+      by.textContent = heading.classList.contains("rank") && up ? atFirst : `${nameOf(heading)}, ${way}`;
+      const checked = boxes.filter((box) => box.checked).map((box) => box.value);
+      for (const each of orders) {
+        const wanted = each.dataset.show.split(" ");
+        const isShown = checked.every((value) => wanted.includes(value)) && boxes.every((box) => box.checked || !wanted.includes(box.value));
+        each.setAttribute("aria-pressed", String(isFirst && isShown && filled.headings[each.dataset.sort - 1] === heading));
+      }
+    };
+    const changed = () => {
+      tell();
+      keep(told());
+    };
+    const arrange = (order) => {
+      const wanted = order.dataset.show.split(" ");
+      for (const box of boxes) box.checked = wanted.includes(box.value);
+      for (const on of [true, false]) {
+        filled.show(boxes.filter((box) => box.checked === on).map((box) => box.value - 1), on);
+      }
+      filled.sortFirst(order.dataset.sort - 1);
+    };
+    for (const box of boxes) {
+      box.addEventListener("change", () => {
+        filled.show([box.value - 1], box.checked);
+        changed();
+      });
     }
-    for (const order of all(".order", tools)) {
+    for (const button of all("thead button", table)) {
+      button.addEventListener("click", () => {
+        filled.sortBy(button.closest("th"));
+        changed();
+      });
+    }
+    for (const order of orders) {
       order.addEventListener("click", () => {
-        const wanted = order.dataset.show.split(" ");
-        for (const box of boxes) box.checked = wanted.includes(box.value);
-        for (const on of [true, false]) {
-          filled.show(boxes.filter((box) => box.checked === on).map((box) => box.value - 1), on);
-        }
-        filled.sortFirst(order.dataset.sort - 1);
+        arrange(order);
+        changed();
       });
     }
     filled.show(boxes.filter((box) => !box.checked).map((box) => box.value - 1), false);
     table.classList.add("picked");
+    tell();
     const pick = tools.querySelector(".pick");
+    const picks = pick.querySelector(".picks");
+    // The box of columns stands below its button, moved so far that all of it is in the window.
+    const place = () => {
+      if (!pick.open) return;
+      picks.style.left = "0";
+      const { left, right } = picks.getBoundingClientRect();
+      const over = Math.max(0, right + 8 - document.documentElement.clientWidth);
+      picks.style.left = `${-Math.min(over, left - 8)}px`;
+    };
+    pick.addEventListener("toggle", place);
+    addEventListener("resize", place);
     pick.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !pick.open) return;
       pick.open = false;
@@ -159,6 +259,18 @@
     });
     tools.hidden = false;
     filter();
+    // An order that an address tells of; one that this table does not have is none.
+    const restore = (kept) => {
+      const order = orders.find((each) => each.textContent === kept.get("order"));
+      const heading = filled.headings.find((each) => each.dataset.first && nameOf(each) === kept.get("by"));
+      if (order) arrange(order);
+      else if (heading) {
+        filled.sortFirst(filled.headings.indexOf(heading));
+        if (kept.get("first") && kept.get("first") !== heading.dataset.first) filled.sortBy(heading);
+      } else return;
+      tell();
+    };
+    return { told, restore };
   }
 
   const make = (name, text, about = {}) => {
@@ -366,9 +478,9 @@
         const [mineToo, theirs] = all.map((each) => new Set(each));
         const both = all[0].filter((each) => theirs.has(each));
         const either = all[0].length + all[1].length - both.length;
-        const share = either ? `, ${Math.round((100 * both.length) / either)} % of those in either` : "";
-        const chance = where ? "" : `; about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} by chance`;
-        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${share}${chance}${where}.`;
+        const share = either ? `, which is ${Math.round((100 * both.length) / either)} % of the ${counted(either, "row")} in either` : "";
+        const chance = where ? "" : ` (by chance about ${((all[0].length * all[1].length) / found[0].pool).toFixed(1)} rows would be in both)`;
+        told.textContent = `${counted(both.length, "row")} in both of ${all[0].length} and ${all[1].length}${chance}${share}${where}.`;
         figure.append(make("p", "in both", { class: "quiet" }), strip(joined(both), found[0].pool));
         place.append(
           figure,
@@ -385,27 +497,22 @@
     part("within").addEventListener("keydown", (event) => event.key === "Enter" && look());
   }
 
-  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none.
-  function listed(section) {
-    const button = section.querySelector(".load");
+  // The pages of comparisons with texts that lie on this machine; a site that was passed on has none, and says nothing.
+  async function listed(section) {
     const told = section.querySelector(".told");
-    button.hidden = false;
-    button.addEventListener("click", async () => {
-      let pages;
-      try {
-        pages = await dataOf(section.dataset.list, "sftbenchComparisons");
-      } catch {
-        told.textContent = "None lie beside this page.";
-        return;
-      }
-      button.hidden = true;
-      told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
-      for (const { file, title } of pages) {
-        const line = make("li");
-        line.append(make("a", title, { href: `compare/${file}` }));
-        section.querySelector(".loaded").append(line);
-      }
-    });
+    let pages;
+    try {
+      pages = await dataOf(section.dataset.list, "sftbenchComparisons");
+    } catch {
+      section.hidden = true;
+      return;
+    }
+    told.textContent = `${counted(pages.length, "page")} with texts of the pool.`;
+    for (const { file, title } of pages) {
+      const line = make("li");
+      line.append(make("a", title, { href: `compare/${file}` }));
+      section.querySelector(".loaded").append(line);
+    }
   }
 
   const sides = { a: "A", b: "B" };
@@ -471,8 +578,7 @@
   }
 
   theme();
-  tabs();
-  all(".panel:has(table.board)").forEach(board);
+  tabs(new Map(all(".panel:has(table.board)").map((panel) => [panel.id, board(panel)])));
   all(".lazy").forEach(lazy);
   all(".browser").forEach(browser);
   all(".list").forEach(listed);
