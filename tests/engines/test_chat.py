@@ -305,6 +305,7 @@ def test_half_an_answer_is_asked_for_again_and_then_told(serve, client, content)
         ("This model's maximum context length is 2048 tokens. However, you requested 3000 tokens.", "too_long"),
         ("The decoder prompt (length 5000) is longer than the maximum model length of 2048.", "too_long"),
         ("max_tokens is too large: 4096; max_model_len is 2048", "too_long"),
+        ("max_tokens must be at least 1, got 0. (parameter=max_tokens, value=0)", "too_long"),
         ("{'code': 'context_length_exceeded'}", "too_long"),
         ("the request exceeds the available context size. try increasing the context size", "too_long"),
         ("a system role is not supported", "model_error"),

@@ -347,10 +347,11 @@ def optional_fields(request: ChatRequest) -> dict[str, Any]:
 
 
 _TOO_LONG = re.compile(
-    r"context[ _](length|window|size)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long",
+    r"context[ _](length|window|size)|max(imum)?[ _]model[ _]len|max_model_len|prompt is too long|input is too long"
+    r"|max_tokens must be at least 1, got (0|-\d+)",
     re.IGNORECASE,
 )
-"""How vLLM, llama.cpp, SGLang and the hosted services say it."""
+"""How vLLM, llama.cpp, SGLang and the hosted services say it; the last is vLLM's of a prompt that fills its context."""
 
 
 def is_too_long(message: str) -> bool:
