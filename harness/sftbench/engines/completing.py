@@ -154,7 +154,8 @@ class ServedWriter:
         trifle = partial(_completed, asked=replace(asked, ids=asked.ids[:1], num_new=1), stop=self._stop)
         try:
             ids, ended = self._sender.asked(partial(_completed, asked=asked, stop=self._stop), trifle=trifle)
-        except (openai.BadRequestError, openai.UnprocessableEntityError, StubbornError) as problem:
+        except (openai.APIStatusError, StubbornError) as problem:
+            # Any other status has been told as a problem of the endpoint.
             self._why_refused = f"it refuses a prompt of {len(asked.ids)} tokens: {str(problem)[:200]}"
             self.log(f"{self.service.model}: {self._why_refused}")
             return None
