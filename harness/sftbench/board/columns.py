@@ -26,7 +26,7 @@ class RowColumn:
     right: bool = True
 
 
-_OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
+OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
 
 _PLACES = RowColumn(heading="place, 95 %", narrow="place\n95 %", text=places)
 METHOD = RowColumn(heading="method", text=lambda row: marked_label(row), flexible=True, right=False)
@@ -116,14 +116,14 @@ def _against_baseline(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
     if found is None:
         return texts.NOTHING
     digits = texts.decimals([each.against_baseline.difference for each in rows if each.against_baseline], metric)
-    return f"{_OUTCOMES[found.outcome]} {texts.signed(found.difference.mean, digits)}"
+    return f"{OUTCOMES[found.outcome]} {texts.signed(found.difference.mean, digits)}"
 
 
 def _against_matched(row: BoardRow, rows: list[BoardRow], metric: str) -> str:
     """`tokens better +0.05, lengths ≈ -0.01`."""
     digits = texts.decimals([each.difference for other in rows for each in other.against_matched], metric)
     told = [
-        (texts.one_line(each.control).removeprefix("random-"), _OUTCOMES[each.outcome], each.difference.mean)
+        (texts.one_line(each.control).removeprefix("random-"), OUTCOMES[each.outcome], each.difference.mean)
         for each in row.against_matched
     ]
     return ", ".join(f"{control} {word} {texts.signed(mean, digits)}" for control, word, mean in told) or texts.NOTHING

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 
 from sftbench.board import texts
 from sftbench.board.break_even import EVERYTHING
-from sftbench.board.columns import METHOD, RowColumn
-from sftbench.board.making import estimate_of, front, making_flops
+from sftbench.board.columns import METHOD, OUTCOMES, RowColumn
+from sftbench.board.making import CONTROL, estimate_of, front, making_flops
 from sftbench.board.ranking import CHANCE
 from sftbench.board.table import Board, BoardRow, BreakEven, MatchedComparison
 
-CONTROL = "random-compute"
 AS_MUCH = 0.05
 """Compute that differs by no more than this share is the same: random rows come whole."""
 WIDE = 100
 """An interval whose ends differ by more than this factor leaves nothing worth telling of the estimate in it."""
-_OUTCOMES = {"better": "better", "worse": "worse", "equal": "≈"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +202,7 @@ def equal_text(board: Board, row: BoardRow, digits: int) -> str:
     found, beside = at_equal_compute(board, row), equal_beside(board, row)
     if found is None:
         return beside or texts.NOTHING
-    said = f"{_OUTCOMES[found.comparison.outcome]} {found.comparison.difference.mean:+.{digits}f}"
+    said = f"{OUTCOMES[found.comparison.outcome]} {texts.signed(found.comparison.difference.mean, digits)}"
     return f"{said} ({beside})" if beside else said
 
 
@@ -225,7 +223,7 @@ def random_text(board: Board, row: BoardRow, digits: int) -> str:
 def line_text(board: Board, row: BoardRow, digits: int) -> str:
     """By how much a row is above the line through all random rows."""
     found = above_line(board, row)
-    return texts.NOTHING if found is None else f"{found:+.{digits}f}"
+    return texts.NOTHING if found is None else texts.signed(found, digits)
 
 
 def total_text(row: BoardRow) -> str:

@@ -13,7 +13,9 @@ PHASES = ("selecting", "generating", "training", "evaluating", "judging")
 """All phases, in order. Records from before generating and judging were told apart have them in their neighbours."""
 NOT_MAKING = ("evaluating", "judging")
 """Phases that are no part of what a model costs to make."""
-SIZES_OF_RANDOM = ("random-tokens", "random-compute")
+CONTROL = "random-compute"
+"""The control that is random rows with the total compute of a method."""
+SIZES_OF_RANDOM = ("random-tokens", CONTROL)
 """Controls that are random rows of another size. Those matched in length are random in each tenth alone."""
 
 

@@ -50,13 +50,14 @@ def interval(estimate: Estimate | None, digits: int) -> str:
     """`0.52 [0.47, 0.57]`."""
     if estimate is None:
         return NOTHING
-    mean = _fixed(estimate.mean, digits)
+    mean = fixed(estimate.mean, digits)
     if estimate.low is None or estimate.high is None:
         return mean
-    return f"{mean} [{_fixed(estimate.low, digits)}, {_fixed(estimate.high, digits)}]"
+    return f"{mean} [{fixed(estimate.low, digits)}, {fixed(estimate.high, digits)}]"
 
 
-def _fixed(value: float, digits: int) -> str:
+def fixed(value: float, digits: int) -> str:
+    """`0.05`; what rounds to nothing has no sign."""
     text = f"{value:.{digits}f}"
     return text.removeprefix("-") if float(text) == 0 else text
 

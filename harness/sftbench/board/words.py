@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sftbench.board.cells import PoolFacts
-from sftbench.board.equal_cost import CONTROL, short_of_compute, short_words
+from sftbench.board.equal_cost import short_of_compute, short_words
+from sftbench.board.making import CONTROL
 from sftbench.board.power_words import FAMILIES, detectable_words, held_out, lone_notes, places_legend
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import WIN_RATE, Board, BoardRow

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sftbench.board.equal_cost import (
-    CONTROL,
     above_line,
     at_equal_compute,
     choosing_rows_text,
@@ -19,7 +18,7 @@ from sftbench.board.equal_cost import (
     pays_text,
     total_rows_text,
 )
-from sftbench.board.making import estimate_of, front
+from sftbench.board.making import CONTROL, estimate_of, front
 from sftbench.board.site.tables import Column, columns_of, digits_of
 from sftbench.board.statistics import Estimate
 from sftbench.board.table import Board, BoardRow

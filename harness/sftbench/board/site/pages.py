@@ -12,10 +12,9 @@ from typing import Any
 
 from sftbench.board.columns import metric_order
 from sftbench.board.cost_words import cost_story, equal_cost_legend, short_notes, told_at_equal_cost
-from sftbench.board.equal_cost import CONTROL
 from sftbench.board.judged_text import groups as judged_groups
 from sftbench.board.judged_text import judged_columns, judged_legend, judged_words
-from sftbench.board.making import estimate_of, making_flops, may_be_on_front
+from sftbench.board.making import CONTROL, estimate_of, making_flops, may_be_on_front
 from sftbench.board.power_words import detectable_words, places, planned_notes
 from sftbench.board.site.alike import Alike
 from sftbench.board.site.cost_columns import presets, with_cost_columns

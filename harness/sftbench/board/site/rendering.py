@@ -68,7 +68,7 @@ def _environment() -> Environment:
         "breakable": _breakable,
         "seconds": texts.seconds,
         "sorted_by": _sorted_by,
-        "fixed": _fixed,
+        "fixed": texts.fixed,
         "signed": texts.signed,
         "interval": texts.interval,
         "key": lambda key: str(key).rpartition("/")[2][:12],
@@ -99,8 +99,3 @@ def _sorted_by(value: float | str | None, shown: str = "") -> Markup:
     told = "" if value is None else value if isinstance(value, str) else f"{value:.6g}"
     is_read = shown == texts.NOTHING if value is None else _READ.fullmatch(shown)
     return Markup("") if is_read else Markup(' data-v="{}"').format(told)
-
-
-def _fixed(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text

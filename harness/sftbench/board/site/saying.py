@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sftbench.board.equal_cost import CONTROL, short_of_compute, short_words
+from sftbench.board.equal_cost import short_of_compute, short_words
+from sftbench.board.making import CONTROL
 from sftbench.board.table import WIN_RATE, Board, BoardRow
 from sftbench.board.texts import budget_name, one_line
 from sftbench.board.words import planted
