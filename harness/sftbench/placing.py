@@ -1,4 +1,4 @@
-"""Settings for publishing: whatever lies in a folder of this machine by its name, and not by where that is."""
+"""Settings and messages for publishing: whatever lies in a folder of this machine by its name, not by where that is."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from sftbench.plan import Facts
 from sftbench.serving.description import ServedModel
+from sftbench.settings import RunSettings
 
 SOURCES = ("pool", "heldout", "base", "lm", "embedder", "suite", "baseline")
 """Settings that are a place, or a name that is none."""
@@ -79,3 +80,26 @@ def labels_told(labels: Iterable[str], places: Places) -> dict[str, str]:
         is_taken = told in found.values()
         found[label] = f"{told} {sha256(label.encode()).hexdigest()[:6]}" if is_taken else told
     return found
+
+
+def message_told(message: str, *, facts: Facts, settings: RunSettings, store: Path) -> str:
+    """A message of a failure without this machine's folders: results are for publishing."""
+    read = (facts.tokenizers, facts.foreign_models, facts.folders, facts.files)
+    named = [each for found in read for each in found.values()]
+    models = [facts.base, facts.scoring, facts.embedder, *named]
+    sources = [
+        each[name]
+        for each in (facts.pool_source, facts.heldout_source or {})
+        for name in ("source", "prompts")
+        if name in each
+    ] + ([facts.answers.source] if facts.answers and facts.answers.source else [])
+    # Parts may say a place as the user wrote it, before links and `~` are followed; a name on the hub is none.
+    sources += [written for found in read for written in found if written.startswith(("/", "~", "."))]
+    sources += [os.path.abspath(settings.task_data)] if settings.task_data else []
+    places = {str(store): "STORE", str(Path.home()): "~"}
+    places |= {str(settings.vllm): "VLLM"} if settings.vllm else {}
+    places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
+    places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
+    for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):
+        message = message.replace(place, places[place])
+    return message

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from sftbench.contamination.hits import Hits
 from sftbench.executors.local import Outcome
 from sftbench.judging.card.keeping import judge_identity
 from sftbench.ledger import Ledger
-from sftbench.placing import name_of
+from sftbench.placing import message_told, name_of
 from sftbench.plan import PlannedCell, Ref
 from sftbench.positions import positions_as_text
 from sftbench.record import Record
@@ -354,7 +353,9 @@ def _first_failed(run: Run, ends: Sequence[Ref], outcomes: Mapping[Ref, Outcome]
             told = run.places.text(run.plan.steps[ref].label)
             record = run.store.record_of(ref)
             if record is not None and record.failure is not None:
-                message = _without_places(run, record.failure.message)
+                message = message_told(
+                    record.failure.message, facts=run.facts, settings=run.settings, store=run.store.root
+                )
                 return {"step": told, "error": record.failure.error, "message": message}
             return {
                 "step": told,
@@ -362,27 +363,3 @@ def _first_failed(run: Run, ends: Sequence[Ref], outcomes: Mapping[Ref, Outcome]
                 "message": "its process died twice; see the log in the store",
             }
     return None
-
-
-def _without_places(run: Run, message: str) -> str:
-    """A message without this machine's folders: results are for publishing."""
-    facts = run.facts
-    read = (facts.tokenizers, facts.foreign_models, facts.folders, facts.files)
-    named = [each for found in read for each in found.values()]
-    models = [facts.base, facts.scoring, facts.embedder, *named]
-    sources = [
-        each[name]
-        for each in (facts.pool_source, facts.heldout_source or {})
-        for name in ("source", "prompts")
-        if name in each
-    ] + ([facts.answers.source] if facts.answers and facts.answers.source else [])
-    # Parts may say a place as the user wrote it, before links and `~` are followed; a name on the hub is none.
-    sources += [written for found in read for written in found if written.startswith(("/", "~", "."))]
-    sources += [os.path.abspath(run.settings.task_data)] if run.settings.task_data else []
-    places = {str(run.store.root): "STORE", str(Path.home()): "~"}
-    places |= {str(run.settings.vllm): "VLLM"} if run.settings.vllm else {}
-    places |= {asked.folder: asked.name for asked in facts.asked.values() if asked.folder}
-    places |= {model.path: Path(model.path).name for model in models} | {each: Path(each).name for each in sources}
-    for place in sorted((each for each in places if len(each) > 1), key=len, reverse=True):
-        message = message.replace(place, places[place])
-    return message
