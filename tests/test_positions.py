@@ -32,3 +32,8 @@ def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match=r"position|pool of 10"):
         positions_from_text(text, num_rows=10)
     assert len(positions_from_text("0-9", num_rows=10)) == 10
+
+
+def test_a_short_text_of_more_rows_than_any_selection_has_is_refused_before_they_are_there():
+    with pytest.raises(ValueError, match=r"900,000,000,000 positions; at most 50,000,000"):
+        positions_from_text("0-899999999999", num_rows=10**12)

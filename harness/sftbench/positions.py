@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 Positions = npt.NDArray[np.int64]
+MOST = 50_000_000
+"""More rows than any selection has: twenty bytes of a stranger's record must not fill the memory."""
 _RUN = re.compile(r"(\d{1,15})(?:-(\d{1,15}))?", re.ASCII)
 
 
@@ -32,4 +34,6 @@ def positions_from_text(text: str, *, num_rows: int) -> Positions:
         raise ValueError("positions must rise, with neighbours in one run")
     if ends[-1] >= num_rows:
         raise ValueError(f"row {ends[-1]} of a pool of {num_rows} rows")
+    if (num := sum(end + 1 - start for start, end in bounds)) > MOST:
+        raise ValueError(f"{num:,} positions; at most {MOST:,} are read")
     return np.concatenate([np.empty(0, np.int64), *(np.arange(start, end + 1) for start, end in bounds)])
